@@ -1,0 +1,1 @@
+//! REST, live streams, authentication, OpenAPI and the embedded console.

@@ -1,0 +1,1 @@
+//! Morgana, a deception network: the library and the binary.

@@ -1,0 +1,1 @@
+//! The event bus: one handle, in process or off.

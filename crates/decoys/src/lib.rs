@@ -1,0 +1,1 @@
+//! Decoy protocols as pure sessions, and the one driver that owns their sockets.

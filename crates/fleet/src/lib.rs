@@ -1,0 +1,1 @@
+//! Drivers that make the network what the desired state says.

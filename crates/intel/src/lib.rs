@@ -1,0 +1,1 @@
+//! Sessions, scores and identities, pure.

@@ -1,0 +1,39 @@
+//! The vocabulary of Morgana: what every crate says in the same words.
+//!
+//! Owns ids, subjects, events and their payloads, states, the catalogue of services and
+//! archetypes, topologies as data, and the derivation of personas. It refuses to know
+//! sockets, databases, clocks and async: time and randomness come in through [`Ambient`].
+
+mod ambient;
+mod catalogue;
+mod event;
+mod id;
+mod name;
+mod observed;
+mod op;
+mod persona;
+mod session;
+mod state;
+mod subject;
+mod topology;
+
+pub use ambient::{Ambient, Timestamp, TimestampError};
+pub use catalogue::{Archetype, Service, UnknownWord};
+pub use event::{
+    ActivityKind, ActivityPayload, AttackerObserved, AttackerScored, CredentialCaptured,
+    DeckyMutation, DeckyStateChanged, DeckyTraffic, ENVELOPE_VERSION, Event, Fingerprinted,
+    IdentityFormed, JournalEntry, MutateRequest, MutationEvent, ObservationLinked, Payload,
+    ScoreLevel, SessionEnded, SessionStarted, StatusChanged, SystemLog, Trigger, WorkerHealth,
+};
+pub use id::{
+    AttackerId, CredentialId, DeckyId, EventId, IdError, IdentityId, LanId, MutationId, SessionId,
+    TopologyId, TypedId, UserId,
+};
+pub use name::{Name, NameError};
+pub use observed::{Activity, Attacker, Credential, Identity, Observation, Session};
+pub use op::{Op, Position};
+pub use persona::{InstallationSecret, OsRelease, Persona, PersonaAccount};
+pub use session::{MAX_TEXT_BYTES, SessionEvent, SessionFact, Truncation, escape_text};
+pub use state::{DeckyState, MutationState, TopologyStatus};
+pub use subject::{Subject, SubjectError, SubjectFilter};
+pub use topology::{Decky, Edge, Lan, ServiceConfig, Topology, TopologyDelta};

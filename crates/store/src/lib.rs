@@ -1,0 +1,1 @@
+//! The only SQL: the journal, topologies, the mutation queue and what was observed.

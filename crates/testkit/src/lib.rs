@@ -1,0 +1,1 @@
+//! Boots the real app on free ports; scripted visitors. For tests only.
