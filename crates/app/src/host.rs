@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::flow::mutate::Occupancy;
 
 /// Hands listeners to the decoys and keeps their directory. Called from threads that may block.
-pub struct Host {
+pub(crate) struct Host {
     decoys: DriverHandle,
     secret: InstallationSecret,
     runtime: Handle,
@@ -18,7 +18,7 @@ pub struct Host {
 
 impl Host {
     /// For the decoys behind this handle; must be made within the runtime that they run on.
-    pub fn new(decoys: DriverHandle, secret: InstallationSecret) -> Self {
+    pub(crate) fn new(decoys: DriverHandle, secret: InstallationSecret) -> Self {
         Self { decoys, secret, runtime: Handle::current() }
     }
 }
@@ -58,7 +58,7 @@ impl DecoyHost for Host {
 }
 
 /// The decoys know who has a visitor.
-pub struct Visitors(pub DriverHandle);
+pub(crate) struct Visitors(pub(crate) DriverHandle);
 
 impl Occupancy for Visitors {
     fn live_sessions(&self, decky: DeckyId) -> usize {

@@ -15,7 +15,7 @@ use std::{
 
 use bus::{Bus, Delivery, OnLag, Subscription};
 use model::{
-    Ambient, DeckyId, DeckyState, Event, EventId, JournalEntry, MutateRequest, Name, Op, Payload,
+    Ambient, DeckyId, DeckyState, Event, EventId, MutateRequest, Name, Op, Payload,
     Timestamp, Topology, TopologyId, Trigger, WorkerHealth,
 };
 use store::{
