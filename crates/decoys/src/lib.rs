@@ -1,1 +1,3 @@
 //! Decoy protocols as pure sessions, and the one driver that owns their sockets.
+
+pub mod shell;
