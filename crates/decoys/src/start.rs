@@ -1,0 +1,44 @@
+//! Where a service becomes a session: the one list of protocols.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use model::{Persona, Service};
+
+use crate::{Session, http::HttpSession, redis::RedisSession};
+
+/// Begins a session of `service` as `persona`. `local` is the persona's own address as the
+/// visitor believes it. All randomness of the session comes from `seed`.
+///
+/// # Panics
+/// Not for any input.
+pub fn start(
+    service: Service,
+    persona: Arc<Persona>,
+    seed: [u8; 32],
+    local: SocketAddr,
+    peer: SocketAddr,
+) -> Box<dyn Session> {
+    match service {
+        Service::Http => Box::new(HttpSession::new(persona, seed, local, peer)),
+        Service::Redis => Box::new(RedisSession::new(persona, seed, local, peer)),
+        Service::Ssh | Service::Ftp => Box::new(Closed),
+    }
+}
+
+/// A session that closes at once.
+struct Closed;
+
+impl Session for Closed {
+    fn open(&mut self, _now: model::Timestamp, _out: &mut crate::Output) -> crate::Flow {
+        crate::Flow::Close
+    }
+
+    fn receive(
+        &mut self,
+        _now: model::Timestamp,
+        _bytes: &[u8],
+        _out: &mut crate::Output,
+    ) -> crate::Flow {
+        crate::Flow::Close
+    }
+}
