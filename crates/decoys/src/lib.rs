@@ -8,6 +8,7 @@ pub mod http;
 pub mod redis;
 pub mod session;
 pub mod shell;
+pub mod ssh;
 mod start;
 #[cfg(test)]
 mod testing;
