@@ -222,25 +222,33 @@ fn press(
     }
 }
 
-/// Whether a command looks as if it read its standard input.
+/// Whether a command looks as if it read its standard input: whether the first stage of some
+/// pipeline in it does.
 fn reads_input(command: &str) -> bool {
-    command.split([';', '&', '|', '\n']).any(|part| {
-        let mut words = part.split_whitespace().filter(|word| !word.contains('='));
-        let program = words.next().unwrap_or_default();
-        let program = program.rsplit('/').next().unwrap_or_default();
-        let operands =
-            words.clone().take_while(|w| !w.contains('>')).filter(|w| !w.starts_with('-')).count();
-        match program {
-            p if p.starts_with("cat>") => true,
-            "cat" | "sh" | "bash" | "dash" | "base64" | "gunzip" | "xxd" => {
-                operands == 0 && !words.any(|w| w == "-c" || w.starts_with("--"))
-            }
-            "tee" => true,
-            "dd" => !part.contains("if="),
-            "scp" => words.any(|w| w == "-t"),
-            _ => false,
-        }
-    }) && !command.trim_start().starts_with("echo")
+    command
+        .replace("||", ";")
+        .split([';', '&', '\n'])
+        .filter_map(|pipeline| pipeline.split('|').next())
+        .any(stage_reads_input)
+}
+
+fn stage_reads_input(stage: &str) -> bool {
+    if stage.contains('<') {
+        return false;
+    }
+    let before_redirection = stage.split('>').next().unwrap_or_default();
+    let mut words = before_redirection.split_whitespace().skip_while(|word| word.contains('='));
+    let program = words.next().unwrap_or_default();
+    let has = |option: &str| words.clone().any(|word| word == option);
+    let operands = words.clone().filter(|word| !word.starts_with('-')).count();
+    match program.rsplit('/').next().unwrap_or_default() {
+        "cat" | "base64" | "gunzip" | "xxd" => operands == 0 && !has("--version"),
+        "sh" | "bash" | "dash" => (operands == 0 || has("-s")) && !has("-c") && !has("--version"),
+        "tee" => true,
+        "dd" => !stage.contains("if="),
+        "scp" => has("-t"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

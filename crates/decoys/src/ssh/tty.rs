@@ -353,7 +353,10 @@ mod tests {
         for &key in keys {
             match editor.key(key, &mut out) {
                 Key::None => {}
-                key => lines.push(key),
+                key => {
+                    lines.push(key);
+                    editor.prompt("", &mut out);
+                }
             }
         }
         expected.assert_eq(&format!("{:?} {lines:?}", String::from_utf8(out).unwrap()));
