@@ -7,7 +7,7 @@
  */
 
 import { api } from "../api/client";
-import type { Topology } from "../api/types";
+import type { Session, Topology } from "../api/types";
 import type { Envelope } from "./events";
 import type { Frame } from "./sse";
 import { LiveStream, type Closed } from "./stream";
@@ -79,25 +79,18 @@ export class Sync {
   /** Reads a session with all of its activity; live events go on from there. */
   async readSession(id: string): Promise<void> {
     const { activity, ...session } = await api.session(id);
-    const world = this.sight.world;
-    const known = world.sessions.get(id);
-    this.show({
-      world: {
-        ...world,
-        sessions: new Map(world.sessions).set(id, known?.ended_at ? known : session),
-        activity: new Map(world.activity).set(
-          id, mergeActivity(world.activity.get(id) ?? [], activity ?? [])),
-      },
-    });
+    this.change((world) => ({
+      ...world,
+      sessions: withSessions(world.sessions, [session]),
+      activity: new Map(world.activity).set(
+        id, mergeActivity(world.activity.get(id) ?? [], activity ?? [])),
+    }));
   }
 
   /** Reads the sessions of one attacker, the old ones too. */
   async readSessionsOf(attacker: string): Promise<void> {
-    const sessions = new Map(this.sight.world.sessions);
-    for (const session of await api.sessions(`&attacker=${encodeURIComponent(attacker)}`)) {
-      if (!sessions.get(session.id)?.ended_at) sessions.set(session.id, session);
-    }
-    this.show({ world: { ...this.sight.world, sessions } });
+    const sessions = await api.sessions(`&attacker=${encodeURIComponent(attacker)}`);
+    this.change((world) => ({ ...world, sessions: withSessions(world.sessions, sessions) }));
   }
 
   /** Has something read again, soon. */
@@ -184,17 +177,23 @@ export class Sync {
 
   private async readAgain(stale: Stale): Promise<void> {
     if (stale === "attackers") {
-      const attackers = byId(await api.attackers());
-      this.show({ world: { ...this.sight.world, attackers: new Map([...this.sight.world.attackers, ...attackers]) } });
+      const rows = await api.attackers();
+      this.change((world) => ({ ...world, attackers: new Map([...world.attackers, ...byId(rows)]) }));
     } else if (stale === "identities") {
-      this.show({ world: { ...this.sight.world, identities: byId(await api.identities()) } });
+      const rows = await api.identities();
+      this.change((world) => ({ ...world, identities: byId(rows) }));
     } else if (stale === "topologies") {
       const topologies = await readTopologies();
-      this.show({ world: topologies.reduce(withTopology, this.sight.world) });
+      this.change((world) => topologies.reduce(withTopology, world));
     } else {
       const topology = await api.topology(stale.slice("topology:".length));
-      this.show({ world: withTopology(this.sight.world, topology) });
+      this.change((world) => withTopology(world, topology));
     }
+  }
+
+  /** Events may have come while something was read: only the world of this moment is changed. */
+  private change(change: (world: World) => World): void {
+    this.show({ world: change(this.sight.world) });
   }
 
   private show(change: Partial<Sight>): void {
@@ -227,6 +226,15 @@ async function readWorld(before: World, seq: number): Promise<World> {
   };
   const oldestFirst = mutations.flat().sort((a, b) => (a.id < b.id ? -1 : 1));
   return oldestFirst.reduce(putMutation, topologies.reduce(withTopology, world));
+}
+
+/** Sessions as read; one that is known to have ended stays as it is. */
+function withSessions(known: World["sessions"], read: Session[]): World["sessions"] {
+  const sessions = new Map(known);
+  for (const session of read) {
+    if (!sessions.get(session.id)?.ended_at) sessions.set(session.id, session);
+  }
+  return sessions;
 }
 
 function byId<T extends { id: string }>(rows: T[]): Map<string, T> {
