@@ -59,7 +59,8 @@ function network(event: Event, world: World): Story | undefined {
       const { name, old_services, new_services, trigger } = event.payload;
       const why = TRIGGERS[trigger] ?? trigger;
       if (new_services.length === 0) return story("info", `${name} left the maze (${why})`);
-      const was = old_services.length > 0 ? `, no longer ${old_services.join(", ")}` : "";
+      const gone = old_services.filter((service) => !new_services.includes(service));
+      const was = gone.length > 0 ? `, no longer on ${gone.join(", ")}` : "";
       return story("info", `${name} now answers on ${new_services.join(", ")}${was} (${why})`);
     }
     case "decky.traffic":

@@ -27,8 +27,8 @@ const FIRST_DELAY_MS = 500;
 const MAX_DELAY_MS = 15_000;
 
 /** Full jitter: anything up to a ceiling that doubles with every failure in a row. */
-export function backoff(failures: number, random: () => number = Math.random): number {
-  const ceiling = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(failures, 10));
+export function backoff(failures: number, first = FIRST_DELAY_MS, random: () => number = Math.random): number {
+  const ceiling = Math.min(MAX_DELAY_MS, first * 2 ** Math.min(failures, 10));
   return Math.round(random() * ceiling);
 }
 
@@ -38,6 +38,8 @@ export class LiveStream {
   private readonly stopped = new AbortController();
   private lastId = "";
   private failures = 0;
+  /** The server's `retry:`, in milliseconds. */
+  private firstDelay: number | undefined;
   private wake: (() => void) | undefined;
   private cut: (() => void) | undefined;
 
@@ -55,7 +57,7 @@ export class LiveStream {
         const outcome = await this.connect();
         if (outcome === "signed-out") return this.events.closed({ why: "signed-out" });
         if (outcome === "stopped" || this.stopped.signal.aborted) break;
-        const delay = Math.max(outcome.atLeast, backoff(this.failures));
+        const delay = Math.max(outcome.atLeast, backoff(this.failures, this.firstDelay));
         this.failures += 1;
         this.events.waiting(delay);
         await this.pause(delay);
@@ -109,6 +111,7 @@ export class LiveStream {
         clearTimeout(silence);
         silence = setTimeout(this.cut, SILENCE_MS);
         const frames = parser.push(value);
+        this.firstDelay = parser.retry;
         if (frames.length === 0) continue;
         this.failures = 0;
         this.lastId = parser.lastId;

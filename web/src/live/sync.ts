@@ -29,7 +29,7 @@ export interface Sight {
 }
 
 /** Frames about the stream itself; their data is no envelope. */
-const CONTROL = new Set(["snapshot", "reset", "degraded", "recovered", "stream-error", "auth-revoked"]);
+const CONTROL = new Set(["snapshot", "reset", "degraded", "stream-error", "auth-revoked"]);
 /** Pause between two reads of the same stale thing: a burst of events costs one read. */
 const REREAD_MS = 400;
 /** Most events that wait for a load; past it the load starts again. */
@@ -122,10 +122,11 @@ export class Sync {
         void this.reload();
         break;
       case "degraded":
-        this.show({ connection: { state: "degraded", detail: String(data["reason"] ?? data["detail"] ?? "") } });
-        break;
-      case "recovered":
-        this.show({ connection: { state: "live" } });
+        this.show({
+          connection: data["degraded"] === false
+            ? { state: "live" }
+            : { state: "degraded", detail: String(data["reason"] ?? "") },
+        });
         break;
       case "stream-error":
         if (data["retryable"] === false) this.stream.restart();

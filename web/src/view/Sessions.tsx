@@ -119,7 +119,7 @@ function Terminal({ session, activity }: { session: Session; activity: readonly 
       onScroll={({ currentTarget: t }) => { follow.current = t.scrollHeight - t.scrollTop - t.clientHeight < 40; }}>
       <li className="meta"><Clock ts={session.started_at} /><span>connected from {session.peer}</span></li>
       {activity.map((one) => (
-        <li key={one.index} className={one.kind} data-testid="activity">
+        <li key={one.index} className={`did-${one.kind}`} data-testid="activity">
           <Clock ts={one.at} /><span className="prompt">{PROMPT[one.kind] ?? one.kind}</span><Typed text={one.text} />
         </li>
       ))}

@@ -51,8 +51,8 @@ export function MazePage({ topology: wanted }: { topology: string | undefined })
     <main className="maze" data-testid="maze" data-topology={topology.id} data-status={topology.status}>
       <div className="stage">
         <MazeBar topology={topology} topologies={topologies} setOpen={setOpen} problem={problem} attempt={attempt} />
+        <div className="ground"><Canvas topology={topology} setOpen={setOpen} attempt={attempt} /></div>
         <MutationStrip mutations={mutations} />
-        <Canvas topology={topology} setOpen={setOpen} attempt={attempt} />
       </div>
       <aside><Feed compact /></aside>
       {open && <OpenDialog open={open} topology={topology} close={close} />}

@@ -4,9 +4,12 @@ import { useState } from "react";
 import type { Mutation, MutationState } from "../../api/types";
 import { describe } from "../../format/story";
 import { visible } from "../../format/words";
-import { Ago } from "../parts";
+import { Ago, useNow } from "../parts";
 
 const SHOWN = 6;
+/** How long a change that went well stays in sight; one that failed stays until dismissed. */
+const APPLIED_MS = 120_000;
+const FAILED_MS = 1_800_000;
 const STEPS: { state: MutationState; label: string }[] = [
   { state: "pending", label: "queued" },
   { state: "applying", label: "applying" },
@@ -15,7 +18,10 @@ const STEPS: { state: MutationState; label: string }[] = [
 
 export function MutationStrip({ mutations }: { mutations: Mutation[] }) {
   const [dismissed, setDismissed] = useState<ReadonlySet<string>>(new Set());
-  const shown = mutations.filter((mutation) => !dismissed.has(mutation.id)).slice(0, SHOWN);
+  const now = useNow(5000);
+  const shown = mutations
+    .filter((mutation) => !dismissed.has(mutation.id) && isCurrent(mutation, now))
+    .slice(0, SHOWN);
   if (shown.length === 0) return null;
   return (
     <section className="mutations" aria-label="Changes" aria-live="polite">
@@ -36,6 +42,12 @@ export function MutationStrip({ mutations }: { mutations: Mutation[] }) {
       </ol>
     </section>
   );
+}
+
+function isCurrent({ state, requested_at }: Mutation, now: number): boolean {
+  const age = now - new Date(requested_at).getTime();
+  if (state === "applied") return age < APPLIED_MS;
+  return state === "failed" ? age < FAILED_MS : true;
 }
 
 function Progress({ state }: { state: MutationState }) {
