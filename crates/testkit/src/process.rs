@@ -1,7 +1,7 @@
 //! The service as a process of its own: started, stopped, killed.
 
 use std::{
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -29,7 +29,7 @@ impl Prefix {
     /// Claims a free one.
     pub fn claim() -> Self {
         let free = (130..=250).find_map(|second: u8| {
-            let guard = TcpListener::bind(([127, second, 255, 254], GUARD_PORT)).ok()?;
+            let guard = TcpListener::bind(SocketAddr::from(([127, second, 255, 254], GUARD_PORT))).ok()?;
             Some(Self { second, _guard: guard })
         });
         free.expect("one of 120 loopback prefixes is free")
@@ -79,7 +79,8 @@ impl Start<'_> {
             false
         };
         let is_up = tokio::time::timeout(PATIENCE, reading).await;
-        assert_eq!(is_up, Ok(true), "no start: {}\n{}", service.welcome, service.drain_errors());
+        let log = service.drain_errors();
+        assert_eq!(is_up, Ok(true), "no start: {}\n{log}", service.welcome);
         service
     }
 
