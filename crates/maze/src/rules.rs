@@ -65,7 +65,7 @@ pub(crate) fn check_subnet<'a>(
     }
     for (range, meaning) in RESERVED.iter().filter(|(range, _)| overlap(*range, network)) {
         let message = format!(
-            "{subnet} lies in the {meaning} range {range}; take a private one, such as \
+            "{subnet} shares addresses with the {meaning} range {range}; take a private one, such as \
              10.66.1.0/24"
         );
         findings.add(ViolationCode::SubnetReserved, field, message);

@@ -238,6 +238,7 @@ fn a_restart_binds_again_at_once() {
     let listener = host.open.lock().unwrap().remove(&at).unwrap().listener;
     listener.set_nonblocking(false).unwrap();
     drop(listener.accept().unwrap());
+    drop(listener);
     drop(visitor);
     drop(first);
     host.open.lock().unwrap().clear();

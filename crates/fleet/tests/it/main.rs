@@ -1,5 +1,7 @@
 //! Drivers: the loopback one with real sockets, the fake one with scripts.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 extern crate morgana_fleet as fleet;
 
 mod fake;

@@ -78,30 +78,30 @@ fn subnets_that_mean_something_else_are_refused() {
         (
             "127.1.0.0/16",
             expect![[r#"
-            SUBNET_RESERVED payload.subnet: 127.1.0.0/16 lies in the loopback range 127.0.0.0/8; take a private one, such as 10.66.1.0/24
+            SUBNET_RESERVED payload.subnet: 127.1.0.0/16 shares addresses with the loopback range 127.0.0.0/8; take a private one, such as 10.66.1.0/24
         "#]],
         ),
         (
             "169.254.7.0/24",
             expect![[r#"
-            SUBNET_RESERVED payload.subnet: 169.254.7.0/24 lies in the link-local range 169.254.0.0/16; take a private one, such as 10.66.1.0/24
+            SUBNET_RESERVED payload.subnet: 169.254.7.0/24 shares addresses with the link-local range 169.254.0.0/16; take a private one, such as 10.66.1.0/24
         "#]],
         ),
         (
             "224.0.1.0/24",
             expect![[r#"
-            SUBNET_RESERVED payload.subnet: 224.0.1.0/24 lies in the multicast range 224.0.0.0/4; take a private one, such as 10.66.1.0/24
+            SUBNET_RESERVED payload.subnet: 224.0.1.0/24 shares addresses with the multicast range 224.0.0.0/4; take a private one, such as 10.66.1.0/24
         "#]],
         ),
         (
             "0.0.0.0/0",
             expect![[r#"
             SUBNET_SIZE payload.subnet: 0.0.0.0/0 has a prefix of 0; it has to be from 16 to 29
-            SUBNET_RESERVED payload.subnet: 0.0.0.0/0 lies in the unspecified range 0.0.0.0/8; take a private one, such as 10.66.1.0/24
-            SUBNET_RESERVED payload.subnet: 0.0.0.0/0 lies in the loopback range 127.0.0.0/8; take a private one, such as 10.66.1.0/24
-            SUBNET_RESERVED payload.subnet: 0.0.0.0/0 lies in the link-local range 169.254.0.0/16; take a private one, such as 10.66.1.0/24
-            SUBNET_RESERVED payload.subnet: 0.0.0.0/0 lies in the multicast range 224.0.0.0/4; take a private one, such as 10.66.1.0/24
-            SUBNET_RESERVED payload.subnet: 0.0.0.0/0 lies in the reserved range 240.0.0.0/4; take a private one, such as 10.66.1.0/24
+            SUBNET_RESERVED payload.subnet: 0.0.0.0/0 shares addresses with the unspecified range 0.0.0.0/8; take a private one, such as 10.66.1.0/24
+            SUBNET_RESERVED payload.subnet: 0.0.0.0/0 shares addresses with the loopback range 127.0.0.0/8; take a private one, such as 10.66.1.0/24
+            SUBNET_RESERVED payload.subnet: 0.0.0.0/0 shares addresses with the link-local range 169.254.0.0/16; take a private one, such as 10.66.1.0/24
+            SUBNET_RESERVED payload.subnet: 0.0.0.0/0 shares addresses with the multicast range 224.0.0.0/4; take a private one, such as 10.66.1.0/24
+            SUBNET_RESERVED payload.subnet: 0.0.0.0/0 shares addresses with the reserved range 240.0.0.0/4; take a private one, such as 10.66.1.0/24
             SUBNET_OVERLAP payload.subnet: 0.0.0.0/0 overlaps 10.66.1.0/24 of LAN dmz
             SUBNET_OVERLAP payload.subnet: 0.0.0.0/0 overlaps 10.66.2.0/24 of LAN office
             SUBNET_OVERLAP payload.subnet: 0.0.0.0/0 overlaps 10.66.3.0/24 of LAN servers

@@ -1,5 +1,8 @@
 //! The rules of topologies: what ops do, what they refuse, what plans come to.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::needless_pass_by_value, reason = "expectations are written in place")]
+
 extern crate morgana_maze as maze;
 
 mod apply;

@@ -103,7 +103,7 @@ fn damaged(topology: &Topology, dice: &[u8]) -> Observed {
     let mut observed = empty;
     for (index, step) in steps.iter().enumerate() {
         let die = dice[index % dice.len()];
-        if die % 4 != 0 {
+        if !die.is_multiple_of(4) {
             observed.advance(step);
         }
         match step {
