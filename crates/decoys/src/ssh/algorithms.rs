@@ -177,6 +177,7 @@ impl ClientProposal {
         }
         let guessed = reader.bool()?;
         reader.u32()?;
+        reader.end()?;
         Ok(Self { lists, guessed })
     }
 

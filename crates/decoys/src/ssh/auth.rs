@@ -24,6 +24,8 @@ pub(super) const GRACE: Duration = Duration::from_secs(120);
 const MAX_TRIES: u32 = 6;
 /// What can continue, as long as nobody is in.
 const METHODS: &str = "publickey,password";
+/// A public key together with our host key, as agents ask for it.
+const HOST_BOUND: &str = "publickey-hostbound-v00@openssh.com";
 /// Least time of a refusal (`MIN_FAIL_DELAY_SECONDS`), to which a share by user name is added.
 const MIN_REFUSAL: Duration = Duration::from_millis(5);
 /// What pam_unix asks for after a wrong password.
@@ -94,6 +96,7 @@ impl Auth {
 
     fn service(&mut self, mut body: Reader<'_>) -> Result<Answer, Fatal> {
         let service = body.text()?;
+        body.end()?;
         if service != "ssh-userauth" {
             return Err(Fatal::disconnect(format!("bad service request {service}")));
         }
@@ -119,8 +122,8 @@ impl Auth {
             "none" if first => (Duration::ZERO, Verdict::Asked),
             "none" => (Duration::ZERO, Verdict::Refused),
             "password" => password(&user, &service, body, judge)?,
-            "publickey" | "publickey-hostbound-v00@openssh.com" => {
-                public_key(&user, body, judge)?;
+            "publickey" | HOST_BOUND => {
+                public_key(&user, method == HOST_BOUND, body, judge)?;
                 (refusal_delay(&user, judge.persona), Verdict::Refused)
             }
             _ => (refusal_delay(&user, judge.persona), Verdict::Refused),
@@ -138,6 +141,10 @@ fn password(
 ) -> Result<(Duration, Verdict), Fatal> {
     let change = body.bool()?;
     let secret = body.string()?;
+    if change {
+        body.string()?;
+    }
+    body.end()?;
     if secret.contains(&0) {
         return Err(Fatal::Close);
     }
@@ -164,12 +171,20 @@ fn password(
 /// Nobody's key is known here; what was offered is recorded.
 fn public_key(
     user: &str,
+    host_bound: bool,
     mut body: Reader<'_>,
     judge: &mut Judge<'_, impl Rng>,
 ) -> Result<(), Fatal> {
-    let _signed = body.bool()?;
+    let signed = body.bool()?;
     let _algorithm = body.text()?;
     let key = body.string()?;
+    if host_bound {
+        body.string()?;
+    }
+    if signed {
+        body.string()?;
+    }
+    body.end()?;
     judge.facts.push(SessionFact::Login {
         principal: escape_text(user.as_bytes()),
         secret: format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(key))),

@@ -306,6 +306,7 @@ impl Connection {
         let id = body.u32()?;
         let session = self.session(id, "channel_input_data")?;
         let bytes = body.string()?;
+        body.end()?;
         let ready = !matches!(session.program, Program::None) && !session.channel.eof_received;
         if !ready || !session.channel.admit(bytes.len()) {
             return Ok(());
@@ -332,6 +333,7 @@ impl Connection {
 
     fn eof(&mut self, mut body: Reader<'_>, context: &mut Context<'_>) -> Result<(), Fatal> {
         let id = body.u32()?;
+        body.end()?;
         let session = self.session(id, "channel_input_ieof")?;
         session.channel.eof_received = true;
         self.run(id, context)

@@ -1,7 +1,8 @@
 //! The binary packet protocol (RFC 4253 section 6): bytes become payloads and back.
 //!
 //! Owns sequence numbers, ciphers, codes and compression of both directions. It must not know
-//! what a payload means. Errors end connections just as OpenSSH's packet.c does.
+//! what a payload means. Errors end connections just as OpenSSH's packet.c does: a goodbye that
+//! it queues and never flushes is not sent here either.
 
 use rand::Rng;
 
@@ -218,11 +219,11 @@ impl Opener {
         }
         let length = self.read_length(inbox.head_mut(head)) as usize;
         if !(HEADER_BYTES..=MAX_PACKET_BYTES).contains(&length) {
-            return Err(corrupt());
+            return Err(Fatal::Close);
         }
         let padded = if apart { length } else { length + 4 };
         if padded < head || padded % block != 0 {
-            return Err(corrupt());
+            return Err(Fatal::Close);
         }
         self.length = Some(length);
         Ok(self.length)
@@ -259,7 +260,7 @@ impl Opener {
             Cipher::Stream(stream) => {
                 stream.apply(&mut packet[CipherName::Aes128Ctr.block_bytes()..]);
                 if !verifies(&keys.mac, packet) {
-                    return Err(corrupt());
+                    return Err(Fatal::Close);
                 }
             }
             aead => aead.open(seq, packet, tag).map_err(|_| Fatal::Close)?,
@@ -279,10 +280,6 @@ impl Opener {
             None => Ok(payload.to_vec()),
         }
     }
-}
-
-fn corrupt() -> Fatal {
-    Fatal::disconnect("Packet corrupt")
 }
 
 /// Our packets.

@@ -258,7 +258,7 @@ impl Transport {
 
     fn upper(&self, packet: Opened) -> Result<Option<Opened>, Fatal> {
         match self.first_exchange() {
-            true => Err(Fatal::disconnect(format!("protocol error: rcvd type {}", packet.number))),
+            true => Err(Fatal::Close),
             false => Ok(Some(packet)),
         }
     }
@@ -276,7 +276,9 @@ impl Transport {
                 self.exchange(exchange, &packet)?;
             }
             (State::GroupInit { exchange, group, wish }, message::GEX_INIT) => {
-                let client = Reader::new(&packet.payload[1..]).string()?;
+                let mut body = Reader::new(&packet.payload[1..]);
+                let client = body.string()?;
+                body.end()?;
                 let done = dh::respond(&group, client, &mut self.random)?;
                 let middle = Writer::blob()
                     .raw(&wish)
@@ -286,6 +288,7 @@ impl Transport {
                 self.reply(&exchange, message::GEX_REPLY, &middle, client, &done);
             }
             (State::NewKeys { inbound }, message::NEWKEYS) => {
+                Reader::new(&packet.payload[1..]).end()?;
                 self.opener.renew(inbound, self.strict, self.authenticated);
             }
             (State::Open, message::SERVICE_REQUEST) if !strict => return Ok(Some(packet)),
@@ -336,7 +339,9 @@ impl Transport {
         if exchange.agreement.kex == KexMethod::GroupExchange {
             return self.choose_group(exchange, body);
         }
-        let client = Reader::new(body).string()?;
+        let mut reader = Reader::new(body);
+        let client = reader.string()?;
+        reader.end()?;
         let done = kex::respond(exchange.agreement.kex, client, &mut self.random)?;
         self.reply(&exchange, message::KEXDH_REPLY, &[], client, &done);
         Ok(())
@@ -345,11 +350,11 @@ impl Transport {
     fn choose_group(&mut self, exchange: Exchange, wish: &[u8]) -> Result<(), Fatal> {
         let mut reader = Reader::new(wish);
         let (min, wanted, max) = (reader.u32()?, reader.u32()?, reader.u32()?);
-        if !reader.is_empty() || max < min || wanted < min || max < wanted || max < 2048 {
+        reader.end()?;
+        if max < min || wanted < min || max < wanted || max < 2048 {
             return Err(Fatal::Close);
         }
-        let group = moduli::choose(min, wanted, max, &mut self.random)
-            .ok_or_else(|| Fatal::disconnect("no matching DH grp found"))?;
+        let group = moduli::choose(min, wanted, max, &mut self.random);
         let offer = Writer::message(message::GEX_GROUP)
             .mpint(&group.prime_bytes())
             .mpint(&group.generator.to_be_bytes());

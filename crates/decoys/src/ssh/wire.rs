@@ -19,6 +19,11 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
+    /// The message must be over.
+    pub(super) fn end(&self) -> Result<(), Malformed> {
+        if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
+    }
+
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (head, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
         self.0 = rest;

@@ -21,13 +21,8 @@ pub(super) fn fixed(name: &str) -> Group {
 }
 
 /// A group for a client that wants `wanted` bits and takes `min` to `max`, chosen as `choose_dh`
-/// does: the smallest size that suffices, else the largest there is.
-pub(in crate::ssh) fn choose(
-    min: u32,
-    wanted: u32,
-    max: u32,
-    random: &mut impl Rng,
-) -> Option<Group> {
+/// does: the smallest size that suffices, else the largest there is, else a fixed group.
+pub(in crate::ssh) fn choose(min: u32, wanted: u32, max: u32, random: &mut impl Rng) -> Group {
     let (min, max) = (min.max(MIN_BITS), max.min(MAX_BITS));
     let wanted = wanted.clamp(MIN_BITS, MAX_BITS);
     let sized = || {
@@ -36,10 +31,21 @@ pub(in crate::ssh) fn choose(
             .filter(|(bits, _)| (min..=max).contains(bits))
     };
     let enough = sized().map(|(bits, _)| bits).filter(|bits| *bits >= wanted).min();
-    let best = enough.or_else(|| sized().map(|(bits, _)| bits).max())?;
+    let Some(best) = enough.or_else(|| sized().map(|(bits, _)| bits).max()) else {
+        return fallback(max);
+    };
     let best: Vec<Group> =
         sized().filter_map(|(bits, group)| (bits == best).then_some(group)).collect();
-    Some(best[random.random_range(..best.len())])
+    best[random.random_range(..best.len())]
+}
+
+/// `dh_new_group_fallback`.
+fn fallback(max: u32) -> Group {
+    match max {
+        ..3072 => fixed("group14"),
+        3072..6144 => fixed("group16"),
+        6144.. => fixed("group18"),
+    }
 }
 
 fn entries(list: &'static str) -> impl Iterator<Item = (&'static str, Group)> {
@@ -60,14 +66,14 @@ mod tests {
     #[test]
     fn sizes_are_chosen_as_the_daemon_does() {
         let mut random = ChaCha20Rng::from_seed([1; 32]);
-        let mut bits = |min, wanted, max| {
-            choose(min, wanted, max, &mut random).map(|group| group.prime_bytes().len() * 8)
-        };
-        assert_eq!(bits(1024, 1024, 8192), Some(2048));
-        assert_eq!(bits(2048, 3072, 8192), Some(3072));
-        assert_eq!(bits(2048, 5000, 8192), Some(6144));
-        assert_eq!(bits(2048, 8192, 4096), Some(4096));
-        assert_eq!(bits(2049, 2049, 2050), None);
+        let mut bits =
+            |min, wanted, max| choose(min, wanted, max, &mut random).prime_bytes().len() * 8;
+        assert_eq!(bits(1024, 1024, 8192), 2048);
+        assert_eq!(bits(2048, 3072, 8192), 3072);
+        assert_eq!(bits(2048, 5000, 8192), 6144);
+        assert_eq!(bits(2048, 8192, 4096), 4096);
+        assert_eq!(bits(2049, 2049, 2050), 2048);
+        assert_eq!(bits(4097, 4097, 4098), 4096);
     }
 
     #[test]
