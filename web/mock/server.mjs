@@ -133,6 +133,7 @@ async function handle(state, request, response) {
   if (!url.pathname.startsWith("/api/v1/")) return file(url.pathname, response);
   const body = request.method === "POST" ? JSON.parse((await read(request)) || "{}") : {};
   const path = url.pathname.slice("/api/v1/".length).split("/");
+  if (path[0] === "setup" && request.method === "GET") return json(response, 200, { open: !state.user });
   if (path[0] === "setup") return setup(state, body, response);
   if (path[0] === "login") {
     if (!state.user || body.name !== state.user.name || body.password !== state.user.password) {

@@ -72,9 +72,11 @@ const id = encodeURIComponent;
 const key = () => crypto.randomUUID();
 
 export const api = {
+  setupState: () => call<{ open: boolean }>("GET", "/setup"),
+  /** Logs in as well. */
   setup: (secret: string, name: string, password: string) =>
-    call<unknown>("POST", "/setup", { secret, name, password }),
-  login: (name: string, password: string) => call<unknown>("POST", "/login", { name, password }),
+    call<Me>("POST", "/setup", { secret, name, password }),
+  login: (name: string, password: string) => call<Me>("POST", "/login", { name, password }),
   logout: () => call<unknown>("POST", "/logout", {}),
   me: () => call<Me>("GET", "/me"),
 
