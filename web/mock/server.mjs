@@ -54,9 +54,9 @@ const now = () => new Date().toISOString().replace("Z", "000Z");
 // The demo maze.
 
 function demo(name) {
-  const lan = (lanName, third, isDmz) => ({ id: newId(), name: lanName, subnet: `10.66.${third}.0/24`, is_dmz: isDmz, position: null });
+  const lan = (lanName, third, isDmz) => ({ lan_id: newId(), name: lanName, subnet: `10.66.${third}.0/24`, is_dmz: isDmz, position: null });
   const [dmz, office, servers] = [lan("dmz", 1, true), lan("office", 2, false), lan("servers", 3, false)];
-  const topology = { id: newId(), name, status: "pending", version: 1, reason: null, lans: [dmz, office, servers], deckies: [] };
+  const topology = { topology_id: newId(), name, status: "pending", version: 1, reason: null, lans: [dmz, office, servers], deckies: [] };
   const put = (deckyName, archetype, services, ...lans) => topology.deckies.push(newDecky(topology, deckyName, archetype, services, lans));
   put("web-01", "web-server", ["http", "ssh"], dmz, servers);
   put("edge-ops", "devops-host", ["ssh"], dmz, office);
@@ -68,14 +68,14 @@ function demo(name) {
 }
 
 function newDecky(topology, name, archetype, services, lans, ip) {
-  const taken = new Set(topology.deckies.flatMap((decky) => decky.edges.map((edge) => edge.address)));
+  const taken = new Set(topology.deckies.flatMap((decky) => decky.interfaces.map((one) => one.address)));
   const free = (lan) => {
     const prefix = lan.subnet.split(".").slice(0, 3).join(".");
     for (let last = 10; ; last++) if (!taken.has(`${prefix}.${last}`)) return `${prefix}.${last}`;
   };
   const decky = {
-    id: newId(), name, archetype, state: "planned", rotate_every_seconds: null,
-    edges: lans.map((lan) => ({ lan: lan.id, address: ip ?? free(lan) })), services: [], endpoints: [],
+    decky_id: newId(), name, archetype, state: "planned", rotate_every_seconds: null,
+    interfaces: lans.map((lan) => ({ lan_id: lan.lan_id, lan: lan.name, address: ip ?? free(lan) })), services: [], endpoints: [],
   };
   setServices(topology, decky, services);
   return decky;
@@ -83,10 +83,10 @@ function newDecky(topology, name, archetype, services, lans, ip) {
 
 function setServices(topology, decky, services) {
   decky.services = [...services].sort().map((service) => ({ service, port: PORTS[service] }));
-  const address = decky.edges[0].address.replace("10.66.", "127.66.");
+  const address = decky.interfaces[0].address.replace("10.66.", "127.66.");
   const up = topology.status !== "pending" && topology.status !== "torn_down";
   decky.endpoints = up
-    ? decky.services.map(({ service, port }) => ({ service, address, port: port < 1024 ? port + 20000 : port }))
+    ? decky.services.map(({ service, port }) => ({ lan_id: decky.interfaces[0].lan_id, service, port, listening: `${address}:${port + 20000}` }))
     : [];
 }
 
@@ -133,6 +133,7 @@ async function handle(state, request, response) {
   if (!url.pathname.startsWith("/api/v1/")) return file(url.pathname, response);
   const body = request.method === "POST" ? JSON.parse((await read(request)) || "{}") : {};
   const path = url.pathname.slice("/api/v1/".length).split("/");
+  if (path[0] === "setup" && request.method === "GET") return json(response, 200, { open: !state.user });
   if (path[0] === "setup") return setup(state, body, response);
   if (path[0] === "login") {
     if (!state.user || body.name !== state.user.name || body.password !== state.user.password) {
@@ -202,14 +203,14 @@ function createTopology(state, { name, template }, response) {
   }
   const topology = demo(name);
   if (template === "empty") Object.assign(topology, { lans: [], deckies: [] });
-  state.topologies.set(topology.id, topology);
+  state.topologies.set(topology.topology_id, topology);
   json(response, 201, topology);
 }
 
 function status(state, topology, next) {
   const from = topology.status;
   topology.status = next;
-  publish(state, `topology.${topology.id}.status`, "topology.status", { topology_id: topology.id, from, status: next, version: topology.version });
+  publish(state, `topology.${topology.topology_id}.status`, "topology.status", { topology_id: topology.topology_id, from, status: next, version: topology.version });
 }
 
 function move(state, topology, from, through, to, response) {
@@ -228,8 +229,8 @@ function move(state, topology, from, through, to, response) {
 function deckyState(state, topology, decky, next) {
   const from = decky.state;
   decky.state = next;
-  publish(state, `decky.${decky.id}.state`, "decky.state", {
-    decky_id: decky.id, topology_id: topology.id, name: decky.name, from, state: next,
+  publish(state, `decky.${decky.decky_id}.state`, "decky.state", {
+    decky_id: decky.decky_id, topology_id: topology.topology_id, name: decky.name, from, state: next,
     services: decky.services.map((one) => one.service),
   });
 }
@@ -237,23 +238,23 @@ function deckyState(state, topology, decky, next) {
 function mutate(state, topology, { op, payload }, response) {
   const wrong = check(topology, op, payload);
   if (wrong) return problem(response, 422, "INVALID_OP", "The change breaks the rules of the maze.", [wrong]);
-  const mutation = { id: newId(), topology_id: topology.id, op, payload, state: "pending", requested_by: state.user.name, requested_at: now(), reason: null };
+  const mutation = { mutation_id: newId(), topology_id: topology.topology_id, op, payload, state: "pending", requested_by: state.user.name, requested_at: now(), reason: null };
   state.mutations.push(mutation);
   const tell = (next, extra = {}) => {
     mutation.state = next;
     Object.assign(mutation, extra);
     const word = next === "pending" ? "enqueued" : next;
-    publish(state, `topology.${topology.id}.mutation.${word}`, `topology.mutation.${word}`, {
-      topology_id: topology.id, mutation_id: mutation.id, state: next, op, payload, version: topology.version,
+    publish(state, `topology.${topology.topology_id}.mutation.${word}`, `topology.mutation.${word}`, {
+      topology_id: topology.topology_id, mutation_id: mutation.mutation_id, state: next, op, payload, version: topology.version,
       requested_by: mutation.requested_by, ...extra,
     });
   };
   tell("pending");
-  json(response, 202, { mutation_id: mutation.id, position: state.seq });
+  json(response, 202, { ...mutation, position: state.seq });
   setTimeout(() => tell("applying"), STEP_MS);
   setTimeout(() => {
     if (payload.name === "cursed") return tell("failed", { reason: "address 10.66.1.66 is in use by another machine" });
-    apply(state, topology, op, payload, mutation.id);
+    apply(state, topology, op, payload, mutation.mutation_id);
     topology.version += 1;
     tell("applied");
   }, 3 * STEP_MS);
@@ -272,14 +273,14 @@ function check(topology, op, payload) {
 
 function apply(state, topology, op, payload, mutationId) {
   const decky = topology.deckies.find((one) => one.name === payload.decky);
-  const changed = (one, old, trigger) => publish(state, `decky.${one.id}.mutation`, "decky.mutation", {
-    decky_id: one.id, topology_id: topology.id, name: one.name, old_services: old,
+  const changed = (one, old, trigger) => publish(state, `decky.${one.decky_id}.mutation`, "decky.mutation", {
+    decky_id: one.decky_id, topology_id: topology.topology_id, name: one.name, old_services: old,
     new_services: trigger === "retirement" ? [] : one.services.map((s) => s.service), trigger, mutation_id: mutationId,
   });
   const old = decky?.services.map((one) => one.service) ?? [];
   switch (op) {
     case "add_lan":
-      topology.lans.push({ id: newId(), name: payload.name, subnet: payload.subnet ?? `10.66.${topology.lans.length + 1}.0/24`, is_dmz: payload.is_dmz ?? false, position: null });
+      topology.lans.push({ lan_id: newId(), name: payload.name, subnet: payload.subnet ?? `10.66.${topology.lans.length + 1}.0/24`, is_dmz: payload.is_dmz ?? false, position: null });
       break;
     case "remove_lan":
       topology.lans = topology.lans.filter((lan) => lan.name !== payload.name);
@@ -331,14 +332,14 @@ function visit(state, query) {
   const address = query.get("from") ?? "127.0.0.1";
   const attacker = attackerAt(state, address, decky, chosen);
   const session = {
-    id: newId(), attacker_id: attacker.id, decky_id: decky.id, topology_id: topology.id, lan_id: decky.edges[0].lan,
+    session_id: newId(), attacker_id: attacker.attacker_id, decky_id: decky.decky_id, topology_id: topology.topology_id, lan_id: decky.interfaces[0].lan_id,
     service: chosen, peer: `${address}:${40000 + counter}`, started_at: now(), ended_at: null, bytes_in: 0, bytes_out: 0,
     logins: 0, commands: 0, requests: 0, uploads: 0, truncated: null,
   };
-  state.sessions.set(session.id, session);
-  state.activity.set(session.id, []);
-  const { id, ...facts } = session;
-  const ids = { session_id: id, attacker_id: attacker.id, decky_id: decky.id, topology_id: topology.id };
+  const id = session.session_id;
+  state.sessions.set(id, session);
+  state.activity.set(id, []);
+  const ids = { session_id: id, attacker_id: attacker.attacker_id, decky_id: decky.decky_id, topology_id: topology.topology_id };
   attacker.sessions += 1;
   publish(state, "attacker.session.started", "attacker.session.started", { ...ids, service: chosen, peer: session.peer, started_at: session.started_at });
   const pace = Number(query.get("pace") ?? 120);
@@ -348,7 +349,7 @@ function visit(state, query) {
     attacker.last_seen = now();
     state.activity.get(id).push({ session_id: id, index: index + 1, at: now(), kind, text });
     publish(state, "attacker.session.activity", "attacker.session.activity", { ...ids, index: index + 1, kind, text });
-    publish(state, `decky.${decky.id}.traffic`, "decky.traffic", { ...ids, service: chosen, peer: session.peer, kind, summary: text }, false);
+    publish(state, `decky.${decky.decky_id}.traffic`, "decky.traffic", { ...ids, service: chosen, peer: session.peer, kind, summary: text }, false);
     if (kind === "login") {
       publish(state, "credential.captured", "credential.captured", { ...ids, credential_id: newId(), kind: "password", hash: "00", principal: text.split(" ")[0] });
     }
@@ -357,28 +358,28 @@ function visit(state, query) {
   if (query.get("stay")) return;
   setTimeout(() => {
     Object.assign(session, { ended_at: now(), bytes_in: 3184, bytes_out: 18211 });
-    publish(state, "attacker.session.ended", "attacker.session.ended", { ...facts, ...session, ...ids });
+    publish(state, "attacker.session.ended", "attacker.session.ended", session);
   }, pace * (DEEDS[chosen].length + 1));
 }
 
 function attackerAt(state, address, decky, service) {
   const known = [...state.attackers.values()].find((one) => one.address === address);
   if (known) {
-    known.deckies = [...new Set([...known.deckies, decky.id])];
+    known.deckies = [...new Set([...known.deckies, decky.decky_id])];
     known.services = [...new Set([...known.services, service])];
     return known;
   }
-  const identity = { id: newId(), formed_at: now(), last_seen: now(), attacker_ids: [], score: 0 };
+  const identity = { identity_id: newId(), formed_at: now(), last_seen: now(), attacker_ids: [], score: 0 };
   const attacker = {
-    id: newId(), address, identity_id: identity.id, first_seen: now(), last_seen: now(), score: 0, level: "low",
+    attacker_id: newId(), address, identity_id: identity.identity_id, first_seen: now(), last_seen: now(), score: 0, level: "low",
     reasons: [], sessions: 0, logins: 0, logins_accepted: 0, commands: 0, requests: 0, uploads: 0,
-    deckies: [decky.id], services: [service], fingerprints: ["ssh.banner=SSH-2.0-libssh_0.9.6"],
+    deckies: [decky.decky_id], services: [service], fingerprints: ["ssh.banner=SSH-2.0-libssh_0.9.6"],
   };
-  identity.attacker_ids.push(attacker.id);
-  state.attackers.set(attacker.id, attacker);
-  state.identities.set(identity.id, identity);
-  publish(state, "attacker.observed", "attacker.observed", { attacker_id: attacker.id, address, decky_id: decky.id, service, first_seen: attacker.first_seen });
-  publish(state, "identity.formed", "identity.formed", { identity_id: identity.id, attacker_ids: [attacker.id] });
+  identity.attacker_ids.push(attacker.attacker_id);
+  state.attackers.set(attacker.attacker_id, attacker);
+  state.identities.set(identity.identity_id, identity);
+  publish(state, "attacker.observed", "attacker.observed", { attacker_id: attacker.attacker_id, address, decky_id: decky.decky_id, service, first_seen: attacker.first_seen });
+  publish(state, "identity.formed", "identity.formed", { identity_id: identity.identity_id, attacker_ids: [attacker.attacker_id] });
   return attacker;
 }
 
@@ -392,7 +393,7 @@ function score(state, attacker, next, kind) {
   state.identities.get(attacker.identity_id).score = attacker.score;
   state.identities.get(attacker.identity_id).last_seen = now();
   if (level(previous) !== attacker.level) {
-    publish(state, "attacker.scored", "attacker.scored", { attacker_id: attacker.id, score: attacker.score, previous, level: attacker.level, reasons: attacker.reasons });
+    publish(state, "attacker.scored", "attacker.scored", { attacker_id: attacker.attacker_id, score: attacker.score, previous, level: attacker.level, reasons: attacker.reasons });
   }
 }
 
@@ -433,7 +434,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     decky.state = "running";
     setServices(maze, decky, decky.services.map((one) => one.service));
   }
-  if (!process.argv.includes("--empty")) state.topologies.set(maze.id, maze);
+  if (!process.argv.includes("--empty")) state.topologies.set(maze.topology_id, maze);
   console.log(link);
   console.log(`visit: curl -s '${url}/mock/visit?service=ssh'`);
 }

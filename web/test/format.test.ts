@@ -32,7 +32,7 @@ describe("words", () => {
   });
 
   it("gives a command for every service", () => {
-    const command = (service: string, port: number) => visitCommand({ service, port, address: "127.66.1.10" });
+    const command = (service: string, port: number) => visitCommand({ service, listening: `127.66.1.10:${port}` });
     expect(command("ssh", 20022)).toBe("ssh -p 20022 root@127.66.1.10");
     expect(command("ssh", 22)).toBe("ssh root@127.66.1.10");
     expect(command("http", 20080)).toBe("curl http://127.66.1.10:20080/");
@@ -80,23 +80,23 @@ describe("stories", () => {
 
 describe("the maze's layout", () => {
   const decky = (id: string, ...lans: string[]) => ({
-    id, name: id, archetype: "linux-server", state: "running" as const, services: [], endpoints: [],
-    edges: lans.map((lan) => ({ lan, address: "" })),
+    decky_id: id, name: id, archetype: "linux-server", state: "running" as const, services: [], endpoints: [],
+    interfaces: lans.map((lan) => ({ lan_id: lan, lan, address: "" })),
   });
-  const lan = (id: string, is_dmz = false) => ({ id, name: id, subnet: "", is_dmz });
+  const lan = (id: string, is_dmz = false) => ({ lan_id: id, name: id, subnet: "", is_dmz });
 
   it("goes from the outside to the inside", () => {
     const columns = layout({
-      id: "t", name: "t", status: "active", version: 1,
+      topology_id: "t", name: "t", status: "active", version: 1,
       lans: [lan("apart"), lan("inner"), lan("office"), lan("outer", true)],
       deckies: [decky("a", "outer", "office"), decky("b", "office", "inner"), decky("c", "apart")],
     });
-    expect(columns.map((zones) => zones.map((zone) => zone.lan.id))).toEqual([["outer"], ["office"], ["inner"], ["apart"]]);
-    expect(columns[1]?.[0]?.visitors.map((one) => one.decky.id)).toEqual(["a"]);
+    expect(columns.map((zones) => zones.map((zone) => zone.lan.lan_id))).toEqual([["outer"], ["office"], ["inner"], ["apart"]]);
+    expect(columns[1]?.[0]?.visitors.map((one) => one.decky.decky_id)).toEqual(["a"]);
   });
 
   it("is nothing where there are no LANs", () => {
-    expect(layout({ id: "t", name: "t", status: "pending", version: 1, lans: [], deckies: [] })).toEqual([]);
+    expect(layout({ topology_id: "t", name: "t", status: "pending", version: 1, lans: [], deckies: [] })).toEqual([]);
   });
 });
 

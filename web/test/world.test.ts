@@ -21,12 +21,12 @@ function play(world: World, ...events: Envelope[]): { world: World; stale: strin
 }
 
 const DECKY = {
-  id: "d1", name: "web-01", archetype: "web-server", state: "starting" as const,
-  services: [{ service: "http", port: 80 }], edges: [{ lan: "l1", address: "10.66.1.10" }], endpoints: [],
+  decky_id: "d1", name: "web-01", archetype: "web-server", state: "starting" as const,
+  services: [{ service: "http", port: 80 }], interfaces: [{ lan_id: "l1", lan: "dmz", address: "10.66.1.10" }], endpoints: [],
 };
 const MAZE: Topology = {
-  id: "t1", name: "demo", status: "active", version: 3, deckies: [DECKY],
-  lans: [{ id: "l1", name: "dmz", subnet: "10.66.1.0/24", is_dmz: true }],
+  topology_id: "t1", name: "demo", status: "active", version: 3, deckies: [DECKY],
+  lans: [{ lan_id: "l1", name: "dmz", subnet: "10.66.1.0/24", is_dmz: true }],
 };
 
 const ids = { session_id: "s1", attacker_id: "a1", decky_id: "d1", topology_id: "t1" };
@@ -59,7 +59,7 @@ describe("reduce", () => {
   });
 
   it("does not count again what a session read by REST has counted", () => {
-    const read = { ...EMPTY, sessions: new Map([["s1", { id: "s1", ...ids, service: "ssh", peer: "", started_at: "", bytes_in: 0, bytes_out: 0, logins: 3, commands: 0, requests: 0, uploads: 0 }]]) };
+    const read = { ...EMPTY, sessions: new Map([["s1", { ...ids, service: "ssh", peer: "", started_at: "", bytes_in: 0, bytes_out: 0, logins: 3, commands: 0, requests: 0, uploads: 0 }]]) };
     expect(play(read, activity(3, "login")).world.sessions.get("s1")?.logins).toBe(3);
   });
 
@@ -131,7 +131,7 @@ describe("the feed", () => {
   it("tells the past from the sessions, once", () => {
     const { world } = play(EMPTY, started(), ended());
     const session = world.sessions.get("s1")!;
-    const older = { ...session, id: "s0", started_at: stamp(-9), ended_at: stamp(-8) };
+    const older = { ...session, session_id: "s0", started_at: stamp(-9), ended_at: stamp(-8) };
     const feed = withPast(world.feed, [session, older]);
     expect(feed.map((one) => `${one.type} ${(one.payload as { session_id: string }).session_id}`)).toEqual([
       "attacker.session.ended s1", "attacker.session.started s1",

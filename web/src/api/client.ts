@@ -72,22 +72,24 @@ const id = encodeURIComponent;
 const key = () => crypto.randomUUID();
 
 export const api = {
+  setupState: () => call<{ open: boolean }>("GET", "/setup"),
+  /** Logs in as well. */
   setup: (secret: string, name: string, password: string) =>
-    call<unknown>("POST", "/setup", { secret, name, password }),
-  login: (name: string, password: string) => call<unknown>("POST", "/login", { name, password }),
+    call<Me>("POST", "/setup", { secret, name, password }),
+  login: (name: string, password: string) => call<Me>("POST", "/login", { name, password }),
   logout: () => call<unknown>("POST", "/logout", {}),
   me: () => call<Me>("GET", "/me"),
 
-  topologies: async () => items(await call<Page<{ id: string }>>("GET", "/topologies")),
+  topologies: async () => items(await call<Page<{ topology_id: string }>>("GET", `/topologies?limit=${PAGE}`)),
   topology: (topology: string) => call<Topology>("GET", `/topologies/${id(topology)}`),
   createTopology: (name: string, template: "demo" | "empty") =>
-    call<{ id: string }>("POST", "/topologies", { name, template }, { "idempotency-key": key() }),
+    call<Topology>("POST", "/topologies", { name, template }, { "idempotency-key": key() }),
   deploy: (topology: string) =>
     call<unknown>("POST", `/topologies/${id(topology)}/deploy`, {}, { "idempotency-key": key() }),
   teardown: (topology: string) =>
     call<unknown>("POST", `/topologies/${id(topology)}/teardown`, {}, { "idempotency-key": key() }),
   mutate: (topology: string, op: Op) =>
-    call<{ mutation_id: string }>(
+    call<Mutation>(
       "POST", `/topologies/${id(topology)}/mutations`, op, { "idempotency-key": key() }),
   mutations: async (topology: string) =>
     items(await call<Page<Mutation>>("GET", `/topologies/${id(topology)}/mutations?limit=20`)),

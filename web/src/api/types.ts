@@ -18,31 +18,35 @@ export interface Me {
 }
 
 export interface Lan {
-  id: string;
+  lan_id: string;
   name: string;
   subnet: string;
   is_dmz: boolean;
 }
 
 export interface Endpoint {
+  lan_id: string;
   service: string;
-  address: string;
+  /** The port that the persona shows. */
   port: number;
+  /** Address and port where it really answers. */
+  listening: string;
 }
 
 export interface Decky {
-  id: string;
+  decky_id: string;
   name: string;
   archetype: string;
   state: DeckyState;
   services: { service: string; port: number }[];
-  edges: { lan: string; address: string }[];
+  /** The first is on its home LAN. */
+  interfaces: { lan_id: string; lan: string; address: string }[];
   endpoints: Endpoint[];
   rotate_every_seconds?: number | null;
 }
 
 export interface Topology {
-  id: string;
+  topology_id: string;
   name: string;
   status: TopologyStatus;
   version: number;
@@ -52,7 +56,7 @@ export interface Topology {
 }
 
 export interface Mutation {
-  id: string;
+  mutation_id: string;
   topology_id: string;
   op: string;
   payload: Record<string, unknown>;
@@ -63,7 +67,7 @@ export interface Mutation {
 }
 
 export interface Attacker {
-  id: string;
+  attacker_id: string;
   address: string;
   identity_id?: string | null;
   first_seen: string;
@@ -83,7 +87,7 @@ export interface Attacker {
 }
 
 export interface Identity {
-  id: string;
+  identity_id: string;
   formed_at: string;
   last_seen: string;
   attacker_ids: string[];
@@ -91,7 +95,7 @@ export interface Identity {
 }
 
 export interface Session {
-  id: string;
+  session_id: string;
   attacker_id: string;
   decky_id: string;
   topology_id: string;

@@ -83,7 +83,9 @@ export function level(score: number): Level {
 }
 
 /** What to type in order to visit an endpoint. */
-export function visitCommand({ service, address, port }: Endpoint): string {
+export function visitCommand({ service, listening }: Pick<Endpoint, "service" | "listening">): string {
+  const address = host(listening);
+  const port = Number(listening.slice(listening.lastIndexOf(":") + 1));
   switch (service) {
     case "ssh": return port === 22 ? `ssh root@${address}` : `ssh -p ${port} root@${address}`;
     case "http": return `curl http://${address}${port === 80 ? "" : `:${port}`}/`;

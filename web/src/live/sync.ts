@@ -179,10 +179,10 @@ export class Sync {
   private async readAgain(stale: Stale): Promise<void> {
     if (stale === "attackers") {
       const rows = await api.attackers();
-      this.change((world) => ({ ...world, attackers: new Map([...world.attackers, ...byId(rows)]) }));
+      this.change((world) => ({ ...world, attackers: new Map([...world.attackers, ...byId("attacker_id", rows)]) }));
     } else if (stale === "identities") {
       const rows = await api.identities();
-      this.change((world) => ({ ...world, identities: byId(rows) }));
+      this.change((world) => ({ ...world, identities: byId("identity_id", rows) }));
     } else if (stale === "topologies") {
       const topologies = await readTopologies();
       this.change((world) => topologies.reduce(withTopology, world));
@@ -205,7 +205,7 @@ export class Sync {
 
 async function readTopologies(): Promise<Topology[]> {
   const list = await api.topologies();
-  return Promise.all(list.map((topology) => api.topology(topology.id)));
+  return Promise.all(list.map((topology) => api.topology(topology.topology_id)));
 }
 
 /** Everything by REST. What only the stream brings (feed, pulses) is kept from `before`. */
@@ -213,19 +213,19 @@ async function readWorld(before: World, seq: number): Promise<World> {
   const [topologies, attackers, identities, sessions, live] = await Promise.all([
     readTopologies(), api.attackers(), api.identities(), api.sessions(), api.sessions("&live=true"),
   ]);
-  const mutations = await Promise.all(topologies.map((topology) => api.mutations(topology.id)));
+  const mutations = await Promise.all(topologies.map((topology) => api.mutations(topology.topology_id)));
   const world: World = {
     ...EMPTY,
     seq,
-    attackers: byId(attackers),
-    identities: byId(identities),
-    sessions: new Map([...byId(sessions), ...byId(live)]),
+    attackers: byId("attacker_id", attackers),
+    identities: byId("identity_id", identities),
+    sessions: new Map([...byId("session_id", sessions), ...byId("session_id", live)]),
     activity: before.activity,
     feed: withPast(before.feed, sessions),
     pulses: before.pulses,
     names: before.names,
   };
-  const oldestFirst = mutations.flat().sort((a, b) => (a.id < b.id ? -1 : 1));
+  const oldestFirst = mutations.flat().sort((a, b) => (a.mutation_id < b.mutation_id ? -1 : 1));
   return oldestFirst.reduce(putMutation, topologies.reduce(withTopology, world));
 }
 
@@ -233,13 +233,13 @@ async function readWorld(before: World, seq: number): Promise<World> {
 function withSessions(known: World["sessions"], read: Session[]): World["sessions"] {
   const sessions = new Map(known);
   for (const session of read) {
-    if (!sessions.get(session.id)?.ended_at) sessions.set(session.id, session);
+    if (!sessions.get(session.session_id)?.ended_at) sessions.set(session.session_id, session);
   }
   return sessions;
 }
 
-function byId<T extends { id: string }>(rows: T[]): Map<string, T> {
-  return new Map(rows.map((row) => [row.id, row]));
+function byId<K extends string, T extends Record<K, string>>(id: K, rows: T[]): Map<string, T> {
+  return new Map(rows.map((row) => [row[id], row]));
 }
 
 function parse(text: string): unknown {

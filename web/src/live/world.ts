@@ -131,7 +131,7 @@ function sessionStarted(
   const pulsed = withPulse(world, decky_id, { at: event.ts, service, kind: "started" });
   if (world.sessions.has(session_id)) return pulsed;
   const session: Session = {
-    id: session_id, attacker_id, decky_id, topology_id, service, peer, started_at,
+    session_id, attacker_id, decky_id, topology_id, service, peer, started_at,
     ended_at: null, bytes_in: 0, bytes_out: 0, logins: 0, commands: 0, requests: 0, uploads: 0,
     truncated: null,
   };
@@ -167,16 +167,15 @@ function counted(session: Session, kind: ActivityKind, held: readonly Activity[]
 function sessionEnded(
   world: World, event: Extract<Event, { type: "attacker.session.ended" }>, stale: Set<Stale>,
 ): World {
-  const { session_id, ...facts } = event.payload;
+  const { session_id } = event.payload;
   stale.add("attackers");
   const before = world.sessions.get(session_id);
   const session: Session = {
-    peer: world.attackers.get(facts.attacker_id)?.address ?? "",
+    peer: world.attackers.get(event.payload.attacker_id)?.address ?? "",
     uploads: 0,
     ...before,
-    ...facts,
-    id: session_id,
-    truncated: facts.truncated ?? null,
+    ...event.payload,
+    truncated: event.payload.truncated ?? null,
   };
   return { ...world, ...keepSessions(put(world.sessions, session_id, session), world.activity) };
 }
@@ -193,11 +192,11 @@ export function mergeActivity(
 
 /** A topology as read; an older version than the known one is a late answer and is dropped. */
 export function withTopology(world: World, topology: Topology): World {
-  const known = world.topologies.get(topology.id);
+  const known = world.topologies.get(topology.topology_id);
   if (known && known.version > topology.version) return world;
   const names = new Map(world.names);
-  for (const decky of topology.deckies) names.set(decky.id, decky.name);
-  return { ...world, topologies: put(world.topologies, topology.id, topology), names };
+  for (const decky of topology.deckies) names.set(decky.decky_id, decky.name);
+  return { ...world, topologies: put(world.topologies, topology.topology_id, topology), names };
 }
 
 function named(world: World, decky: { decky_id: string; name: string }): World {
@@ -208,9 +207,9 @@ function named(world: World, decky: { decky_id: string; name: string }): World {
 /** A mutation as read or announced: its state only moves forward. */
 export function putMutation(world: World, mutation: Mutation): World {
   const order: Record<MutationState, number> = { pending: 0, applying: 1, applied: 2, failed: 2 };
-  const known = world.mutations.get(mutation.id);
+  const known = world.mutations.get(mutation.mutation_id);
   if (known && order[known.state] > order[mutation.state]) return world;
-  const mutations = new Map(put(world.mutations, mutation.id, { ...known, ...mutation }));
+  const mutations = new Map(put(world.mutations, mutation.mutation_id, { ...known, ...mutation }));
   for (const [id, old] of mutations) {
     if (mutations.size <= KEEP_MUTATIONS) break;
     if (order[old.state] === 2) mutations.delete(id);
@@ -222,7 +221,7 @@ function withMutation(world: World, event: Event & { type: `topology.mutation.${
   const { mutation_id, topology_id, op, payload, state, requested_by, reason } = event.payload;
   const known = world.mutations.get(mutation_id);
   return putMutation(world, {
-    id: mutation_id, topology_id, op, payload, state, requested_by,
+    mutation_id, topology_id, op, payload, state, requested_by,
     requested_at: known?.requested_at ?? event.ts,
     reason: reason ?? null,
   });
@@ -233,13 +232,13 @@ function withDecky(
 ): World {
   const topology = world.topologies.get(topologyId);
   if (!topology) return world;
-  const deckies = topology.deckies.map((decky) => (decky.id === deckyId ? change(decky) : decky));
+  const deckies = topology.deckies.map((decky) => (decky.decky_id === deckyId ? change(decky) : decky));
   return { ...world, topologies: put(world.topologies, topologyId, { ...topology, deckies }) };
 }
 
 function withAttacker(world: World, id: string, facts: Partial<Attacker>): World {
   const unknown: Attacker = {
-    id, address: "", first_seen: "", last_seen: "", score: 0, level: "low", reasons: [],
+    attacker_id: id, address: "", first_seen: "", last_seen: "", score: 0, level: "low", reasons: [],
     sessions: 0, logins: 0, logins_accepted: 0, commands: 0, requests: 0, uploads: 0,
     deckies: [], services: [], fingerprints: [],
   };
@@ -273,11 +272,10 @@ export function withFeed(feed: readonly Envelope[], envelope: Envelope): readonl
 export function withPast(feed: readonly Envelope[], sessions: Iterable<Session>): readonly Envelope[] {
   const past: Envelope[] = [];
   for (const session of sessions) {
-    const { id, ...facts } = session;
-    const payload = { ...facts, session_id: id };
-    past.push(told(`past:started:${id}`, "attacker.session.started", session.started_at, payload));
+    const id = session.session_id;
+    past.push(told(`past:started:${id}`, "attacker.session.started", session.started_at, session));
     if (session.ended_at) {
-      past.push(told(`past:ended:${id}`, "attacker.session.ended", session.ended_at, payload));
+      past.push(told(`past:ended:${id}`, "attacker.session.ended", session.ended_at, session));
     }
   }
   const known = new Set(feed.map(feedKey));
@@ -299,8 +297,8 @@ function keepSessions(
   for (const session of [...sessions.values()].sort((a, b) => (a.started_at < b.started_at ? -1 : 1))) {
     if (kept.size <= KEEP_SESSIONS) break;
     if (!session.ended_at) continue;
-    kept.delete(session.id);
-    keptActivity.delete(session.id);
+    kept.delete(session.session_id);
+    keptActivity.delete(session.session_id);
   }
   return { sessions: kept, activity: keptActivity };
 }

@@ -31,8 +31,8 @@ export function AttackersPage() {
         </thead>
         <tbody>
           {attackers.map((attacker) => (
-            <tr key={attacker.id}>
-              <td><a href={`#/attackers/${attacker.id}`} className="mono">{attacker.address}</a></td>
+            <tr key={attacker.attacker_id}>
+              <td><a href={`#/attackers/${attacker.attacker_id}`} className="mono">{attacker.address}</a></td>
               <td><Score score={attacker.score} /></td>
               <td className="wide">{attacker.reasons.map(visible).join("; ") || <small>nothing yet</small>}</td>
               <td>{attacker.sessions}</td>

@@ -19,8 +19,8 @@ export function IdentitiesPage() {
             <thead><tr><th>Identity</th><th>Score</th><th>Addresses</th><th>Formed</th><th>Last seen</th></tr></thead>
             <tbody>
               {identities.map((identity) => (
-                <tr key={identity.id}>
-                  <td className="mono" title={identity.id}>{shortId(identity.id)}</td>
+                <tr key={identity.identity_id}>
+                  <td className="mono" title={identity.identity_id}>{shortId(identity.identity_id)}</td>
                   <td><Score score={identity.score} /></td>
                   <td className="wide">
                     {identity.attacker_ids.map((id) => (

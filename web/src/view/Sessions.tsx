@@ -36,8 +36,8 @@ export function SessionTable({ sessions }: { sessions: Session[] }) {
       </thead>
       <tbody>
         {sessions.map((session) => (
-          <tr key={session.id}>
-            <td><a href={`#/sessions/${session.id}`}><Clock ts={session.started_at} /></a> <small><Ago ts={session.started_at} /></small></td>
+          <tr key={session.session_id}>
+            <td><a href={`#/sessions/${session.session_id}`}><Clock ts={session.started_at} /></a> <small><Ago ts={session.started_at} /></small></td>
             <td><a href={`#/attackers/${session.attacker_id}`} className="mono">{host(session.peer)}</a></td>
             <td>{decky(world, session.decky_id)}</td>
             <td><span className="service">{session.service}</span></td>

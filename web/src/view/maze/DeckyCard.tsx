@@ -19,11 +19,11 @@ interface Props {
 }
 
 export const DeckyCard = memo(function DeckyCard({ decky, pulse, live, mayChange, busy, act }: Props) {
-  const connected = decky.edges.length > 1;
+  const connected = decky.interfaces.length > 1;
   return (
     <article className={live > 0 ? "decky hot" : "decky"} aria-label={`Decky ${decky.name}`}
       data-testid={`decky-${decky.name}`} data-state={decky.state} data-busy={busy || undefined}
-      data-wire-from={connected ? decky.id : undefined} data-hot={live > 0 ? "" : undefined}>
+      data-wire-from={connected ? decky.decky_id : undefined} data-hot={live > 0 ? "" : undefined}>
       {pulse && <span key={pulse.at} className="pulse" aria-hidden="true" />}
       <header>
         <i className={`dot ${decky.state}`} title={decky.state} aria-label={`State: ${decky.state}`} role="img" />
@@ -32,7 +32,7 @@ export const DeckyCard = memo(function DeckyCard({ decky, pulse, live, mayChange
       </header>
       <p className="what">
         <span>{decky.archetype}</span>
-        <span className="mono">{decky.edges[0]?.address}</span>
+        <span className="mono">{decky.interfaces[0]?.address}</span>
       </p>
       <ul className="services">
         {decky.services.map(({ service, port }) => <Service key={service} decky={decky} service={service} port={port} />)}
@@ -50,7 +50,9 @@ export const DeckyCard = memo(function DeckyCard({ decky, pulse, live, mayChange
 });
 
 function Service({ decky, service, port }: { decky: Decky; service: string; port: number }) {
-  const endpoint = decky.endpoints.find((one) => one.service === service);
+  const home = decky.interfaces[0]?.lan_id;
+  const endpoints = decky.endpoints.filter((one) => one.service === service);
+  const endpoint = endpoints.find((one) => one.lan_id === home) ?? endpoints[0];
   return (
     <li>
       <span className="service" data-service={service}>{service}<small>{port}</small></span>

@@ -27,7 +27,7 @@ export function MazePage({ topology: wanted }: { topology: string | undefined })
   const [open, setOpen] = useState<Open>();
   const [problem, setProblem] = useState("");
   const topologies = [...world.topologies.values()].sort(bySense);
-  const topology = topologies.find(({ id, name }) => id === wanted || name === wanted) ?? topologies[0];
+  const topology = topologies.find(({ topology_id, name }) => topology_id === wanted || name === wanted) ?? topologies[0];
   const close = useCallback(() => setOpen(undefined), []);
   const attempt = useCallback<Attempt>((request) => {
     setProblem("");
@@ -45,10 +45,10 @@ export function MazePage({ topology: wanted }: { topology: string | undefined })
     );
   }
   const mutations = [...world.mutations.values()]
-    .filter((mutation) => mutation.topology_id === topology.id)
-    .sort((a, b) => (a.id < b.id ? 1 : -1));
+    .filter((mutation) => mutation.topology_id === topology.topology_id)
+    .sort((a, b) => (a.mutation_id < b.mutation_id ? 1 : -1));
   return (
-    <main className="maze" data-testid="maze" data-topology={topology.id} data-status={topology.status}>
+    <main className="maze" data-testid="maze" data-topology={topology.topology_id} data-status={topology.status}>
       <div className="stage">
         <MazeBar topology={topology} topologies={topologies} setOpen={setOpen} problem={problem} attempt={attempt} />
         <div className="ground"><Canvas topology={topology} setOpen={setOpen} attempt={attempt} /></div>
@@ -63,7 +63,7 @@ export function MazePage({ topology: wanted }: { topology: string | undefined })
 /** What lives comes before what was taken down; then the newest. */
 function bySense(a: Topology, b: Topology): number {
   const gone = (topology: Topology) => Number(topology.status === "torn_down");
-  return gone(a) - gone(b) || (a.id < b.id ? 1 : -1);
+  return gone(a) - gone(b) || (a.topology_id < b.topology_id ? 1 : -1);
 }
 
 function MazeBar({ topology, topologies, setOpen, problem, attempt }: {
@@ -76,8 +76,10 @@ function MazeBar({ topology, topologies, setOpen, problem, attempt }: {
     <div className="bar">
       {topologies.length > 1
         ? (
-          <select className="title" aria-label="Maze" value={topology.id} onChange={(event) => go("maze", event.target.value)}>
-            {topologies.map(({ id, name }) => <option key={id} value={id}>{name}</option>)}
+          <select className="title" aria-label="Maze" value={topology.topology_id} onChange={(event) => go("maze", event.target.value)}>
+            {topologies.map(({ topology_id, name, status: its }) => (
+              <option key={topology_id} value={topology_id}>{its === "torn_down" ? `${name} (torn down)` : name}</option>
+            ))}
           </select>
         )
         : <h1>{topology.name}</h1>}
@@ -92,7 +94,7 @@ function MazeBar({ topology, topologies, setOpen, problem, attempt }: {
             disabled={isOver(topology) || lans.length === 0}
             title={lans.length === 0 ? "Add a LAN first" : undefined}
             className={status === "pending" ? undefined : "primary"}>Add decky</button>
-          {status === "pending" && <button className="primary" onClick={() => attempt(api.deploy(topology.id))} data-testid="deploy">Deploy</button>}
+          {status === "pending" && <button className="primary" onClick={() => attempt(api.deploy(topology.topology_id))} data-testid="deploy">Deploy</button>}
           {(status === "active" || status === "degraded" || status === "failed") &&
             <button className="danger quiet" onClick={() => setOpen({ what: "teardown" })} data-testid="teardown">Tear down</button>}
           <button className="ghost" onClick={() => setOpen({ what: "create" })} data-testid="create-topology">New maze</button>
@@ -123,8 +125,8 @@ function Canvas({ topology, setOpen, attempt }: {
     <div className="canvas">
       <Wires revision={columns} />
       {columns.map((zones) => (
-        <div className="column" key={zones[0]?.lan.id}>
-          {zones.map((zone) => <ZoneView key={zone.lan.id} zone={zone} topology={topology} setOpen={setOpen} attempt={attempt} />)}
+        <div className="column" key={zones[0]?.lan.lan_id}>
+          {zones.map((zone) => <ZoneView key={zone.lan.lan_id} zone={zone} topology={topology} setOpen={setOpen} attempt={attempt} />)}
         </div>
       ))}
     </div>
@@ -137,11 +139,11 @@ function ZoneView({ zone: { lan, residents, visitors }, topology, setOpen, attem
   const { sight: { world }, mayChange } = useConsole();
   const act = useCallback((action: Action, decky: Decky) => {
     if (action !== "rotate") return setOpen({ what: action, decky });
-    attempt(api.mutate(topology.id, { op: "rotate_decky", payload: { decky: decky.name } }));
-  }, [setOpen, attempt, topology.id]);
+    attempt(api.mutate(topology.topology_id, { op: "rotate_decky", payload: { decky: decky.name } }));
+  }, [setOpen, attempt, topology.topology_id]);
   const live = [...world.sessions.values()].filter((session) => !session.ended_at);
   const busy = new Set([...world.mutations.values()]
-    .filter(({ topology_id, state }) => topology_id === topology.id && (state === "pending" || state === "applying"))
+    .filter(({ topology_id, state }) => topology_id === topology.topology_id && (state === "pending" || state === "applying"))
     .map(({ payload }) => String(payload["decky"] ?? "")));
   return (
     <section className={lan.is_dmz ? "zone dmz" : "zone"} aria-label={`LAN ${lan.name}`} data-testid={`lan-${lan.name}`}>
@@ -154,15 +156,15 @@ function ZoneView({ zone: { lan, residents, visitors }, topology, setOpen, attem
           <button className="link" onClick={() => setOpen({ what: "remove-lan", lan })}>Remove</button>}
       </header>
       {visitors.map(({ decky, address }) => (
-        <p className="interface" key={decky.id} data-wire-to={decky.id} data-wire-lan={lan.id}
+        <p className="interface" key={decky.decky_id} data-wire-to={decky.decky_id} data-wire-lan={lan.lan_id}
           title={`${decky.name} has an interface here`}>
           <span>{decky.name}</span><span className="mono">{address}</span>
         </p>
       ))}
       <div className="deckies">
         {residents.map((decky) => (
-          <DeckyCard key={decky.id} decky={decky} pulse={world.pulses.get(decky.id)}
-            live={live.filter((session) => session.decky_id === decky.id).length}
+          <DeckyCard key={decky.decky_id} decky={decky} pulse={world.pulses.get(decky.decky_id)}
+            live={live.filter((session) => session.decky_id === decky.decky_id).length}
             mayChange={mayChange} busy={busy.has(decky.name)} act={act} />
         ))}
         {residents.length === 0 && <p className="dim">No deckies here yet.</p>}
@@ -181,17 +183,17 @@ function OpenDialog({ open, topology, close }: { open: Open; topology: Topology;
       const op = { op: "remove_decky", payload: { decky: open.decky.name } };
       return <Confirm title={`Remove ${open.decky.name}?`} verb="Remove decky" close={close}
         text="It leaves the network at once and its live sessions end. What it recorded stays."
-        act={() => api.mutate(topology.id, op)} />;
+        act={() => api.mutate(topology.topology_id, op)} />;
     }
     case "remove-lan": {
       const op = { op: "remove_lan", payload: { name: open.lan.name } };
       return <Confirm title={`Remove LAN ${open.lan.name}?`} verb="Remove LAN" close={close}
         text={`${open.lan.subnet} becomes free again.`}
-        act={() => api.mutate(topology.id, op)} />;
+        act={() => api.mutate(topology.topology_id, op)} />;
     }
     case "teardown":
       return <Confirm title={`Tear down ${topology.name}?`} verb="Tear down" close={close}
         text={`All ${count(topology.deckies.length, "decky", "deckies")} leave the network for good and live sessions end. What was recorded stays.`}
-        act={() => api.teardown(topology.id)} />;
+        act={() => api.teardown(topology.topology_id)} />;
   }
 }

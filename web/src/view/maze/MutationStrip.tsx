@@ -20,7 +20,7 @@ export function MutationStrip({ mutations }: { mutations: Mutation[] }) {
   const [dismissed, setDismissed] = useState<ReadonlySet<string>>(new Set());
   const now = useNow(5000);
   const shown = mutations
-    .filter((mutation) => !dismissed.has(mutation.id) && isCurrent(mutation, now))
+    .filter((mutation) => !dismissed.has(mutation.mutation_id) && isCurrent(mutation, now))
     .slice(0, SHOWN);
   if (shown.length === 0) return null;
   return (
@@ -28,14 +28,14 @@ export function MutationStrip({ mutations }: { mutations: Mutation[] }) {
       <h2>Changes</h2>
       <ol>
         {shown.map((mutation) => (
-          <li key={mutation.id} data-testid={`mutation-${mutation.id}`} data-state={mutation.state}
+          <li key={mutation.mutation_id} data-testid={`mutation-${mutation.mutation_id}`} data-state={mutation.state}
             data-op={mutation.op} title={`asked for by ${mutation.requested_by}`}>
             <span className="deed">{describe(mutation)}</span>
             <Progress state={mutation.state} />
             {mutation.reason && <span className="reason">{visible(mutation.reason)}</span>}
             <small><Ago ts={mutation.requested_at} /></small>
             {mutation.state === "failed" && (
-              <button className="link" onClick={() => setDismissed(new Set([...dismissed, mutation.id]))}>Dismiss</button>
+              <button className="link" onClick={() => setDismissed(new Set([...dismissed, mutation.mutation_id]))}>Dismiss</button>
             )}
           </li>
         ))}

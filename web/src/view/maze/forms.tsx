@@ -31,7 +31,7 @@ export function AddDecky({ topology, close }: { topology: Topology; close: () =>
     const services = form.getAll("service").map(String);
     const ip = String(form.get("ip")).trim();
     const rotate = Number(form.get("rotate"));
-    await api.mutate(topology.id, {
+    await api.mutate(topology.topology_id, {
       op: "add_decky",
       payload: {
         name: named(form),
@@ -73,7 +73,7 @@ export function EditServices({ topology, decky, close }: {
 }) {
   const { busy, problem, submit } = useSubmit(async (form) => {
     const services = form.getAll("service").map(String);
-    await api.mutate(topology.id, { op: "update_decky", payload: { decky: decky.name, services } });
+    await api.mutate(topology.topology_id, { op: "update_decky", payload: { decky: decky.name, services } });
     close();
   });
   const current = decky.services.map(({ service }) => service);
@@ -93,7 +93,7 @@ export function EditServices({ topology, decky, close }: {
 export function AddLan({ topology, close }: { topology: Topology; close: () => void }) {
   const { busy, problem, submit } = useSubmit(async (form) => {
     const subnet = String(form.get("subnet")).trim();
-    await api.mutate(topology.id, {
+    await api.mutate(topology.topology_id, {
       op: "add_lan",
       payload: { name: named(form), is_dmz: form.get("is_dmz") === "on", ...(subnet ? { subnet } : {}) },
     });
@@ -123,10 +123,10 @@ export function CreateTopology({ close }: { close: () => void }) {
   const { sync } = useConsole();
   const { busy, problem, submit } = useSubmit(async (form) => {
     const template = form.get("template") === "empty" ? "empty" : "demo";
-    const { id } = await api.createTopology(named(form), template);
+    const { topology_id } = await api.createTopology(named(form), template);
     sync.refresh("topologies");
     close();
-    go("maze", id);
+    go("maze", topology_id);
   });
   return (
     <Dialog title="Create a maze" close={close}>
@@ -149,7 +149,7 @@ export function CreateTopology({ close }: { close: () => void }) {
 
 /** Whether a LAN is nobody's home, so that it can be removed. */
 export function isRemovable(topology: Topology, lan: Lan): boolean {
-  return !topology.deckies.some((decky) => decky.edges.some((edge) => edge.lan === lan.id));
+  return !topology.deckies.some((decky) => decky.interfaces.some(({ lan_id }) => lan_id === lan.lan_id));
 }
 
 function Services({ pool, chosen, error }: { pool: readonly string[]; chosen: readonly string[]; error: string | undefined }) {

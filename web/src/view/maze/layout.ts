@@ -21,18 +21,18 @@ export function layout(topology: Topology): Zone[][] {
   const depths = depthOf(topology);
   const columns: Zone[][] = [];
   const lans = [...topology.lans].sort(
-    (a, b) => Number(b.is_dmz) - Number(a.is_dmz) || (a.id < b.id ? -1 : 1));
-  for (const lan of lans) (columns[depths.get(lan.id) ?? 0] ??= []).push(zone(topology, lan));
+    (a, b) => Number(b.is_dmz) - Number(a.is_dmz) || (a.lan_id < b.lan_id ? -1 : 1));
+  for (const lan of lans) (columns[depths.get(lan.lan_id) ?? 0] ??= []).push(zone(topology, lan));
   return columns.filter(Boolean);
 }
 
 function zone(topology: Topology, lan: Lan): Zone {
-  const residents = topology.deckies.filter((decky) => decky.edges[0]?.lan === lan.id);
+  const residents = topology.deckies.filter((decky) => decky.interfaces[0]?.lan_id === lan.lan_id);
   const visitors = topology.deckies.flatMap((decky) =>
-    decky.edges.slice(1)
-      .filter((edge) => edge.lan === lan.id)
-      .map((edge) => ({ decky, address: edge.address })));
-  return { lan, residents: residents.sort((a, b) => (a.id < b.id ? -1 : 1)), visitors };
+    decky.interfaces.slice(1)
+      .filter((one) => one.lan_id === lan.lan_id)
+      .map(({ address }) => ({ decky, address })));
+  return { lan, residents: residents.sort((a, b) => (a.decky_id < b.decky_id ? -1 : 1)), visitors };
 }
 
 /** Steps from the DMZ over deckies with several interfaces; what is not connected comes last. */
@@ -40,12 +40,12 @@ function depthOf(topology: Topology): Map<string, number> {
   const first = topology.lans.find((lan) => lan.is_dmz) ?? topology.lans[0];
   const depths = new Map<string, number>();
   if (!first) return depths;
-  depths.set(first.id, 0);
-  const queue = [first.id];
+  depths.set(first.lan_id, 0);
+  const queue = [first.lan_id];
   for (let at = queue.shift(); at !== undefined; at = queue.shift()) {
     for (const decky of topology.deckies) {
-      if (!decky.edges.some((edge) => edge.lan === at)) continue;
-      for (const { lan } of decky.edges) {
+      if (!decky.interfaces.some((one) => one.lan_id === at)) continue;
+      for (const { lan_id: lan } of decky.interfaces) {
         if (depths.has(lan)) continue;
         depths.set(lan, (depths.get(at) ?? 0) + 1);
         queue.push(lan);
@@ -53,6 +53,6 @@ function depthOf(topology: Topology): Map<string, number> {
     }
   }
   const beyond = Math.max(...depths.values()) + 1;
-  for (const lan of topology.lans) if (!depths.has(lan.id)) depths.set(lan.id, beyond);
+  for (const lan of topology.lans) if (!depths.has(lan.lan_id)) depths.set(lan.lan_id, beyond);
   return depths;
 }
