@@ -1,0 +1,1 @@
+//! What is allocated when an op leaves it open: subnets and addresses, always the lowest free.
