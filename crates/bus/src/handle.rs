@@ -3,23 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use model::{Ambient, Event, JournalEntry, SubjectFilter};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    BusHealth, BusState, Connector, OnLag, Retry, Subscription,
-    hub::Hub,
-    link::{Link, Subscribe},
-};
+use crate::{BusHealth, BusState, Connector, OnLag, Retry, Subscription, hub::Hub, link::Link};
 
 /// Largest payload that the bus takes, in bytes.
 const MAX_PAYLOAD_BYTES: usize = 1 << 20;
 
 /// Events that wait for a connection before further ones are dropped.
 const OUTBOUND_EVENTS: usize = 4096;
-
-/// Subscriptions that wait to be told to the connection's task before further ones wait here.
-const WAITING_SUBSCRIPTIONS: usize = 64;
 
 /// How long a subscription waits for the acknowledgement of a bus elsewhere.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,7 +32,6 @@ struct Shared {
 /// The way to the task that holds the connection.
 struct Remote {
     events: mpsc::Sender<Arc<JournalEntry>>,
-    subscribe: mpsc::Sender<Subscribe>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -56,7 +48,7 @@ impl Bus {
     }
 
     fn local(name: &str, state: BusState) -> Self {
-        let shared = Shared { name: name.into(), hub: Hub::new(state, None), remote: None };
+        let shared = Shared { name: name.into(), hub: Hub::new(state), remote: None };
         Self { shared: Arc::new(shared) }
     }
 
@@ -72,14 +64,12 @@ impl Bus {
         ambient: Ambient,
     ) -> Self {
         let (events, outbound) = mpsc::channel(OUTBOUND_EVENTS);
-        let (subscribe, subscribing) = mpsc::channel(WAITING_SUBSCRIPTIONS);
-        let (gone, leaving) = mpsc::unbounded_channel();
-        let hub = Hub::new(BusState::Idle, Some(gone));
+        let hub = Hub::new(BusState::Idle);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let link = Link::new(connector, retry, ambient, hub.clone());
-        tasks.spawn(link.run(outbound, subscribing, leaving, stop.clone()));
+        let link = Link::new(connector, retry, ambient, hub.clone(), outbound, stop.clone());
+        tasks.spawn(link.run());
         tasks.close();
-        let remote = Some(Remote { events, subscribe, stop, tasks });
+        let remote = Some(Remote { events, stop, tasks });
         Self { shared: Arc::new(Shared { name: name.into(), hub, remote }) }
     }
 
@@ -141,14 +131,8 @@ impl Bus {
         let queue = hub.add(filter, capacity, on_lag);
         // Made before the wait, so that a cancelled caller unsubscribes.
         let subscription = Subscription::new(queue.clone(), hub.clone());
-        if let Some(remote) = &self.shared.remote {
-            let (acknowledge, acknowledged) = oneshot::channel();
-            let told = async {
-                if remote.subscribe.send(Subscribe { queue, acknowledge }).await.is_ok() {
-                    let _ = acknowledged.await;
-                }
-            };
-            let _ = tokio::time::timeout(SUBSCRIBE_TIMEOUT, told).await;
+        if self.shared.remote.is_some() {
+            queue.acknowledged_within(SUBSCRIBE_TIMEOUT).await;
         }
         subscription
     }

@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use model::{JournalEntry, Subject, SubjectFilter};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use crate::{
     BusState, OnLag, SubscriptionId,
@@ -21,8 +21,8 @@ pub(crate) struct Hub {
     queues: RwLock<Arc<Vec<Arc<Queue>>>>,
     next_id: AtomicU64,
     state: Mutex<BusState>,
-    /// Tells the connection's task that a subscription is gone.
-    gone: Option<mpsc::UnboundedSender<SubscriptionId>>,
+    /// Wakes the connection's task when a subscription came or went.
+    changed: Notify,
     pub(crate) published: Counter,
     pub(crate) delivered: Counter,
     pub(crate) dropped: Counter,
@@ -31,16 +31,12 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// `gone` is bounded by the subscriptions: each sends once.
-    pub(crate) fn new(
-        state: BusState,
-        gone: Option<mpsc::UnboundedSender<SubscriptionId>>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(state: BusState) -> Arc<Self> {
         Arc::new(Self {
             queues: RwLock::default(),
             next_id: AtomicU64::new(1),
             state: Mutex::new(state),
-            gone,
+            changed: Notify::new(),
             published: Counter::default(),
             delivered: Counter::default(),
             dropped: Counter::default(),
@@ -68,6 +64,13 @@ impl Hub {
     fn change_queues(&self, change: impl FnOnce(&mut Vec<Arc<Queue>>)) {
         let mut queues = self.queues.write().unwrap_or_else(PoisonError::into_inner);
         change(Arc::make_mut(&mut queues));
+        drop(queues);
+        self.changed.notify_one();
+    }
+
+    /// Returns once a subscription came or went since the last call. For one waiter.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// A new queue that gets what is published from now on; an ended one where the bus takes
@@ -86,9 +89,6 @@ impl Hub {
 
     pub(crate) fn remove(&self, id: SubscriptionId) {
         self.change_queues(|queues| queues.retain(|queue| queue.id != id));
-        if let Some(gone) = &self.gone {
-            let _ = gone.send(id);
-        }
     }
 
     /// Ends every subscription.

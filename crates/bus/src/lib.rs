@@ -6,7 +6,7 @@
 //! something is told so with a [`Delivery::Gap`] where the missing events would have been.
 //!
 //! ```
-//! use bus::{Bus, Delivery, OnLag};
+//! use morgana_bus::{Bus, Delivery, OnLag};
 //! use model::{Ambient, Event, Payload, SubjectFilter, SystemLog};
 //!
 //! # #[tokio::main(flavor = "current_thread")]

@@ -3,10 +3,11 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use model::{JournalEntry, SubjectFilter};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 use crate::{hub::Hub, link::SubscriptionId};
 
@@ -84,6 +85,7 @@ pub(crate) struct Queue {
     on_lag: OnLag,
     waiting: Mutex<Waiting>,
     changed: Notify,
+    acknowledged: Notify,
 }
 
 #[derive(Debug)]
@@ -93,6 +95,9 @@ struct Waiting {
     /// Lost after the last event.
     loss: Loss,
     ended: bool,
+    /// Whether the subscriber still waits for the bus to have the subscription, so that it cannot
+    /// have missed anything. Only a bus elsewhere asks.
+    awaited: bool,
 }
 
 impl Queue {
@@ -102,7 +107,8 @@ impl Queue {
         capacity: usize,
         on_lag: OnLag,
     ) -> Self {
-        let waiting = Waiting { events: VecDeque::new(), loss: Loss::None, ended: false };
+        let waiting =
+            Waiting { events: VecDeque::new(), loss: Loss::None, ended: false, awaited: true };
         Self {
             id,
             filter,
@@ -110,6 +116,7 @@ impl Queue {
             on_lag,
             waiting: Mutex::new(waiting),
             changed: Notify::new(),
+            acknowledged: Notify::new(),
         }
     }
 
@@ -143,17 +150,38 @@ impl Queue {
         offered
     }
 
-    /// Notes that an unknown number of events is missing at this place.
-    pub(crate) fn lose_unknown(&self) {
+    /// The bus elsewhere has the subscription, for the first time or again. Leaves a gap unless
+    /// the subscriber waited for this.
+    pub(crate) fn acknowledge(&self) {
         let mut waiting = self.waiting();
-        waiting.loss = waiting.loss.and(Loss::Unknown);
+        if !std::mem::replace(&mut waiting.awaited, false) {
+            waiting.loss = waiting.loss.and(Loss::Unknown);
+        }
         drop(waiting);
+        self.acknowledged.notify_one();
         self.changed.notify_one();
+    }
+
+    /// Waits for the acknowledgement, or for the end, or until `limit` is over.
+    pub(crate) async fn acknowledged_within(&self, limit: Duration) {
+        let _ = timeout(limit, async {
+            while self.is_awaited() {
+                self.acknowledged.notified().await;
+            }
+        })
+        .await;
+        self.waiting().awaited = false;
+    }
+
+    fn is_awaited(&self) -> bool {
+        let waiting = self.waiting();
+        waiting.awaited && !waiting.ended
     }
 
     /// No more events; what is queued stays readable.
     pub(crate) fn end(&self) {
         self.waiting().ended = true;
+        self.acknowledged.notify_one();
         self.changed.notify_one();
     }
 

@@ -16,7 +16,8 @@
 mod analyst;
 mod recent;
 mod score;
+mod sessions;
 mod words;
 
-pub use analyst::{Analyst, Known, Limits, Needs};
+pub use analyst::{Analyst, Known, Limits, Needs, credential_hash};
 pub use score::{Score, score};
