@@ -10,6 +10,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, Method, header, request::Parts},
 };
+use bytes::Bytes;
 use model::Role;
 use serde::de::DeserializeOwned;
 
@@ -25,7 +26,8 @@ pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
 /// Time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-const ANYONE: &[Role] = &[Role::Viewer, Role::Operator, Role::Admin, Role::Auditor];
+/// Every role there is.
+pub(crate) const ANYONE: &[Role] = &[Role::Viewer, Role::Operator, Role::Admin, Role::Auditor];
 
 macro_rules! roles {
     ($($(#[$doc:meta])* $name:ident = $allowed:expr;)*) => {$(
@@ -108,17 +110,37 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _app: &Arc<App>) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::media_type("send the body as application/json"));
-        }
-        let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(request.into_body(), MAX_BODY_BYTES));
-        let bytes = match read.await {
-            Err(_) => return Err(Problem::malformed("the body did not arrive in time")),
-            Ok(Err(error)) => return Err(body_problem(&error)),
-            Ok(Ok(bytes)) => bytes,
-        };
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| json_problem(&error))
+        let declared = is_json(request.headers());
+        parse(declared, &read(request).await?).map(Self)
     }
+}
+
+/// A JSON body that may be left out.
+pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Arc<App>> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _app: &Arc<App>) -> Result<Self, Problem> {
+        let declared = is_json(request.headers());
+        let bytes = read(request).await?;
+        if bytes.is_empty() { Ok(Self(T::default())) } else { parse(declared, &bytes).map(Self) }
+    }
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let read = to_bytes(request.into_body(), MAX_BODY_BYTES);
+    match tokio::time::timeout(BODY_TIMEOUT, read).await {
+        Err(_) => Err(Problem::malformed("the body did not arrive in time")),
+        Ok(read) => read.map_err(|error| body_problem(&error)),
+    }
+}
+
+fn parse<T: DeserializeOwned>(declared: bool, bytes: &[u8]) -> Result<T, Problem> {
+    if !declared {
+        return Err(Problem::media_type("send the body as application/json"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| json_problem(&error))
 }
 
 fn body_problem(error: &axum::Error) -> Problem {

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use model::UserId;
+use model::{TokenId, UserId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -79,7 +79,7 @@ impl Permits {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let per_proof = match proof {
             Proof::Login(_) => self.limits.streams_per_login,
-            Proof::ApiToken(_) | Proof::Local(_) => self.limits.streams_per_token,
+            Proof::ApiToken(..) | Proof::Local(_) => self.limits.streams_per_token,
         };
         let full = [
             ("the service", registry.open.len(), self.limits.streams),
@@ -110,7 +110,12 @@ impl Permits {
         self.revoke_where(|open| open.user == Some(user));
     }
 
-    /// Ends all streams of a login or an API token.
+    /// Ends all streams of an API token.
+    pub(crate) fn revoke_token(&self, token: TokenId) {
+        self.revoke_where(|open| matches!(open.proof, Proof::ApiToken(_, id) if id == token));
+    }
+
+    /// Ends all streams of a login.
     pub(crate) fn revoke_proof(&self, proof: Proof) {
         self.revoke_where(|open| open.proof == proof);
     }

@@ -85,8 +85,7 @@ impl Server {
         let addr = tcp.as_ref().and_then(|listener| listener.local_addr().ok());
         let hosts = Hosts::new(addr, self.config.public_url.as_deref());
         let hub = Hub::new(self.handles.store.clone(), self.handles.bus.clone()).await?;
-        let stop = CancellationToken::new();
-        let app = Arc::new(App::new(self.config, hosts, self.handles, Arc::new(hub), stop));
+        let app = Arc::new(App::new(self.config, hosts, self.handles, Arc::new(hub)));
         let socket = match app.config.socket.clone() {
             Some(path) => {
                 let opened = bind_socket(&path).await;
@@ -148,6 +147,10 @@ impl Bound {
             stop: stop.clone(),
         };
         let path = socket.as_ref().map(|(_, path)| path.clone());
+        let end_streams = async {
+            stop.cancelled().await;
+            app.stop.cancel();
+        };
         let tcp = async {
             if let Some(listener) = tcp {
                 door.serve_tcp(listener).await;
@@ -158,8 +161,7 @@ impl Bound {
                 door.serve_unix(listener).await;
             }
         };
-        tokio::join!(tcp, unix);
-        stop.cancelled().await;
+        tokio::join!(tcp, unix, end_streams);
         if let Some(path) = path {
             let _ = std::fs::remove_file(path); // a left-over is replaced at the next start
         }

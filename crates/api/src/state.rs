@@ -8,6 +8,7 @@ use std::sync::{
 use bus::Bus;
 use model::{Ambient, Timestamp};
 use store::{AuditRecord, Store};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     ApiConfig, Handles, NetworkView,
@@ -34,6 +35,8 @@ pub(crate) struct App {
     pub(crate) permits: Arc<Permits>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) started_at: Timestamp,
+    /// Ends the live streams.
+    pub(crate) stop: CancellationToken,
     owner: AtomicU32,
 }
 
@@ -46,6 +49,7 @@ impl App {
             tickets: Tickets::new(ambient.clone()),
             permits: Arc::new(Permits::new(config.limits.clone())),
             started_at: ambient.now(),
+            stop: CancellationToken::new(),
             owner: AtomicU32::new(NOBODY),
             config,
             hosts,

@@ -39,7 +39,7 @@ impl From<Position> for PositionView {
 #[schema(as = Lan)]
 pub(crate) struct LanView {
     #[schema(value_type = Id)]
-    id: LanId,
+    lan_id: LanId,
     name: String,
     /// CIDR.
     subnet: String,
@@ -51,7 +51,7 @@ pub(crate) struct LanView {
 impl From<&Lan> for LanView {
     fn from(lan: &Lan) -> Self {
         Self {
-            id: lan.id,
+            lan_id: lan.id,
             name: lan.name.to_string(),
             subnet: lan.subnet.to_string(),
             is_dmz: lan.is_dmz,
@@ -100,7 +100,7 @@ pub(crate) struct EndpointBody {
 #[schema(as = Decky)]
 pub(crate) struct DeckyView {
     #[schema(value_type = Id)]
-    pub(crate) id: DeckyId,
+    pub(crate) decky_id: DeckyId,
     #[schema(value_type = Id)]
     topology_id: TopologyId,
     /// Name of the topology.
@@ -140,7 +140,7 @@ impl DeckyView {
             listening: endpoint.listening,
         });
         Self {
-            id: decky.id,
+            decky_id: decky.id,
             topology_id: topology.id,
             topology: topology.name.to_string(),
             name: decky.name.to_string(),
@@ -170,7 +170,7 @@ impl DeckyView {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct TopologySummary {
     #[schema(value_type = Id)]
-    pub(crate) id: TopologyId,
+    pub(crate) topology_id: TopologyId,
     name: String,
     #[schema(value_type = TopologyStatusWord)]
     status: TopologyStatus,
@@ -191,7 +191,7 @@ pub(crate) struct TopologySummary {
 impl From<&TopologyRecord> for TopologySummary {
     fn from(record: &TopologyRecord) -> Self {
         Self {
-            id: record.topology.id,
+            topology_id: record.topology.id,
             name: record.topology.name.to_string(),
             status: record.status,
             reason: record.reason.clone(),

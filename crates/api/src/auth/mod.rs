@@ -12,14 +12,14 @@ mod tickets;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header, request::Parts};
-use model::{Timestamp, UserId};
+use model::{Timestamp, TokenId, UserId};
 use store::{Store, TokenHash};
 
 pub(crate) use model::Role;
 
 pub(crate) use limits::Throttle;
 pub(crate) use password::{Passwords, check_new_password};
-pub(crate) use secrets::{API_TOKEN_PREFIX, hash_token, new_api_token, new_session_token, new_setup_secret};
+pub(crate) use secrets::{hash_token, new_api_token, new_session_token, new_setup_secret};
 pub(crate) use site::{Hosts, guard_site};
 pub(crate) use tickets::Tickets;
 
@@ -34,7 +34,7 @@ pub(crate) enum Proof {
     /// A browser's cookie.
     Login(TokenHash),
     /// An API token.
-    ApiToken(TokenHash),
+    ApiToken(TokenHash, TokenId),
     /// The credentials of the process behind the UNIX socket.
     Local(u32),
 }
@@ -84,7 +84,7 @@ pub(crate) async fn authenticate(app: &App, parts: &Parts) -> Result<Principal, 
 pub(crate) async fn still_holds(app: &App, principal: &Principal) -> Result<bool, Problem> {
     let found = match principal.proof {
         Proof::Login(hash) => of_login(app, hash).await?,
-        Proof::ApiToken(hash) => of_api_token(&app.store, hash).await?,
+        Proof::ApiToken(hash, _) => of_api_token(&app.store, hash).await?,
         Proof::Local(_) => return Ok(true),
     };
     Ok(found.is_some_and(|now| now.role == principal.role))
@@ -124,7 +124,7 @@ async fn of_api_token(store: &Store, hash: TokenHash) -> Result<Option<Principal
         user_id: Some(user.id),
         name: user.name,
         role: narrower(token.role, user.role),
-        proof: Proof::ApiToken(hash),
+        proof: Proof::ApiToken(hash, token.id),
         until: token.expires_at,
     }))
 }

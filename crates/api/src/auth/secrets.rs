@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use store::TokenHash;
 
 /// What API tokens begin with, so that scanners of leaked secrets know them.
-pub(crate) const API_TOKEN_PREFIX: &str = "mrg_";
+const API_TOKEN_PREFIX: &str = "mrg_";
 
 /// What is kept of a token. Tokens have 128 random bits or more, so a plain hash suffices.
 pub(crate) fn hash_token(token: &str) -> TokenHash {

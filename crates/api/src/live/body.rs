@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Client, Hub, Need, Outbox, Snapshot, StreamFault};
+use super::{Client, Hub, Need, Outbox, Snapshot, StreamFault, Unread};
 use crate::permits::Permit;
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -46,13 +46,6 @@ pub(crate) struct StreamBody {
 const STOPPING: StreamFault = StreamFault {
     code: "SHUTTING_DOWN",
     message: "the service is stopping; connect again",
-    retryable: true,
-};
-
-/// The journal cannot be read.
-pub(crate) const UNREADABLE: StreamFault = StreamFault {
-    code: "STORE_UNAVAILABLE",
-    message: "the state cannot be read now; connect again",
     retryable: true,
 };
 
@@ -122,7 +115,10 @@ impl StreamBody {
     async fn read_rows(&mut self, after: u64, out: &mut Outbox) {
         match self.hub.page(after).await {
             Ok(page) => self.client.rows(page),
-            Err(_) => self.client.fail(&self.hub.ring(), UNREADABLE, out),
+            Err(_) => {
+                let fault = StreamFault::unread(Unread::Journal);
+                self.client.fail(&self.hub.ring(), fault, out);
+            },
         }
     }
 

@@ -65,6 +65,24 @@ pub(crate) struct StreamFault {
     pub(crate) retryable: bool,
 }
 
+/// What could not be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unread {
+    Journal,
+    State,
+}
+
+impl StreamFault {
+    /// The store did not answer.
+    pub(crate) fn unread(what: Unread) -> Self {
+        let message = match what {
+            Unread::Journal => "the journal cannot be read now; connect again",
+            Unread::State => "the state cannot be read now; connect again",
+        };
+        Self { code: "STORE_UNAVAILABLE", message, retryable: true }
+    }
+}
+
 /// Whether the bus tells what is not journalled; `Err` says why not.
 pub(crate) type Health = Result<(), &'static str>;
 
