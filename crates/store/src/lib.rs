@@ -11,25 +11,32 @@
 
 mod audit;
 mod error;
+mod installation;
 mod journal;
+mod mutation_moves;
+mod mutation_rows;
 mod mutations;
 mod observed;
+mod observed_rows;
 mod open;
 mod readers;
 mod rows;
 mod schema;
 mod topologies;
+mod topology_rows;
+mod user_rows;
 mod users;
 mod writer;
 
 pub use audit::{AuditEntry, AuditError, AuditRecord};
 pub use error::{OpenError, StoreError};
+pub use journal::MAX_ENTRIES;
 pub use mutations::{
     Claim, DeckyOutcome, EnqueueError, Enqueued, Fenced, FinishError, LeaseRecord, MAX_PENDING,
     MutationRecord, NewMutation, RenewError,
 };
 pub use observed::{Known, SessionFilter};
-pub use open::{Health, Installation, Store};
+pub use open::{Health, Installation, Store, StoreLimits};
 pub use rows::{MAX_PAGE, Page, Snapshot};
 pub use topologies::{CreateError, DeckyChange, TopologyRecord, TopologySnapshot, TransitionError};
 pub use users::{

@@ -1,4 +1,5 @@
-//! The mutation queue.
+//! The mutation queue: what may be asked of it and what it answers. How claims and endings work
+//! is in `mutation_moves.rs`, the rows are in `mutation_rows.rs`.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use model::{
     TopologyId, TopologyStatus, Trigger,
 };
 
-use crate::{Page, Store, StoreError, TopologyRecord};
+use crate::{Page, Store, StoreError, TopologyRecord, mutation_moves as moves, mutation_rows};
 
 /// Most mutations of one topology that may be pending; further ones are refused.
 pub const MAX_PENDING: u64 = 1000;
@@ -209,7 +210,7 @@ impl Store {
     /// # Errors
     /// Where the change is refused or the database fails.
     pub async fn enqueue(&self, mutation: NewMutation) -> Result<Enqueued, EnqueueError> {
-        unimplemented!("{mutation:?}")
+        self.write("enqueue a mutation", move |tx| moves::enqueue(tx, mutation)).await
     }
 
     /// Claims the oldest mutation that may run: pending, or applying under a lease that is over
@@ -220,7 +221,8 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn claim(&self, worker: &str, lease: Duration) -> Result<Option<Claim>, StoreError> {
-        unimplemented!("{worker} {lease:?}")
+        let worker = worker.to_owned();
+        self.write("claim a mutation", move |tx| moves::claim(tx, &worker, lease)).await
     }
 
     /// Makes a claim last until `lease` from now. One whose lease is over, but which nobody has
@@ -234,7 +236,7 @@ impl Store {
         attempt: u32,
         lease: Duration,
     ) -> Result<Timestamp, RenewError> {
-        unimplemented!("{id} {attempt} {lease:?}")
+        self.write("renew a lease", move |tx| moves::renew(tx, Fenced { id, attempt }, lease)).await
     }
 
     /// Ends a mutation as applied: the topology becomes `after`, its deckies get the states of
@@ -253,7 +255,11 @@ impl Store {
         inverse: &[Op],
         deckies: Vec<DeckyOutcome>,
     ) -> Result<u64, FinishError> {
-        unimplemented!("{id} {attempt} {after:?} {inverse:?} {deckies:?}")
+        let (after, inverse) = (after.clone(), inverse.to_vec());
+        self.write("end a mutation as applied", move |tx| {
+            moves::apply(tx, Fenced { id, attempt }, after, inverse, deckies)
+        })
+        .await
     }
 
     /// Ends a mutation as failed, the topology as it was; journals `mutation.failed` and answers
@@ -267,7 +273,11 @@ impl Store {
         attempt: u32,
         reason: &str,
     ) -> Result<u64, FinishError> {
-        unimplemented!("{id} {attempt} {reason}")
+        let reason = reason.to_owned();
+        self.write("end a mutation as failed", move |tx| {
+            moves::fail(tx, Fenced { id, attempt }, reason)
+        })
+        .await
     }
 
     /// The mutation of this id.
@@ -275,7 +285,7 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn mutation(&self, id: MutationId) -> Result<Option<MutationRecord>, StoreError> {
-        unimplemented!("{id}")
+        self.read("read a mutation", move |connection| mutation_rows::load(connection, id)).await
     }
 
     /// Mutations of a topology, newest first, of one state where given.
@@ -289,7 +299,10 @@ impl Store {
         cursor: Option<MutationId>,
         limit: usize,
     ) -> Result<Page<MutationRecord, MutationId>, StoreError> {
-        unimplemented!("{topology} {state:?} {cursor:?} {limit}")
+        self.read("list mutations", move |connection| {
+            mutation_rows::page(connection, topology, state, cursor, limit)
+        })
+        .await
     }
 
     /// The claim that began first, of those not ended: its age is what to alert on.
@@ -297,6 +310,6 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn oldest_lease(&self) -> Result<Option<LeaseRecord>, StoreError> {
-        unimplemented!()
+        self.read("read the oldest lease", mutation_rows::oldest_lease).await
     }
 }

@@ -1,13 +1,21 @@
-//! What was observed: attackers, identities, sessions, activity, credentials.
+//! What was observed: attackers, identities, sessions, activity, credentials. The rows are in
+//! `observed_rows.rs`.
 
-use std::net::IpAddr;
+use std::{collections::HashMap, net::IpAddr};
 
 use model::{
     Activity, Attacker, AttackerId, Credential, CredentialId, DeckyId, Identity, IdentityId,
-    Observation, Session, SessionId,
+    JournalEntry, Observation, Session, SessionId,
+};
+use rusqlite::Connection;
+
+use crate::{
+    Page, Snapshot, Store, StoreError, journal, observed_rows as table, rows,
+    writer::{Fault, Tx},
 };
 
-use crate::{Page, Snapshot, Store, StoreError};
+/// Rows that a snapshot of a list holds.
+const SNAPSHOT: usize = 50;
 
 /// Which sessions to list; what is absent does not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +52,14 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn observe(&self, observation: Observation) -> Result<u64, StoreError> {
-        unimplemented!("{observation:?}")
+        let Observation { events, .. } = &observation;
+        // Encoded here, so that the writer has less to do.
+        let entries = events
+            .iter()
+            .filter(|event| event.payload.is_journalled())
+            .map(|event| event.to_entry(None))
+            .collect();
+        self.write("keep an observation", move |tx| keep(tx, &observation, entries)).await
     }
 
     /// All that the store knows about a batch, from one read transaction.
@@ -57,7 +72,11 @@ impl Store {
         credential_hashes: Vec<String>,
         sessions: Vec<SessionId>,
     ) -> Result<Known, StoreError> {
-        unimplemented!("{addresses:?} {credential_hashes:?} {sessions:?}")
+        let addresses: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+        self.read("read what is known about a batch", move |connection| {
+            known(connection, &addresses, &credential_hashes, &sessions)
+        })
+        .await
     }
 
     /// The attacker of this id.
@@ -65,7 +84,10 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn attacker(&self, id: AttackerId) -> Result<Option<Attacker>, StoreError> {
-        unimplemented!("{id}")
+        self.read("read an attacker", move |connection| {
+            table::attacker(connection, "id", id.to_string())
+        })
+        .await
     }
 
     /// The attacker at this address.
@@ -76,7 +98,10 @@ impl Store {
         &self,
         address: IpAddr,
     ) -> Result<Option<Attacker>, StoreError> {
-        unimplemented!("{address}")
+        self.read("read an attacker", move |connection| {
+            table::attacker(connection, "address", address.to_string())
+        })
+        .await
     }
 
     /// The credential of this keyed hash.
@@ -84,7 +109,8 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn credential_by_hash(&self, hash: &str) -> Result<Option<Credential>, StoreError> {
-        unimplemented!("{hash}")
+        let hash = hash.to_owned();
+        self.read("read a credential", move |connection| table::credential(connection, hash)).await
     }
 
     /// The identity of this id.
@@ -92,7 +118,7 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn identity(&self, id: IdentityId) -> Result<Option<Identity>, StoreError> {
-        unimplemented!("{id}")
+        self.read("read an identity", move |connection| table::identity(connection, id)).await
     }
 
     /// The session of this id.
@@ -100,7 +126,7 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        unimplemented!("{id}")
+        self.read("read a session", move |connection| table::session(connection, id)).await
     }
 
     /// All sessions that have no end: the live ones, or after a crash the orphans.
@@ -108,7 +134,7 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn open_sessions(&self) -> Result<Vec<Session>, StoreError> {
-        unimplemented!()
+        self.read("read the open sessions", table::open_sessions).await
     }
 
     /// Attackers, newest first; counted.
@@ -120,7 +146,8 @@ impl Store {
         cursor: Option<AttackerId>,
         limit: usize,
     ) -> Result<Page<Attacker, AttackerId>, StoreError> {
-        unimplemented!("{cursor:?} {limit}")
+        self.read("list attackers", move |connection| table::attackers(connection, cursor, limit))
+            .await
     }
 
     /// The first 50 attackers and the journal's head, from one read transaction.
@@ -128,7 +155,11 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn attackers_snapshot(&self) -> Result<Snapshot<Attacker, AttackerId>, StoreError> {
-        unimplemented!()
+        self.read("list attackers", |connection| {
+            let page = table::attackers(connection, None, SNAPSHOT)?;
+            Ok(Snapshot { head: journal::head(connection)?, page })
+        })
+        .await
     }
 
     /// Identities, newest first; counted.
@@ -140,7 +171,8 @@ impl Store {
         cursor: Option<IdentityId>,
         limit: usize,
     ) -> Result<Page<Identity, IdentityId>, StoreError> {
-        unimplemented!("{cursor:?} {limit}")
+        self.read("list identities", move |connection| table::identities(connection, cursor, limit))
+            .await
     }
 
     /// The first 50 identities and the journal's head, from one read transaction.
@@ -148,7 +180,11 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn identities_snapshot(&self) -> Result<Snapshot<Identity, IdentityId>, StoreError> {
-        unimplemented!()
+        self.read("list identities", |connection| {
+            let page = table::identities(connection, None, SNAPSHOT)?;
+            Ok(Snapshot { head: journal::head(connection)?, page })
+        })
+        .await
     }
 
     /// Sessions, newest first.
@@ -161,7 +197,10 @@ impl Store {
         cursor: Option<SessionId>,
         limit: usize,
     ) -> Result<Page<Session, SessionId>, StoreError> {
-        unimplemented!("{filter:?} {cursor:?} {limit}")
+        self.read("list sessions", move |connection| {
+            table::sessions(connection, filter, cursor, limit)
+        })
+        .await
     }
 
     /// What happened in a session, in order.
@@ -169,7 +208,10 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn activity(&self, session: SessionId) -> Result<Vec<Activity>, StoreError> {
-        unimplemented!("{session}")
+        self.read("read the activity of a session", move |connection| {
+            table::activity(connection, session)
+        })
+        .await
     }
 
     /// Captured credentials, newest first.
@@ -181,6 +223,64 @@ impl Store {
         cursor: Option<CredentialId>,
         limit: usize,
     ) -> Result<Page<Credential, CredentialId>, StoreError> {
-        unimplemented!("{cursor:?} {limit}")
+        self.read("list credentials", move |connection| {
+            table::credentials(connection, cursor, limit)
+        })
+        .await
     }
+}
+
+fn keep(
+    tx: &mut Tx<'_>,
+    observation: &Observation,
+    entries: Vec<JournalEntry>,
+) -> Result<u64, Fault<StoreError>> {
+    if is_known(tx.connection, &observation.sessions)? {
+        return Ok(tx.head());
+    }
+    table::put_identities(tx.connection, &observation.identities)?;
+    table::put_attackers(tx.connection, &observation.attackers)?;
+    table::put_sessions(tx.connection, &observation.sessions)?;
+    table::put_activity(tx.connection, &observation.activity)?;
+    table::put_credentials(tx.connection, &observation.credentials)?;
+    for entry in entries {
+        tx.journal(entry);
+    }
+    Ok(tx.head())
+}
+
+/// Whether all of the sessions, at least one, are kept as they are here or further on.
+fn is_known(connection: &Connection, sessions: &[Session]) -> rusqlite::Result<bool> {
+    let ids: Vec<String> = sessions.iter().map(|session| session.id.to_string()).collect();
+    let kept = table::sessions_in(connection, &ids)?;
+    let kept: HashMap<SessionId, &Session> = kept.iter().map(|row| (row.id, row)).collect();
+    let is_kept = |session: &Session| {
+        kept.get(&session.id)
+            .is_some_and(|row| row.next_index > session.next_index || *row == session)
+    };
+    Ok(!sessions.is_empty() && sessions.iter().all(is_kept))
+}
+
+fn known(
+    connection: &Connection,
+    addresses: &[String],
+    credential_hashes: &[String],
+    sessions: &[SessionId],
+) -> rusqlite::Result<Known> {
+    let ids: Vec<String> = sessions.iter().map(SessionId::to_string).collect();
+    let sessions = table::sessions_in(connection, &ids)?;
+    let mut attackers = table::attackers_in(connection, "address", addresses)?;
+    let others: Vec<String> = sessions
+        .iter()
+        .filter(|session| !attackers.iter().any(|attacker| attacker.id == session.attacker_id))
+        .map(|session| session.attacker_id.to_string())
+        .collect();
+    attackers.extend(table::attackers_in(connection, "id", &rows::distinct(others))?);
+    let identities = attackers.iter().map(|attacker| attacker.identity_id.to_string()).collect();
+    Ok(Known {
+        identities: table::identities_in(connection, &rows::distinct(identities))?,
+        credentials: table::credentials_in(connection, credential_hashes)?,
+        attackers,
+        sessions,
+    })
 }

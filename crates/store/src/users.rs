@@ -1,10 +1,11 @@
-//! Users, their sessions and tokens, and the one-time set-up.
+//! Users, their browser sessions and API tokens, and the one-time set-up: what may be asked and
+//! what is answered. The statements are in `user_rows.rs`. Secrets arrive hashed.
 
 use std::fmt;
 
 use model::{Role, Timestamp, TokenId, UserId};
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, user_rows as table};
 
 /// SHA-256 of a secret that the caller has made: session tokens, API tokens, the set-up secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,7 +163,7 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn setup_state(&self) -> Result<SetupState, StoreError> {
-        unimplemented!()
+        self.read("read the set-up", move |connection| table::setup_state(connection)).await
     }
 
     /// Offers a set-up secret in place of any earlier one.
@@ -174,7 +175,7 @@ impl Store {
         hash: TokenHash,
         expires_at: Timestamp,
     ) -> Result<(), SetupError> {
-        unimplemented!("{hash:?} {expires_at}")
+        self.write("offer the set-up", move |tx| table::offer_setup(tx, hash, expires_at)).await
     }
 
     /// Spends the set-up secret on the first user and closes the set-up for ever, all or nothing.
@@ -186,7 +187,7 @@ impl Store {
         secret: TokenHash,
         user: NewUser,
     ) -> Result<UserRecord, SetupError> {
-        unimplemented!("{secret:?} {}", user.name)
+        self.write("close the set-up", move |tx| table::consume_setup(tx, secret, user)).await
     }
 
     /// All users, by name.
@@ -194,7 +195,7 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn users(&self) -> Result<Vec<UserRecord>, StoreError> {
-        unimplemented!()
+        self.read("list users", move |connection| table::users(connection)).await
     }
 
     /// The user of this id.
@@ -202,7 +203,7 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn user(&self, id: UserId) -> Result<Option<UserRecord>, StoreError> {
-        unimplemented!("{id}")
+        self.read("read a user", move |connection| table::user(connection, id)).await
     }
 
     /// The user of this name.
@@ -210,7 +211,8 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn user_by_name(&self, name: &str) -> Result<Option<UserRecord>, StoreError> {
-        unimplemented!("{name}")
+        let name = name.to_owned();
+        self.read("read a user", move |connection| table::user_named(connection, &name)).await
     }
 
     /// Keeps a new user.
@@ -218,7 +220,7 @@ impl Store {
     /// # Errors
     /// Where the name is taken or the database fails.
     pub async fn create_user(&self, user: NewUser) -> Result<UserRecord, UserError> {
-        unimplemented!("{}", user.name)
+        self.write("create a user", move |tx| table::create(tx, user)).await
     }
 
     /// Locks a user out, which ends their browser sessions in the same transaction, or lets
@@ -227,7 +229,8 @@ impl Store {
     /// # Errors
     /// Where there is no such user, it is the last administrator, or the database fails.
     pub async fn set_user_disabled(&self, id: UserId, disabled: bool) -> Result<(), UserError> {
-        unimplemented!("{id} {disabled}")
+        self.write("disable or enable a user", move |tx| table::set_disabled(tx, id, disabled))
+            .await
     }
 
     /// Gives a user another role, which ends their browser sessions in the same transaction.
@@ -235,7 +238,7 @@ impl Store {
     /// # Errors
     /// Where there is no such user, it is the last administrator, or the database fails.
     pub async fn set_user_role(&self, id: UserId, role: Role) -> Result<(), UserError> {
-        unimplemented!("{id} {role}")
+        self.write("change the role of a user", move |tx| table::set_role(tx, id, role)).await
     }
 
     /// Gives a user another password, which ends their browser sessions in the same transaction.
@@ -247,7 +250,11 @@ impl Store {
         id: UserId,
         password_hash: &str,
     ) -> Result<(), UserError> {
-        unimplemented!("{id} {password_hash}")
+        let password_hash = password_hash.to_owned();
+        self.write("change the password of a user", move |tx| {
+            table::set_password(tx, id, &password_hash)
+        })
+        .await
     }
 
     /// Removes a user with their browser sessions and API tokens.
@@ -255,7 +262,7 @@ impl Store {
     /// # Errors
     /// Where there is no such user, it is the last administrator, or the database fails.
     pub async fn delete_user(&self, id: UserId) -> Result<(), UserError> {
-        unimplemented!("{id}")
+        self.write("delete a user", move |tx| table::delete(tx, id)).await
     }
 
     /// Keeps a browser session, and forgets those that are over.
@@ -263,7 +270,7 @@ impl Store {
     /// # Errors
     /// Where there is no such user, they are disabled, or the database fails.
     pub async fn put_web_session(&self, session: NewWebSession) -> Result<(), UserError> {
-        unimplemented!("{session:?}")
+        self.write("keep a browser session", move |tx| table::put_web_session(tx, session)).await
     }
 
     /// The browser session of this token, where it holds and its user is not disabled.
@@ -274,7 +281,11 @@ impl Store {
         &self,
         hash: TokenHash,
     ) -> Result<Option<WebSessionRecord>, StoreError> {
-        unimplemented!("{hash:?}")
+        let now = self.now();
+        self.read("read a browser session", move |connection| {
+            table::web_session(connection, hash, now)
+        })
+        .await
     }
 
     /// Makes a browser session that holds last until `idle_until`, never beyond its absolute
@@ -287,7 +298,10 @@ impl Store {
         hash: TokenHash,
         idle_until: Timestamp,
     ) -> Result<bool, StoreError> {
-        unimplemented!("{hash:?} {idle_until}")
+        self.write("extend a browser session", move |tx| {
+            Ok(table::touch_web_session(tx, hash, idle_until)?)
+        })
+        .await
     }
 
     /// Ends a browser session; answers whether there was one.
@@ -295,7 +309,8 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn delete_web_session(&self, hash: TokenHash) -> Result<bool, StoreError> {
-        unimplemented!("{hash:?}")
+        self.write("end a browser session", move |tx| Ok(table::delete_web_session(tx, hash)?))
+            .await
     }
 
     /// Ends all browser sessions of a user; answers how many.
@@ -303,7 +318,10 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn delete_web_sessions_of(&self, user: UserId) -> Result<u64, StoreError> {
-        unimplemented!("{user}")
+        self.write("end the browser sessions of a user", move |tx| {
+            Ok(table::end_web_sessions(tx, user)?)
+        })
+        .await
     }
 
     /// Keeps an API token.
@@ -311,7 +329,7 @@ impl Store {
     /// # Errors
     /// Where there is no such user, they have a token of this name, or the database fails.
     pub async fn put_api_token(&self, token: NewApiToken) -> Result<ApiTokenRecord, UserError> {
-        unimplemented!("{token:?}")
+        self.write("keep an API token", move |tx| table::put_api_token(tx, token)).await
     }
 
     /// The API token of this hash and its user, where it holds and the user is not disabled.
@@ -322,7 +340,9 @@ impl Store {
         &self,
         hash: TokenHash,
     ) -> Result<Option<(ApiTokenRecord, UserRecord)>, StoreError> {
-        unimplemented!("{hash:?}")
+        let now = self.now();
+        self.read("read an API token", move |connection| table::api_token(connection, hash, now))
+            .await
     }
 
     /// API tokens, newest first, of one user where given; those that are over included.
@@ -333,7 +353,7 @@ impl Store {
         &self,
         user: Option<UserId>,
     ) -> Result<Vec<ApiTokenRecord>, StoreError> {
-        unimplemented!("{user:?}")
+        self.read("list API tokens", move |connection| table::api_tokens(connection, user)).await
     }
 
     /// Ends an API token for ever; answers whether there was one.
@@ -341,7 +361,7 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn revoke_api_token(&self, id: TokenId) -> Result<bool, StoreError> {
-        unimplemented!("{id}")
+        self.write("revoke an API token", move |tx| Ok(table::revoke_api_token(tx, id)?)).await
     }
 }
 
