@@ -45,8 +45,10 @@ pub struct Limits {
     pub streams_per_address: usize,
     /// Live streams of one user.
     pub streams_per_user: usize,
-    /// Live streams of one login or API token.
-    pub streams_per_session: usize,
+    /// Live streams of one browser login.
+    pub streams_per_login: usize,
+    /// Live streams of one API token, or of one user on the UNIX socket.
+    pub streams_per_token: usize,
     /// A login ends when it was not used for this long.
     pub session_idle: Duration,
     /// A login ends after this long in any case.
@@ -62,9 +64,10 @@ impl Default for Limits {
         Self {
             connections: 20_000,
             streams: 16_384,
-            streams_per_address: 16_384,
-            streams_per_user: 256,
-            streams_per_session: 64,
+            streams_per_address: 12_288,
+            streams_per_user: 10_240,
+            streams_per_login: 64,
+            streams_per_token: 10_240,
             session_idle: Duration::from_secs(3600),
             session_lifetime: Duration::from_secs(12 * 3600),
             write_timeout: Duration::from_secs(10),

@@ -15,16 +15,33 @@
 //! # }
 //! ```
 
+mod answer;
+mod auth;
 mod config;
+mod console;
+mod extract;
+mod live;
+mod openapi;
+mod page;
+mod peer;
+mod permits;
+mod problem;
+mod resolve;
+mod routes;
 mod server;
-
-pub use config::{ApiConfig, EndpointView, Handles, Limits, NetworkView};
-pub use server::{BindError, Bound, Server};
+mod state;
+mod views;
+mod words;
+mod write_deadline;
 
 use std::time::Duration;
 
 use model::Ambient;
-use store::Store;
+use store::{SetupError, Store};
+
+pub use config::{ApiConfig, EndpointView, Handles, Limits, NetworkView};
+pub use openapi::openapi_json;
+pub use server::{BindError, Bound, Server};
 
 /// How long a set-up secret is good.
 pub const SETUP_SECRET_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -38,11 +55,11 @@ pub async fn offer_setup(
     store: &Store,
     ambient: &Ambient,
 ) -> Result<Option<String>, store::StoreError> {
-    let _ = (store, ambient);
-    unimplemented!()
-}
-
-/// The OpenAPI document, as committed in `openapi.json`.
-pub fn openapi_json() -> String {
-    unimplemented!()
+    let secret = auth::new_setup_secret(ambient);
+    let expires_at = ambient.now().plus(SETUP_SECRET_LIFETIME);
+    match store.put_setup_secret(auth::hash_token(&secret), expires_at).await {
+        Ok(()) => Ok(Some(secret)),
+        Err(SetupError::Store(error)) => Err(error),
+        Err(SetupError::Closed | SetupError::Wrong | SetupError::Expired) => Ok(None),
+    }
 }

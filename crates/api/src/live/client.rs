@@ -5,7 +5,7 @@
 //! calls [`Client::poll`] and does what the returned [`Need`] says. The client remembers the
 //! journal position that its peer has (`seen`) and never sends what does not follow it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use model::{ENVELOPE_VERSION, JournalEntry};
 use serde_json::value::RawValue;
@@ -65,6 +65,24 @@ pub(crate) struct StreamFault {
     pub(crate) retryable: bool,
 }
 
+/// What could not be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unread {
+    Journal,
+    State,
+}
+
+impl StreamFault {
+    /// The store did not answer.
+    pub(crate) fn unread(what: Unread) -> Self {
+        let message = match what {
+            Unread::Journal => "the journal cannot be read now; connect again",
+            Unread::State => "the state cannot be read now; connect again",
+        };
+        Self { code: "STORE_UNAVAILABLE", message, retryable: true }
+    }
+}
+
 /// Whether the bus tells what is not journalled; `Err` says why not.
 pub(crate) type Health = Result<(), &'static str>;
 
@@ -73,7 +91,8 @@ enum Phase {
     Opening { resume: Option<Result<Position, super::frame::ForeignPosition>> },
     Beginning { reset: Option<&'static str> },
     AwaitingSnapshot,
-    CatchingUp { backlog: std::collections::VecDeque<JournalEntry> },
+    /// `checked` once the journal has confirmed that it holds what follows.
+    CatchingUp { backlog: VecDeque<JournalEntry>, checked: bool },
     Live,
     Ended,
 }
@@ -142,19 +161,19 @@ impl Client {
                     self.phase = Phase::AwaitingSnapshot;
                 }
                 Phase::AwaitingSnapshot => return self.idle(now, ring, out, Need::Snapshot),
-                Phase::CatchingUp { backlog } => match backlog.pop_front() {
-                    Some(entry) => self.deliver_row(&entry, out),
-                    None => match ring.index_after(self.seen) {
-                        Some(index) => {
-                            self.cursor = index;
-                            self.phase = Phase::Live;
-                        }
-                        None => {
-                            let rows = Need::Rows { after: self.seen };
-                            return self.idle(now, ring, out, rows);
-                        }
-                    },
-                },
+                Phase::CatchingUp { backlog, checked } => {
+                    if let Some(entry) = backlog.pop_front() {
+                        self.deliver_row(&entry, out);
+                    } else if let Some(index) =
+                        ring.index_after(self.seen).filter(|_| *checked)
+                    {
+                        self.cursor = index;
+                        self.phase = Phase::Live;
+                    } else {
+                        let rows = Need::Rows { after: self.seen };
+                        return self.idle(now, ring, out, rows);
+                    }
+                }
                 Phase::Live => {
                     if let Some(need) = self.follow(now, ring, health, out) {
                         return need;
@@ -180,11 +199,12 @@ impl Client {
 
     /// The part of the journal that [`Need::Rows`] asked for.
     pub(crate) fn rows(&mut self, page: Page) {
-        let Phase::CatchingUp { backlog } = &mut self.phase else { return };
+        let Phase::CatchingUp { backlog, checked } = &mut self.phase else { return };
         let expired = self.seen + 1 < page.oldest || page.head < self.seen;
         if expired || page.head - self.seen > MAX_CATCH_UP {
             self.phase = Phase::Beginning { reset: Some("position_expired") };
         } else {
+            *checked = true;
             backlog.extend(page.entries);
         }
     }
@@ -238,7 +258,7 @@ impl Client {
                         self.cursor = index;
                         Phase::Live
                     }
-                    None => Phase::CatchingUp { backlog: Default::default() },
+                    None => Phase::CatchingUp { backlog: VecDeque::new(), checked: false },
                 }
             }
             Some(_) => Phase::Beginning { reset: Some("epoch_unknown") },

@@ -19,8 +19,8 @@ mod scope;
 mod simulation;
 
 pub(crate) use body::{Guard, Snapshots, StreamBody};
-pub(crate) use client::{Client, Need, Page, Snapshot, StreamFault};
-pub(crate) use frame::{Frame, Outbox, Position};
+pub(crate) use client::{Client, Need, Page, Snapshot, StreamFault, Unread};
+pub(crate) use frame::{Frame, Outbox};
 pub(crate) use hub::Hub;
 pub(crate) use ring::Ring;
-pub(crate) use scope::{Scope, visible};
+pub(crate) use scope::{MAX_FILTERS, Scope};
