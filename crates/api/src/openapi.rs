@@ -55,8 +55,7 @@ impl Modify for Schemes {
             "morgana_session",
             "Set by login; named `__Host-morgana_session` over TLS.",
         );
-        components
-            .add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("An API token, `mrg_…`."))
@@ -74,4 +73,22 @@ pub fn openapi_json() -> String {
         text
     };
     DOCUMENT.get_or_init(made).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_document_is_the_one_that_the_code_makes() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            std::fs::write(path, openapi_json()).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == openapi_json(),
+            "openapi.json differs from the code: run the tests with UPDATE_OPENAPI=1"
+        );
+    }
 }
