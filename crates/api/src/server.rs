@@ -221,8 +221,7 @@ impl Door {
             match accepted {
                 Ok(connection) => return Some(connection),
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "a connection could not be accepted");
+                    note_unaccepted(&error);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -254,6 +253,11 @@ impl Door {
             open.shutdown().await;
         }
     }
+}
+
+/// Apart, because a future that holds an error as `dyn` cannot move between threads.
+fn note_unaccepted(error: &io::Error) {
+    tracing::warn!(error = error as &dyn std::error::Error, "a connection could not be accepted");
 }
 
 async fn serve_connection<S>(
