@@ -56,6 +56,11 @@ impl SshSession {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn rekey_after(&mut self, bytes: u64) {
+        self.transport.rekey_after(bytes);
+    }
+
     /// Goes on until nothing more is complete, or a decision has to wait.
     fn pump(&mut self, now: Timestamp) -> Result<(), Fatal> {
         while self.decided.is_none() {
