@@ -4,6 +4,8 @@
 //! The driver owns everything else: listeners, sockets, limits, timeouts, the isolation of
 //! panics. Nothing here knows SQL, the bus, the fleet or the API, and no protocol opens a socket.
 
+pub mod directory;
+pub mod driver;
 pub mod http;
 pub mod redis;
 pub mod session;
@@ -13,5 +15,7 @@ mod start;
 #[cfg(test)]
 mod testing;
 
+pub use directory::{Directory, Entry, Place};
+pub use driver::{Driver, DriverHandle, Limits, ListenError};
 pub use session::{DataAction, DataEvent, Flow, Output, Session};
 pub use start::start;

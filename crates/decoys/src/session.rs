@@ -24,6 +24,9 @@ pub enum Flow {
     /// Write what is in the output, then close. Input that was not read yet makes the kernel
     /// send RST instead of FIN, as it does for the real daemons.
     Close,
+    /// Write what is in the output, send FIN, then read and discard for a moment before the
+    /// close, as web servers do, so that a visitor who still sends gets to read the answer.
+    Linger,
 }
 
 /// What a session wants from its data connection (FTP). The driver owns the socket; a session

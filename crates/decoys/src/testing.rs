@@ -30,7 +30,7 @@ impl Ran {
         self.wire.extend(out.take_wire());
         self.facts.extend(out.take_facts());
         self.data.extend(out.take_data());
-        self.closed |= flow == Flow::Close;
+        self.closed |= flow != Flow::Continue;
     }
 }
 
