@@ -317,6 +317,13 @@ impl Shell {
         std::mem::take(&mut self.facts)
     }
 
+    /// The visitor pressed `^C`: an unfinished command or an unanswered question is dropped.
+    pub fn interrupt(&mut self) {
+        self.pending.clear();
+        self.question = None;
+        self.status = 130;
+    }
+
     /// Reports what is still outstanding; to be called when the visitor is gone.
     pub fn finish(&mut self) {
         self.settle(true);
