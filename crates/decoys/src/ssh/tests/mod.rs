@@ -159,7 +159,7 @@ fn output_keeps_within_the_visitors_window() {
     pair.expect(message::CHANNEL_WINDOW_ADJUST);
     pair.expect(message::CHANNEL_SUCCESS);
     let mut received = Vec::new();
-    let mut data = |pair: &mut Pair, received: &mut Vec<u8>| {
+    let data = |pair: &mut Pair, received: &mut Vec<u8>| {
         let body = pair.expect(message::CHANNEL_DATA);
         let mut reader = Reader::new(&body);
         assert_eq!(reader.u32(), Ok(3));
