@@ -19,8 +19,8 @@ pub fn start(
     peer: SocketAddr,
 ) -> Box<dyn Session> {
     match service {
-        Service::Http => Box::new(HttpSession::new(persona, seed, local, peer)),
-        Service::Redis => Box::new(RedisSession::new(persona, seed, local, peer)),
+        Service::Http => Box::new(HttpSession::new(&persona, seed, local, peer)),
+        Service::Redis => Box::new(RedisSession::new(&persona, seed, local, peer)),
         Service::Ssh | Service::Ftp => Box::new(Closed),
     }
 }

@@ -109,7 +109,7 @@ fn apache_is_imitated() {
 }
 
 fn session(persona: &Arc<Persona>) -> HttpSession {
-    HttpSession::new(Arc::clone(persona), [2; 32], local(80), peer())
+    HttpSession::new(persona, [2; 32], local(80), peer())
 }
 
 /// The status lines and the facts of a conversation.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use model::{Persona, Timestamp};
 
-use super::{parse::number, reply::Reply};
+use super::{glob::matches_glob, parse::number, reply::Reply};
 
 /// Databases, as `databases` says.
 pub(super) const DATABASES: usize = 16;
@@ -24,7 +24,7 @@ const NOT_AN_INTEGER: &str = "value is not an integer or out of range";
 const SYNTAX: &str = "syntax error";
 
 #[derive(Clone, Debug)]
-enum Value {
+pub(super) enum Value {
     String(Vec<u8>),
     Hash(BTreeMap<Vec<u8>, Vec<u8>>),
     List(Vec<Vec<u8>>),
@@ -32,11 +32,11 @@ enum Value {
 }
 
 #[derive(Clone, Debug)]
-struct Item {
-    value: Value,
-    expires: Option<Timestamp>,
+pub(super) struct Item {
+    pub(super) value: Value,
+    pub(super) expires: Option<Timestamp>,
     /// Changed in place, which shows in its encoding.
-    grown: bool,
+    pub(super) grown: bool,
 }
 
 /// All databases of one session.
@@ -46,7 +46,7 @@ pub(super) struct Keyspace {
     selected: usize,
 }
 
-type Outcome = Result<Reply, Reply>;
+pub(super) type Outcome = Result<Reply, Reply>;
 
 impl Keyspace {
     pub(super) fn empty() -> Self {
@@ -166,7 +166,7 @@ impl Keyspace {
         elements <= MAX_ELEMENTS && bytes <= MAX_BYTES
     }
 
-    fn keys(&mut self) -> &mut BTreeMap<Vec<u8>, Item> {
+    pub(super) fn keys(&mut self) -> &mut BTreeMap<Vec<u8>, Item> {
         &mut self.databases[self.selected]
     }
 
@@ -315,182 +315,6 @@ impl Keyspace {
         Ok(if get { old } else { Reply::ok() })
     }
 
-    fn hashes(&mut self, name: &str, args: &[Vec<u8>]) -> Outcome {
-        let key = &args[0];
-        let mut fresh = BTreeMap::new();
-        let hash = match self.keys().get_mut(key).map(|item| &mut item.value) {
-            None => &mut fresh,
-            Some(Value::Hash(hash)) => hash,
-            Some(_) => return Err(wrong_type()),
-        };
-        let value = |field: &Vec<u8>| hash.get(field).map_or(Reply::Nil, Reply::bulk);
-        let reply = match name {
-            "hget" => return Ok(value(&args[1])),
-            "hmget" => return Ok(Reply::Array(args[1..].iter().map(value).collect())),
-            "hgetall" => {
-                let pairs = hash.iter().map(|(k, v)| (Reply::bulk(k), Reply::bulk(v)));
-                return Ok(Reply::Map(pairs.collect()));
-            }
-            "hkeys" => return Ok(Reply::Array(Reply::bulks(hash.keys()))),
-            "hvals" => return Ok(Reply::Array(Reply::bulks(hash.values()))),
-            "hlen" => return Ok(length(hash.len())),
-            "hexists" => return Ok(Reply::Int(i64::from(hash.contains_key(&args[1])))),
-            "hset" | "hmset" if args.len() % 2 == 0 => return Err(wrong_arguments(name)),
-            "hset" | "hmset" => {
-                let before = hash.len();
-                for pair in args[1..].chunks_exact(2) {
-                    hash.insert(pair[0].clone(), pair[1].clone());
-                }
-                if name == "hset" { length(hash.len() - before) } else { Reply::ok() }
-            }
-            "hsetnx" => {
-                let is_new = !hash.contains_key(&args[1]);
-                hash.entry(args[1].clone()).or_insert_with(|| args[2].clone());
-                Reply::Int(i64::from(is_new))
-            }
-            "hdel" => {
-                length(args[1..].iter().filter(|field| hash.remove(*field).is_some()).count())
-            }
-            _ => {
-                let bad = || Reply::error("hash value is not an integer");
-                let now = hash.get(&args[1]).map_or(Some(0), |text| number(text));
-                let next = now.ok_or_else(bad)?.checked_add(integer(&args[2])?);
-                let next =
-                    next.ok_or_else(|| Reply::error("increment or decrement would overflow"))?;
-                hash.insert(args[1].clone(), next.to_string().into_bytes());
-                Reply::Int(next)
-            }
-        };
-        let empty = hash.is_empty();
-        self.settle(key, Value::Hash(fresh), empty);
-        Ok(reply)
-    }
-
-    /// Removes what became empty, adds what is new. `fresh` is where a value was built that had
-    /// no key yet.
-    fn settle(&mut self, key: &[u8], fresh: Value, empty: bool) {
-        if empty {
-            self.keys().remove(key);
-        } else if !self.keys().contains_key(key) {
-            let item = Item { value: fresh, expires: None, grown: false };
-            self.keys().insert(key.to_vec(), item);
-        }
-    }
-
-    fn lists(&mut self, name: &str, args: &[Vec<u8>]) -> Outcome {
-        let key = &args[0];
-        let existed = self.keys().contains_key(key);
-        let mut fresh = Vec::new();
-        let list = match self.keys().get_mut(key).map(|item| &mut item.value) {
-            None => &mut fresh,
-            Some(Value::List(list)) => list,
-            Some(_) => return Err(wrong_type()),
-        };
-        let reply = match name {
-            "lrange" => {
-                let range = range(&args[1], &args[2], list.len())?;
-                return Ok(Reply::Array(Reply::bulks(&list[range])));
-            }
-            "llen" => return Ok(length(list.len())),
-            "lindex" => {
-                let at = position(integer(&args[1])?, list.len());
-                return Ok(at.and_then(|at| list.get(at)).map_or(Reply::Nil, Reply::bulk));
-            }
-            "lpush" => {
-                list.splice(0..0, args[1..].iter().rev().cloned());
-                length(list.len())
-            }
-            "rpush" => {
-                list.extend_from_slice(&args[1..]);
-                length(list.len())
-            }
-            "lpop" | "rpop" => {
-                let wanted = args.get(1).map(|text| integer(text)).transpose()?;
-                let out_of_range = || Reply::error("value is out of range, must be positive");
-                let many = usize::try_from(wanted.unwrap_or(1)).map_err(|_| out_of_range())?;
-                if !existed {
-                    return Ok(if wanted.is_some() { Reply::NilArray } else { Reply::Nil });
-                }
-                let many = many.min(list.len());
-                let mut taken: Vec<Vec<u8>> = match name {
-                    "lpop" => list.drain(..many).collect(),
-                    _ => list.drain(list.len() - many..).rev().collect(),
-                };
-                match wanted {
-                    Some(_) => Reply::Array(Reply::bulks(taken)),
-                    None => taken.pop().map_or(Reply::Nil, Reply::Bulk),
-                }
-            }
-            "lrem" => {
-                let wanted = integer(&args[1])?;
-                let most = match wanted.unsigned_abs() {
-                    0 => usize::MAX,
-                    most => usize::try_from(most).unwrap_or(usize::MAX),
-                };
-                if wanted < 0 {
-                    list.reverse();
-                }
-                let mut removed = 0;
-                list.retain(|one| {
-                    let goes = one == &args[2] && removed < most;
-                    removed += usize::from(goes);
-                    !goes
-                });
-                if wanted < 0 {
-                    list.reverse();
-                }
-                length(removed)
-            }
-            "lset" => {
-                if !existed {
-                    return Err(Reply::error("no such key"));
-                }
-                let at = position(integer(&args[1])?, list.len()).filter(|at| *at < list.len());
-                list[at.ok_or_else(|| Reply::error("index out of range"))?] = args[2].clone();
-                Reply::ok()
-            }
-            _ => {
-                let range = range(&args[1], &args[2], list.len())?;
-                *list = list[range].to_vec();
-                Reply::ok()
-            }
-        };
-        let empty = list.is_empty();
-        self.settle(key, Value::List(fresh), empty);
-        Ok(reply)
-    }
-
-    fn sets(&mut self, name: &str, args: &[Vec<u8>]) -> Outcome {
-        let key = &args[0];
-        let mut fresh = Vec::new();
-        let set = match self.keys().get_mut(key).map(|item| &mut item.value) {
-            None => &mut fresh,
-            Some(Value::Set(set)) => set,
-            Some(_) => return Err(wrong_type()),
-        };
-        let before = set.len();
-        let reply = match name {
-            "smembers" => return Ok(Reply::Set(Reply::bulks(&*set))),
-            "scard" => return Ok(length(before)),
-            "sismember" => return Ok(Reply::Int(i64::from(set.contains(&args[1])))),
-            "sadd" => {
-                for member in &args[1..] {
-                    if !set.contains(member) {
-                        set.push(member.clone());
-                    }
-                }
-                length(set.len() - before)
-            }
-            _ => {
-                set.retain(|member| !args[1..].contains(member));
-                length(before - set.len())
-            }
-        };
-        let empty = set.is_empty();
-        self.settle(key, Value::Set(fresh), empty);
-        Ok(reply)
-    }
-
     fn generic(&mut self, now: Timestamp, name: &str, args: &[Vec<u8>]) -> Outcome {
         let keys = self.keys();
         Ok(match name {
@@ -619,7 +443,7 @@ fn type_name(item: &Item) -> &'static str {
     }
 }
 
-fn wrong_type() -> Reply {
+pub(super) fn wrong_type() -> Reply {
     Reply::Error(WRONG_TYPE.into())
 }
 
@@ -632,7 +456,7 @@ pub(super) fn wrong_arguments(name: &str) -> Reply {
     Reply::error(format!("wrong number of arguments for '{name}' command"))
 }
 
-fn length(count: usize) -> Reply {
+pub(super) fn length(count: usize) -> Reply {
     Reply::Int(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
@@ -649,13 +473,12 @@ fn expiry(now: Timestamp, text: &[u8], unit: u64, name: &str) -> Result<Timestam
     Ok(now.plus(Duration::from_millis(millis)))
 }
 
-fn position(index: i64, len: usize) -> Option<usize> {
-    let len = i64::try_from(len).ok()?;
-    usize::try_from(if index < 0 { len.checked_add(index)? } else { index }).ok()
-}
-
 /// An inclusive range with negative numbers counted from the end.
-fn range(first: &[u8], last: &[u8], len: usize) -> Result<std::ops::Range<usize>, Reply> {
+pub(super) fn range(
+    first: &[u8],
+    last: &[u8],
+    len: usize,
+) -> Result<std::ops::Range<usize>, Reply> {
     let (first, last) = (integer(first)?, integer(last)?);
     let total = i64::try_from(len).unwrap_or(i64::MAX);
     let clamp = |at: i64| if at < 0 { total.saturating_add(at) } else { at };
@@ -664,55 +487,4 @@ fn range(first: &[u8], last: &[u8], len: usize) -> Result<std::ops::Range<usize>
         return Ok(0..0);
     }
     Ok(usize::try_from(first).unwrap_or(0)..usize::try_from(last).map_or(0, |last| last + 1))
-}
-
-/// Redis's glob: `*`, `?`, `[…]` and `\`. Runs in the product of both lengths at most.
-pub(super) fn matches_glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut here) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    loop {
-        if pattern.get(at) == Some(&b'*') {
-            retry = Some((at + 1, here));
-            at += 1;
-            continue;
-        }
-        let step = match text.get(here) {
-            Some(byte) => one_matches(&pattern[at..], *byte),
-            None if at == pattern.len() => return true,
-            None => return false,
-        };
-        match (step, &mut retry) {
-            (Some(taken), _) => {
-                at += taken;
-                here += 1;
-            }
-            (None, Some((after, from))) => {
-                *from += 1;
-                (at, here) = (*after, *from);
-            }
-            (None, None) => return false,
-        }
-    }
-}
-
-/// How much of the pattern one byte uses up, where it matches.
-fn one_matches(pattern: &[u8], byte: u8) -> Option<usize> {
-    match pattern {
-        [] => None,
-        [b'?', ..] => Some(1),
-        [b'[', class @ ..] => {
-            let end = class.iter().position(|one| *one == b']').unwrap_or(class.len());
-            let (negated, members) = match &class[..end] {
-                [b'^', members @ ..] => (true, members),
-                members => (false, members),
-            };
-            let mut inside = members.contains(&byte);
-            for window in members.windows(3) {
-                inside |= window[1] == b'-' && (window[0]..=window[2]).contains(&byte);
-            }
-            (inside != negated).then_some((end + 2).min(pattern.len()))
-        }
-        [b'\\', escaped, ..] => (*escaped == byte).then_some(2),
-        [one, ..] => (*one == byte).then_some(1),
-    }
 }

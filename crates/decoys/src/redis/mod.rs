@@ -5,7 +5,9 @@
 //! long as the session; nothing is shared between visitors, and nothing is executed: scripts,
 //! modules and replication are recorded only.
 
+mod collections;
 mod dispatch;
+mod glob;
 mod keyspace;
 mod parse;
 mod reply;
@@ -69,9 +71,14 @@ struct Transaction {
 
 impl RedisSession {
     /// A session of `persona`'s redis server.
-    pub fn new(persona: Arc<Persona>, seed: [u8; 32], local: SocketAddr, peer: SocketAddr) -> Self {
-        let keyspace = Keyspace::of(&persona);
-        let server = Server::of(&persona, local.port());
+    pub fn new(
+        persona: &Arc<Persona>,
+        seed: [u8; 32],
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Self {
+        let keyspace = Keyspace::of(persona);
+        let server = Server::of(persona, local.port());
         Self::with(
             server,
             keyspace,

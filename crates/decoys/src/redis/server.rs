@@ -5,10 +5,7 @@ use std::{fmt::Write, sync::Arc};
 
 use model::{Persona, Timestamp};
 
-use super::{
-    keyspace::{Keyspace, matches_glob},
-    reply::Reply,
-};
+use super::{glob::matches_glob, keyspace::Keyspace, reply::Reply};
 
 const COMMANDS: &str = include_str!("commands.txt");
 const CONFIG: &str = include_str!("config.txt");

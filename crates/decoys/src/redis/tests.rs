@@ -1,7 +1,7 @@
 //! Answers held against what Debian's own redis-server sent (`golden/`), and the rest of the
 //! decoy against what it promises.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use model::Archetype;
@@ -116,7 +116,7 @@ fn large_values_are_recorded_as_uploads() {
 fn writes_last_as_long_as_the_session() {
     let persona = persona(2, "db-02", Archetype::DatabaseServer);
     let password = persona.accounts[0].password.clone();
-    let new = || RedisSession::new(Arc::clone(&persona), [3; 32], local(6379), peer());
+    let new = || RedisSession::new(&persona, [3; 32], local(6379), peer());
     let ask = |session: &mut RedisSession, input: &str| {
         let ran = run(session, START, [input.as_bytes()]);
         String::from_utf8(ran.wire).expect("text")
