@@ -1,1 +1,39 @@
-//! The event bus: one handle, in process or off.
+//! The event bus: one handle that everything publishes to and subscribes with.
+//!
+//! Owns fan-out by subject, the queues of subscribers and the connection to a bus elsewhere. It
+//! refuses to know what events mean, the store and HTTP. Nobody may depend on a bus to be there:
+//! publishing never waits and never fails, what is lost is counted, and a subscriber that missed
+//! something is told so with a [`Delivery::Gap`] where the missing events would have been.
+//!
+//! ```
+//! use morgana_bus::{Bus, Delivery, OnLag};
+//! use model::{Ambient, Event, Payload, SubjectFilter, SystemLog};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let bus = Bus::embedded("example");
+//! let mut logs = bus.subscribe("system.>".parse()?, 64, OnLag::DropNewest).await;
+//!
+//! let line = SystemLog { worker: "doc".into(), level: "info".into(), message: "hello".into() };
+//! bus.publish(&Event::new(&Ambient::system(), Payload::SystemLog(line)));
+//!
+//! match logs.next().await {
+//!     Some(Delivery::Event(entry)) => assert_eq!(entry.topic.as_str(), "system.log"),
+//!     other => panic!("a publisher hears itself, but here came {other:?}"),
+//! }
+//! bus.close().await;
+//! assert!(logs.next().await.is_none());
+//! # Ok(())
+//! # }
+//! ```
+
+mod handle;
+mod health;
+mod hub;
+mod link;
+mod subscription;
+
+pub use handle::Bus;
+pub use health::{BusHealth, BusState};
+pub use link::{BoxFuture, Connection, Connector, Incoming, LinkError, Retry, SubscriptionId};
+pub use subscription::{Delivery, OnLag, Subscription};

@@ -9,6 +9,8 @@ pub mod driver;
 pub mod http;
 pub mod redis;
 pub mod session;
+pub mod shell;
+pub mod ssh;
 mod start;
 #[cfg(test)]
 mod testing;

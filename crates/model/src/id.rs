@@ -88,4 +88,6 @@ ids! {
     EventId = "event",
     /// A user of the control surface.
     UserId = "user",
+    /// An API token.
+    TokenId = "token",
 }

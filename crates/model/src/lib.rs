@@ -12,6 +12,7 @@ mod name;
 mod observed;
 mod op;
 mod persona;
+mod role;
 mod session;
 mod state;
 mod subject;
@@ -27,12 +28,13 @@ pub use event::{
 };
 pub use id::{
     AttackerId, CredentialId, DeckyId, EventId, IdError, IdentityId, LanId, MutationId, SessionId,
-    TopologyId, TypedId, UserId,
+    TokenId, TopologyId, TypedId, UserId,
 };
 pub use name::{Name, NameError};
 pub use observed::{Activity, Attacker, Credential, Identity, Observation, Session};
 pub use op::{Op, Position};
 pub use persona::{InstallationSecret, OsRelease, Persona, PersonaAccount};
+pub use role::Role;
 pub use session::{MAX_TEXT_BYTES, SessionEvent, SessionFact, Truncation, escape_text};
 pub use state::{DeckyState, MutationState, TopologyStatus};
 pub use subject::{Subject, SubjectError, SubjectFilter};

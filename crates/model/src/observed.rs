@@ -34,12 +34,18 @@ pub struct Attacker {
     pub logins_accepted: u64,
     /// Commands given.
     pub commands: u64,
+    /// Commands among them that fetch something from elsewhere.
+    #[serde(default)]
+    pub downloads: u64,
     /// Requests made.
     pub requests: u64,
     /// Uploads left.
     pub uploads: u64,
     /// Distinct deckies touched, sorted, at most 64 are kept.
     pub deckies: Vec<DeckyId>,
+    /// Distinct LANs touched, sorted, at most 64 are kept.
+    #[serde(default)]
+    pub lans: Vec<LanId>,
     /// Distinct services touched, sorted.
     pub services: Vec<Service>,
     /// Distinct fingerprints, `kind=value`, sorted, at most 64 are kept.

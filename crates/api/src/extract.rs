@@ -1,0 +1,243 @@
+//! What handlers take from a request: who asks and with which role, the body, the query.
+//!
+//! Refusals come in one order: 401, 403, then what is wrong with the request, then 404. The
+//! extractor of the role stands first in each handler.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use axum::{
+    body::to_bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, Method, header, request::Parts},
+};
+use bytes::Bytes;
+use model::Role;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    auth::{Principal, Proof, authenticate},
+    peer::Peer,
+    problem::{FieldError, Problem},
+    state::{App, Audit},
+};
+
+/// Largest body of a request.
+pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
+/// Time for a body to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Every role there is.
+pub(crate) const ANYONE: &[Role] = &[Role::Viewer, Role::Operator, Role::Admin, Role::Auditor];
+
+macro_rules! roles {
+    ($($(#[$doc:meta])* $name:ident = $allowed:expr;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name(pub(crate) Principal);
+
+        impl FromRequestParts<Arc<App>> for $name {
+            type Rejection = Problem;
+
+            async fn from_request_parts(
+                parts: &mut Parts,
+                app: &Arc<App>,
+            ) -> Result<Self, Problem> {
+                Ok(Self(caller(parts, app, $allowed).await?))
+            }
+        }
+    )*};
+}
+
+roles! {
+    /// Anyone who is logged in.
+    Viewer = ANYONE;
+    /// Who may change topologies.
+    Operator = &[Role::Operator, Role::Admin];
+    /// Who may do everything.
+    Admin = &[Role::Admin];
+    /// Who may read the audit log.
+    Auditor = &[Role::Auditor, Role::Admin];
+}
+
+async fn caller(parts: &Parts, app: &App, allowed: &[Role]) -> Result<Principal, Problem> {
+    if query_of(parts).contains_key("token") {
+        return Err(Problem::token_in_query("a ticket opens a live stream and nothing else"));
+    }
+    let principal = authenticate(app, parts).await?;
+    admit(parts, app, principal, allowed).await
+}
+
+/// Checks what a known caller may do here, and writes a denial down.
+pub(crate) async fn admit(
+    parts: &Parts,
+    app: &App,
+    principal: Principal,
+    allowed: &[Role],
+) -> Result<Principal, Problem> {
+    if let Err(problem) = principal.require(allowed) {
+        let denied = Audit {
+            actor: &principal.name,
+            action: "request.denied",
+            object: format!("{} {}", parts.method, parts.uri.path()),
+            peer: parts.extensions.get().copied(),
+            outcome: "denied",
+            detail: None,
+        };
+        app.audit(denied).await;
+        return Err(problem);
+    }
+    let by_browser = matches!(principal.proof, Proof::Login(_));
+    let changes = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
+    if by_browser && changes && !is_json(&parts.headers) {
+        return Err(Problem::media_type("requests of a browser carry application/json"));
+    }
+    Ok(principal)
+}
+
+/// The other end of the connection.
+impl FromRequestParts<Arc<App>> for Peer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, Problem> {
+        let peer = parts.extensions.get().copied();
+        peer.ok_or_else(|| Problem::internal("the peer of the connection is not known"))
+    }
+}
+
+/// A JSON body.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _app: &Arc<App>) -> Result<Self, Problem> {
+        let declared = is_json(request.headers());
+        parse(declared, &read(request).await?).map(Self)
+    }
+}
+
+/// A JSON body that may be left out.
+pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Arc<App>> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _app: &Arc<App>) -> Result<Self, Problem> {
+        let declared = is_json(request.headers());
+        let bytes = read(request).await?;
+        if bytes.is_empty() { Ok(Self(T::default())) } else { parse(declared, &bytes).map(Self) }
+    }
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let read = to_bytes(request.into_body(), MAX_BODY_BYTES);
+    match tokio::time::timeout(BODY_TIMEOUT, read).await {
+        Err(_) => Err(Problem::malformed("the body did not arrive in time")),
+        Ok(read) => read.map_err(|error| body_problem(&error)),
+    }
+}
+
+fn parse<T: DeserializeOwned>(declared: bool, bytes: &[u8]) -> Result<T, Problem> {
+    if !declared {
+        return Err(Problem::media_type("send the body as application/json"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| json_problem(&error))
+}
+
+fn body_problem(error: &axum::Error) -> Problem {
+    use std::error::Error;
+    let too_large = |e: &(dyn Error + 'static)| e.is::<http_body_util::LengthLimitError>();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if too_large(error) {
+            return Problem::too_large(format!("a body has at most {MAX_BODY_BYTES} bytes"));
+        }
+        cause = error.source();
+    }
+    Problem::malformed("the body broke off")
+}
+
+/// Whether the body is declared as JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = declared.and_then(|text| text.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// Tells what is wrong with a JSON value, and where that is known, in which field.
+pub(crate) fn json_problem(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    if !error.is_data() {
+        return Problem::malformed(format!("the body is not JSON: {text}"));
+    }
+    let quoted = text.split('`').nth(1).unwrap_or_default();
+    let (code, field) = match () {
+        () if text.starts_with("unknown field") => ("UNKNOWN_FIELD", quoted),
+        () if text.starts_with("missing field") => ("MISSING_FIELD", quoted),
+        () if text.starts_with("unknown variant") => ("UNKNOWN_VALUE", ""),
+        () => ("INVALID_VALUE", ""),
+    };
+    let error = FieldError { code: code.into(), field: field.into(), message: text.clone() };
+    Problem::invalid(text).with_errors(vec![error])
+}
+
+/// The parameters of the query.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, Problem> {
+        let parsed = axum::extract::Query::<T>::try_from_uri(&parts.uri);
+        parsed.map(|query| Self(query.0)).map_err(|error| {
+            let message = error.body_text();
+            Problem::invalid(message.clone()).with_errors(vec![FieldError {
+                code: "INVALID_PARAMETER".into(),
+                field: String::new(),
+                message,
+            }])
+        })
+    }
+}
+
+/// A parameter of the path.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let parsed = axum::extract::Path::<T>::from_request_parts(parts, app).await;
+        parsed
+            .map(|path| Self(path.0))
+            .map_err(|_| Problem::not_found("the path names nothing that exists"))
+    }
+}
+
+/// All parameters of the query by name; of repeated ones the last.
+pub(crate) fn query_of(parts: &Parts) -> HashMap<String, String> {
+    pairs_of(parts).into_iter().collect()
+}
+
+/// All parameters of the query, in order.
+pub(crate) fn pairs_of(parts: &Parts) -> Vec<(String, String)> {
+    axum::extract::Query::try_from_uri(&parts.uri).map(|query| query.0).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::topologies::CreateTopology;
+
+    #[test]
+    fn wrong_fields_are_named() {
+        let check = |body: &str, expected: &str| {
+            let error = serde_json::from_str::<CreateTopology>(body).err().unwrap();
+            let shown = format!("{:?}", json_problem(&error));
+            assert!(shown.contains(expected), "{body}: {shown}");
+        };
+        check(r#"{"name":"a","colour":1}"#, r#"code: "UNKNOWN_FIELD", field: "colour""#);
+        check("{}", r#"code: "MISSING_FIELD", field: "name""#);
+        check("{", "MALFORMED_REQUEST");
+        check(r#"{"name":"UPPER"}"#, "lower-case");
+    }
+}

@@ -1,0 +1,77 @@
+//! The OpenAPI document, made from the handlers and their types.
+
+use std::sync::OnceLock;
+
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        OpenApi as Document,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use crate::routes::{
+    access, deckies, mutations, observed, service, snapshots, streams, tokens, topologies, users,
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Morgana",
+        description = "The control surface of a deception network. Times are RFC 3339 in UTC; \
+                       errors are problem details (RFC 9457) with a stable `code`."
+    ),
+    paths(
+        service::health, service::status, service::audit_log, service::verify_audit,
+        service::openapi,
+        access::setup_state, access::setup, access::login, access::logout, access::me,
+        access::change_password, access::ticket,
+        users::list, users::create, users::show, users::change, users::remove,
+        tokens::list, tokens::create, tokens::revoke,
+        topologies::list, topologies::create, topologies::show, topologies::remove,
+        topologies::deploy, topologies::tear_down,
+        mutations::list, mutations::enqueue, mutations::show,
+        deckies::list, deckies::show, deckies::rotate,
+        observed::attackers, observed::attacker, observed::identities, observed::identity,
+        observed::sessions, observed::session, observed::credentials,
+        streams::topology, streams::identities, streams::attackers, streams::events,
+    ),
+    components(schemas(
+        snapshots::LiveFrame, snapshots::ResetFrame, snapshots::DegradedFrame,
+        snapshots::EndFrame,
+    )),
+    security(("session" = []), ("token" = [])),
+    modifiers(&Schemes),
+)]
+struct Api;
+
+/// How one proves who one is.
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_default();
+        let cookie = ApiKeyValue::with_description(
+            "morgana_session",
+            "Set by login; named `__Host-morgana_session` over TLS.",
+        );
+        components
+            .add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An API token, `mrg_…`."))
+            .build();
+        components.add_security_scheme("token", SecurityScheme::Http(bearer));
+    }
+}
+
+/// The OpenAPI document, as committed in `openapi.json`.
+pub fn openapi_json() -> String {
+    static DOCUMENT: OnceLock<String> = OnceLock::new();
+    let made = || {
+        let mut text = Api::openapi().to_pretty_json().expect("the document serialises");
+        text.push('\n');
+        text
+    };
+    DOCUMENT.get_or_init(made).clone()
+}

@@ -1,0 +1,112 @@
+//! Deckies across topologies.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use model::{DeckyId, Op, Service, TopologyStatus};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::mutations::{Wanted, key, queue};
+use crate::{
+    extract::{Operator, OptionalJson, Path, Query, Viewer},
+    page::{Page, cursor_of, limit, place},
+    peer::Peer,
+    problem::{Problem, ProblemBody},
+    resolve,
+    state::App,
+    views::{DeckyView, MutationView},
+    words::ServiceWord,
+};
+
+/// Which deckies.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeckyQuery {
+    /// Those of this topology: id, beginning of an id, or name.
+    topology: Option<String>,
+    /// Where the page begins: `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Most rows, 1 to 200; 50 where absent.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+/// How to rotate.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rotation {
+    /// The services it shall have; picked where absent.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<ServiceWord>>)]
+    services: Option<Vec<Service>>,
+}
+
+/// Deckies, newest first, without those of topologies that were taken down.
+#[utoipa::path(get, path = "/api/v1/deckies", tag = "deckies", params(DeckyQuery), responses(
+    (status = 200, description = "A page of deckies", body = Page<DeckyView>),
+    (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
+))]
+pub(crate) async fn list(
+    _: Viewer,
+    State(app): State<Arc<App>>,
+    Query(query): Query<DeckyQuery>,
+) -> Result<axum::Json<Page<DeckyView>>, Problem> {
+    let (after, limit) = (place::<DeckyId>(query.cursor.as_deref())?, limit(query.limit)?);
+    let records = match &query.topology {
+        Some(text) => vec![resolve::topology(&app.store, text).await?],
+        None => app.store.topologies().await?,
+    };
+    let standing = records.iter().filter(|record| record.status != TopologyStatus::TornDown);
+    let mut found: Vec<_> = standing
+        .flat_map(|record| record.topology.deckies.values().map(move |decky| (record, decky)))
+        .filter(|(_, decky)| after.is_none_or(|id| decky.id < id))
+        .collect();
+    found.sort_by_key(|(_, decky)| std::cmp::Reverse(decky.id));
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|(_, last)| cursor_of(&last.id));
+    let view = |(record, decky): &(_, &Arc<_>)| DeckyView::new(record, decky, &*app.network);
+    let items = found.iter().map(view).collect();
+    Ok(axum::Json(Page { items, next_cursor: next, total: None }))
+}
+
+/// One decky, with where it really answers.
+#[utoipa::path(get, path = "/api/v1/deckies/{id}", tag = "deckies",
+    params(("id" = String, Path, description = "Id, beginning of an id, name, or `topology/name` (write the slash as %2F)")), responses(
+    (status = 200, description = "The decky", body = DeckyView),
+    (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
+))]
+pub(crate) async fn show(
+    _: Viewer,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<DeckyView>, Problem> {
+    let (record, decky) = resolve::decky(&app.store, &id).await?;
+    Ok(axum::Json(DeckyView::new(&record, &decky, &*app.network)))
+}
+
+/// Gives a decky other services: queues `rotate_decky`.
+#[utoipa::path(post, path = "/api/v1/deckies/{id}/rotate", tag = "deckies",
+    params(
+        ("id" = String, Path, description = "Id, beginning of an id, name, or `topology/name` (write the slash as %2F)"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and op get the same answer"),
+    ),
+    request_body = Rotation, responses(
+    (status = 202, description = "Queued; Location names it", body = MutationView),
+    (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
+))]
+pub(crate) async fn rotate(
+    Operator(caller): Operator,
+    State(app): State<Arc<App>>,
+    peer: Peer,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    OptionalJson(rotation): OptionalJson<Rotation>,
+) -> Result<Response, Problem> {
+    let (record, decky) = resolve::decky(&app.store, &id).await?;
+    let op = Op::RotateDecky { decky: decky.name.clone(), services: rotation.services };
+    let wanted = Wanted { op, expected: None, key: key(&headers)? };
+    queue(&app, &caller, peer, &record, wanted).await
+}

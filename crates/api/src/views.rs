@@ -1,0 +1,527 @@
+//! What answers look like: the rows of the store as JSON, with what only the process knows.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use model::{
+    Activity, ActivityKind, Archetype, Attacker, AttackerId, Credential, CredentialId, Decky,
+    DeckyId, DeckyState, Identity, IdentityId, Lan, LanId, MutationId, MutationState, Position,
+    Role, ScoreLevel, Service, Session, SessionId, Timestamp, TopologyId, TopologyStatus, Trigger,
+    Truncation,
+};
+use serde::Serialize;
+use store::{MutationRecord, TopologyRecord};
+use utoipa::ToSchema;
+
+use crate::{
+    NetworkView,
+    words::{
+        ActivityKindWord, ArchetypeWord, DeckyStateWord, Id, Moment, MutationStateWord, RoleWord,
+        ScoreLevelWord, ServiceWord, TopologyStatusWord, TriggerWord, TruncationWord,
+    },
+};
+
+/// Where the console draws something.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = Position)]
+pub(crate) struct PositionView {
+    x: i32,
+    y: i32,
+}
+
+impl From<Position> for PositionView {
+    fn from(position: Position) -> Self {
+        Self { x: position.x, y: position.y }
+    }
+}
+
+/// A LAN.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Lan)]
+pub(crate) struct LanView {
+    #[schema(value_type = Id)]
+    lan_id: LanId,
+    name: String,
+    /// CIDR.
+    subnet: String,
+    is_dmz: bool,
+    #[schema(required)]
+    position: Option<PositionView>,
+}
+
+impl From<&Lan> for LanView {
+    fn from(lan: &Lan) -> Self {
+        Self {
+            lan_id: lan.id,
+            name: lan.name.to_string(),
+            subnet: lan.subnet.to_string(),
+            is_dmz: lan.is_dmz,
+            position: lan.position.map(Into::into),
+        }
+    }
+}
+
+/// A service of a decky.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ServiceConfig)]
+pub(crate) struct ServiceView {
+    #[schema(value_type = ServiceWord)]
+    service: Service,
+    port: u16,
+}
+
+/// An interface of a decky.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Interface)]
+pub(crate) struct InterfaceView {
+    #[schema(value_type = Id)]
+    lan_id: LanId,
+    /// Name of the LAN.
+    lan: String,
+    address: String,
+}
+
+/// Where a service really answers.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Endpoint)]
+pub(crate) struct EndpointBody {
+    #[schema(value_type = Id)]
+    lan_id: LanId,
+    #[schema(value_type = ServiceWord)]
+    service: Service,
+    /// The port that the persona shows.
+    port: u16,
+    /// Address and port where it really answers.
+    #[schema(value_type = String)]
+    listening: SocketAddr,
+}
+
+/// A decky.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Decky)]
+pub(crate) struct DeckyView {
+    #[schema(value_type = Id)]
+    pub(crate) decky_id: DeckyId,
+    #[schema(value_type = Id)]
+    topology_id: TopologyId,
+    /// Name of the topology.
+    topology: String,
+    name: String,
+    #[schema(value_type = ArchetypeWord)]
+    archetype: Archetype,
+    #[schema(value_type = DeckyStateWord)]
+    state: DeckyState,
+    /// The first is on its home LAN.
+    interfaces: Vec<InterfaceView>,
+    services: Vec<ServiceView>,
+    /// Open services; empty where it is not deployed.
+    endpoints: Vec<EndpointBody>,
+    #[schema(required)]
+    rotate_every_seconds: Option<u64>,
+    #[schema(value_type = Moment)]
+    rotated_at: Timestamp,
+    #[schema(value_type = Moment, nullable, required)]
+    next_rotation_at: Option<Timestamp>,
+    #[schema(required)]
+    position: Option<PositionView>,
+}
+
+impl DeckyView {
+    pub(crate) fn new(record: &TopologyRecord, decky: &Decky, network: &dyn NetworkView) -> Self {
+        let topology = &record.topology;
+        let interface = |edge: &model::Edge| InterfaceView {
+            lan_id: edge.lan,
+            lan: topology.lans.get(&edge.lan).map(|lan| lan.name.to_string()).unwrap_or_default(),
+            address: edge.address.to_string(),
+        };
+        let endpoints = network.endpoints(decky.id).into_iter().map(|endpoint| EndpointBody {
+            lan_id: endpoint.lan,
+            service: endpoint.service,
+            port: endpoint.port,
+            listening: endpoint.listening,
+        });
+        Self {
+            decky_id: decky.id,
+            topology_id: topology.id,
+            topology: topology.name.to_string(),
+            name: decky.name.to_string(),
+            archetype: decky.archetype,
+            state: record.decky_states.get(&decky.id).copied().unwrap_or(DeckyState::Planned),
+            interfaces: decky.edges.iter().map(interface).collect(),
+            services: decky
+                .services
+                .iter()
+                .map(|config| ServiceView { service: config.service, port: config.port })
+                .collect(),
+            endpoints: endpoints.collect(),
+            rotate_every_seconds: decky.rotate_every.map(|every| every.as_secs()),
+            rotated_at: decky.rotated_at,
+            next_rotation_at: decky.due_at(),
+            position: decky.position.map(Into::into),
+        }
+    }
+
+    /// All deckies of a topology, by id.
+    pub(crate) fn all(record: &TopologyRecord, network: &dyn NetworkView) -> Vec<Self> {
+        record.topology.deckies.values().map(|decky| Self::new(record, decky, network)).collect()
+    }
+}
+
+/// A topology in a list.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct TopologySummary {
+    #[schema(value_type = Id)]
+    pub(crate) topology_id: TopologyId,
+    name: String,
+    #[schema(value_type = TopologyStatusWord)]
+    status: TopologyStatus,
+    /// Why it has this status.
+    #[schema(required)]
+    reason: Option<String>,
+    /// Counts changes; also the ETag.
+    version: u64,
+    lan_count: usize,
+    decky_count: usize,
+    #[schema(value_type = Moment)]
+    created_at: Timestamp,
+    created_by: String,
+    #[schema(value_type = Moment)]
+    status_changed_at: Timestamp,
+}
+
+impl From<&TopologyRecord> for TopologySummary {
+    fn from(record: &TopologyRecord) -> Self {
+        Self {
+            topology_id: record.topology.id,
+            name: record.topology.name.to_string(),
+            status: record.status,
+            reason: record.reason.clone(),
+            version: record.topology.version,
+            lan_count: record.topology.lans.len(),
+            decky_count: record.topology.deckies.len(),
+            created_at: record.created_at,
+            created_by: record.created_by.clone(),
+            status_changed_at: record.status_changed_at,
+        }
+    }
+}
+
+/// A topology.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Topology)]
+pub(crate) struct TopologyView {
+    #[serde(flatten)]
+    summary: TopologySummary,
+    lans: Vec<LanView>,
+    deckies: Vec<DeckyView>,
+}
+
+impl TopologyView {
+    pub(crate) fn new(record: &TopologyRecord, network: &dyn NetworkView) -> Self {
+        Self {
+            summary: record.into(),
+            lans: record.topology.lans.values().map(|lan| (&**lan).into()).collect(),
+            deckies: DeckyView::all(record, network),
+        }
+    }
+}
+
+/// A queued change.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Mutation)]
+pub(crate) struct MutationView {
+    #[schema(value_type = Id)]
+    pub(crate) mutation_id: MutationId,
+    #[schema(value_type = Id)]
+    topology_id: TopologyId,
+    /// What it does, such as `add_decky`.
+    op: String,
+    /// The fields of the op.
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
+    payload: serde_json::Value,
+    #[schema(value_type = MutationStateWord)]
+    state: MutationState,
+    /// The topology's version when it was queued; once applied, the one that it made.
+    version: u64,
+    /// Journal position of its `enqueued` event.
+    position: u64,
+    requested_by: String,
+    #[schema(value_type = TriggerWord)]
+    trigger: Trigger,
+    #[schema(value_type = Moment)]
+    requested_at: Timestamp,
+    #[schema(value_type = Moment, nullable, required)]
+    ended_at: Option<Timestamp>,
+    /// Why it failed.
+    #[schema(required)]
+    reason: Option<String>,
+    /// How often it was claimed.
+    attempt: u32,
+}
+
+impl From<&MutationRecord> for MutationView {
+    fn from(mutation: &MutationRecord) -> Self {
+        Self {
+            mutation_id: mutation.id,
+            topology_id: mutation.topology_id,
+            op: mutation.op.word().into(),
+            payload: mutation.op.payload(),
+            state: mutation.state,
+            version: mutation.version,
+            position: mutation.position,
+            requested_by: mutation.requested_by.clone(),
+            trigger: mutation.trigger,
+            requested_at: mutation.requested_at,
+            ended_at: mutation.ended_at,
+            reason: mutation.reason.clone(),
+            attempt: mutation.attempt,
+        }
+    }
+}
+
+/// One source address, as seen.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Attacker)]
+pub(crate) struct AttackerView {
+    #[schema(value_type = Id)]
+    pub(crate) attacker_id: AttackerId,
+    address: String,
+    #[schema(value_type = Id)]
+    identity_id: IdentityId,
+    #[schema(value_type = Moment)]
+    first_seen: Timestamp,
+    #[schema(value_type = Moment)]
+    last_seen: Timestamp,
+    /// 0 to 100.
+    score: u8,
+    #[schema(value_type = ScoreLevelWord)]
+    level: ScoreLevel,
+    /// What adds up to the score.
+    reasons: Vec<String>,
+    sessions: u64,
+    logins: u64,
+    logins_accepted: u64,
+    commands: u64,
+    downloads: u64,
+    requests: u64,
+    uploads: u64,
+    #[schema(value_type = Vec<Id>)]
+    deckies: Vec<DeckyId>,
+    #[schema(value_type = Vec<Id>)]
+    lans: Vec<LanId>,
+    #[schema(value_type = Vec<ServiceWord>)]
+    services: Vec<Service>,
+    /// `kind=value`.
+    fingerprints: Vec<String>,
+}
+
+impl From<&Attacker> for AttackerView {
+    fn from(attacker: &Attacker) -> Self {
+        Self {
+            attacker_id: attacker.id,
+            address: attacker.address.to_string(),
+            identity_id: attacker.identity_id,
+            first_seen: attacker.first_seen,
+            last_seen: attacker.last_seen,
+            score: attacker.score,
+            level: ScoreLevel::of(attacker.score),
+            reasons: attacker.reasons.clone(),
+            sessions: attacker.sessions,
+            logins: attacker.logins,
+            logins_accepted: attacker.logins_accepted,
+            commands: attacker.commands,
+            downloads: attacker.downloads,
+            requests: attacker.requests,
+            uploads: attacker.uploads,
+            deckies: attacker.deckies.clone(),
+            lans: attacker.lans.clone(),
+            services: attacker.services.clone(),
+            fingerprints: attacker.fingerprints.clone(),
+        }
+    }
+}
+
+/// One actor behind attackers.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Identity)]
+pub(crate) struct IdentityView {
+    #[schema(value_type = Id)]
+    pub(crate) identity_id: IdentityId,
+    #[schema(value_type = Moment)]
+    formed_at: Timestamp,
+    #[schema(value_type = Moment)]
+    last_seen: Timestamp,
+    #[schema(value_type = Vec<Id>)]
+    attacker_ids: Vec<AttackerId>,
+    /// The highest score among its attackers.
+    score: u8,
+    #[schema(value_type = ScoreLevelWord)]
+    level: ScoreLevel,
+}
+
+impl From<&Identity> for IdentityView {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            identity_id: identity.id,
+            formed_at: identity.formed_at,
+            last_seen: identity.last_seen,
+            attacker_ids: identity.attacker_ids.clone(),
+            score: identity.score,
+            level: ScoreLevel::of(identity.score),
+        }
+    }
+}
+
+/// One connection of a visitor.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
+pub(crate) struct SessionView {
+    #[schema(value_type = Id)]
+    pub(crate) session_id: SessionId,
+    #[schema(value_type = Id)]
+    attacker_id: AttackerId,
+    #[schema(value_type = Id)]
+    decky_id: DeckyId,
+    #[schema(value_type = Id)]
+    topology_id: TopologyId,
+    #[schema(value_type = Id)]
+    lan_id: LanId,
+    #[schema(value_type = ServiceWord)]
+    service: Service,
+    /// The visitor's address and port.
+    peer: String,
+    #[schema(value_type = Moment)]
+    started_at: Timestamp,
+    /// Absent while it lasts.
+    #[schema(value_type = Moment, nullable, required)]
+    ended_at: Option<Timestamp>,
+    bytes_in: u64,
+    bytes_out: u64,
+    logins: u32,
+    commands: u32,
+    requests: u32,
+    uploads: u32,
+    #[schema(value_type = TruncationWord, nullable, required)]
+    truncated: Option<Truncation>,
+}
+
+impl From<&Session> for SessionView {
+    fn from(session: &Session) -> Self {
+        Self {
+            session_id: session.id,
+            attacker_id: session.attacker_id,
+            decky_id: session.decky_id,
+            topology_id: session.topology_id,
+            lan_id: session.lan_id,
+            service: session.service,
+            peer: session.peer.clone(),
+            started_at: session.started_at,
+            ended_at: session.ended_at,
+            bytes_in: session.bytes_in,
+            bytes_out: session.bytes_out,
+            logins: session.logins,
+            commands: session.commands,
+            requests: session.requests,
+            uploads: session.uploads,
+            truncated: session.truncated,
+        }
+    }
+}
+
+/// One thing that a visitor did.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Activity)]
+pub(crate) struct ActivityView {
+    index: u32,
+    #[schema(value_type = Moment)]
+    at: Timestamp,
+    #[schema(value_type = ActivityKindWord)]
+    kind: ActivityKind,
+    /// Escaped and capped; secrets masked. Show it as text only.
+    text: String,
+}
+
+impl From<&Activity> for ActivityView {
+    fn from(activity: &Activity) -> Self {
+        Self {
+            index: activity.index,
+            at: activity.at,
+            kind: activity.kind,
+            text: activity.text.clone(),
+        }
+    }
+}
+
+/// A session with what happened in it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct SessionDetail {
+    #[serde(flatten)]
+    pub(crate) session: SessionView,
+    pub(crate) activity: Vec<ActivityView>,
+}
+
+/// A principal with a secret, as tried.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Credential)]
+pub(crate) struct CredentialView {
+    #[schema(value_type = Id)]
+    credential_id: CredentialId,
+    kind: String,
+    /// The user name, escaped. Show it as text only.
+    principal: String,
+    /// Escaped; absent for everyone but administrators.
+    #[schema(required)]
+    secret: Option<String>,
+    /// Keyed hash of principal and secret.
+    hash: String,
+    #[schema(value_type = Moment)]
+    first_seen: Timestamp,
+    #[schema(value_type = Moment)]
+    last_seen: Timestamp,
+    tries: u64,
+}
+
+impl CredentialView {
+    /// Shows the secret to administrators only.
+    pub(crate) fn new(credential: &Credential, reader: Role) -> Self {
+        let secret = match reader {
+            Role::Admin => Some(credential.secret.clone()),
+            Role::Viewer | Role::Operator | Role::Auditor => None,
+        };
+        Self {
+            credential_id: credential.id,
+            kind: credential.kind.clone(),
+            principal: credential.principal.clone(),
+            secret,
+            hash: credential.hash.clone(),
+            first_seen: credential.first_seen,
+            last_seen: credential.last_seen,
+            tries: credential.tries,
+        }
+    }
+}
+
+/// A user of the control surface.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = User)]
+pub(crate) struct UserView {
+    #[schema(value_type = Id)]
+    user_id: model::UserId,
+    name: String,
+    #[schema(value_type = RoleWord)]
+    role: Role,
+    disabled: bool,
+    #[schema(value_type = Moment)]
+    created_at: Timestamp,
+}
+
+impl From<&store::UserRecord> for UserView {
+    fn from(user: &store::UserRecord) -> Self {
+        Self {
+            user_id: user.id,
+            name: user.name.clone(),
+            role: user.role,
+            disabled: user.disabled,
+            created_at: user.created_at,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The seam between the mutator and a network.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use maze::{Observed, Step};
+use model::{Decky, DeckyId, LanId, Service, ServiceConfig, TopologyId};
+
+use crate::StepError;
+
+/// Makes a network. Calls are quick and synchronous: from a thread that may block, or directly.
+pub trait Driver: Send + Sync {
+    /// What exists of the topology.
+    fn observe(&self, topology: TopologyId) -> Observed;
+
+    /// Does one step. Idempotent; returns once the network is so. A step that fails leaves
+    /// nothing half done.
+    fn execute(&self, step: &Step) -> Result<(), StepError>;
+
+    /// Where the decky answers, per service and LAN; empty for a decky that does not exist.
+    fn endpoints(&self, decky: DeckyId) -> Vec<Endpoint>;
+
+    /// The topologies of which anything exists.
+    fn topologies(&self) -> Vec<TopologyId>;
+}
+
+/// One service of a decky on one of its LANs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// The LAN.
+    pub lan: LanId,
+    /// The protocol.
+    pub service: Service,
+    /// The port that the decky pretends to have.
+    pub port: u16,
+    /// Where it really answers.
+    pub listening: SocketAddr,
+}
+
+/// A listener that a driver opened, with all that its server has to know.
+#[derive(Debug)]
+pub struct Opened {
+    /// Of which topology.
+    pub topology: TopologyId,
+    /// On which LAN.
+    pub lan: LanId,
+    /// The machine.
+    pub decky: Arc<Decky>,
+    /// What it shall speak. The port is the pretended one; the listener knows the real one.
+    pub service: ServiceConfig,
+    /// Bound, listening, non-blocking.
+    pub listener: TcpListener,
+}
+
+/// Who serves what a driver opens. It must not call the driver back from within these.
+pub trait DecoyHost: Send + Sync {
+    /// Takes a listener over; returns once it is served. The error is a reason for operators.
+    fn open(&self, opened: Opened) -> Result<(), String>;
+
+    /// Drops the listener at `at`; returns once it is closed. Unknown ones are fine.
+    fn close(&self, decky: DeckyId, lan: LanId, at: SocketAddr);
+
+    /// The decky is gone: whatever still runs on it ends.
+    fn decky_gone(&self, decky: DeckyId);
+}

@@ -1,0 +1,151 @@
+//! Why a step failed, in words that an operator can act on.
+
+use std::{io, net::SocketAddr};
+
+use maze::StepKind;
+use model::{DeckyId, LanId, Service};
+
+/// A step that failed. Nothing of it remains.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The step needs a LAN that does not exist.
+    #[error("decky {decky} has an interface on LAN {lan}, which does not exist")]
+    LanMissing {
+        /// The machine.
+        decky: DeckyId,
+        /// Its LAN.
+        lan: LanId,
+    },
+    /// The LAN still has machines on it.
+    #[error("LAN {lan} cannot go: decky {decky} is on it")]
+    LanInUse {
+        /// The LAN.
+        lan: LanId,
+        /// One of its machines.
+        decky: DeckyId,
+    },
+    /// The step needs a decky that does not exist.
+    #[error("cannot open {service}: decky {decky} does not exist")]
+    DeckyMissing {
+        /// The machine.
+        decky: DeckyId,
+        /// The service that was to open.
+        service: Service,
+    },
+    /// Another row of the same id exists and has to go first.
+    #[error("cannot add {what}: another of the same id exists and has to be removed first")]
+    Exists {
+        /// The LAN or the machine.
+        what: String,
+    },
+    /// All addresses for deckies are in use.
+    #[error(
+        "no loopback address is left for decky {decky} in 127.{second}.0.0/16; \
+         remove deckies or choose another loopback prefix"
+    )]
+    AddressesExhausted {
+        /// The machine.
+        decky: DeckyId,
+        /// The second octet of the driver's prefix.
+        second: u8,
+    },
+    /// The port that stands in for a privileged one would be above 65535.
+    #[error("port {port} plus the offset {offset} is above 65535; choose a smaller port offset")]
+    PortOutOfRange {
+        /// The port of the persona.
+        port: u16,
+        /// The configured offset.
+        offset: u16,
+    },
+    /// Somebody else listens there.
+    #[error(
+        "cannot listen on {addr} for {service}: already in use by another process; stop that \
+         process, or choose another loopback prefix or port offset"
+    )]
+    AddressInUse {
+        /// Address and port.
+        addr: SocketAddr,
+        /// For which service.
+        service: Service,
+        /// From the kernel.
+        #[source]
+        source: io::Error,
+    },
+    /// One of our own deckies listens there.
+    #[error("cannot listen on {addr} for {service}: decky {owner} listens there")]
+    PortTaken {
+        /// Address and port.
+        addr: SocketAddr,
+        /// For which service.
+        service: Service,
+        /// Who has it.
+        owner: DeckyId,
+    },
+    /// The process has as many descriptors as it may have.
+    #[error(
+        "cannot listen on {addr} for {service}: the process has no file descriptor left; raise \
+         its limit (ulimit -n, or LimitNOFILE= of the service), or deploy fewer deckies"
+    )]
+    DescriptorsExhausted {
+        /// Address and port.
+        addr: SocketAddr,
+        /// For which service.
+        service: Service,
+        /// From the kernel.
+        #[source]
+        source: io::Error,
+    },
+    /// Any other refusal of the kernel.
+    #[error("cannot listen on {addr} for {service}")]
+    Listen {
+        /// Address and port.
+        addr: SocketAddr,
+        /// For which service.
+        service: Service,
+        /// From the kernel.
+        #[source]
+        source: io::Error,
+    },
+    /// Whoever was to serve the listener refused.
+    #[error("cannot serve {service} of decky {decky} at {addr}: {reason}")]
+    Host {
+        /// The machine.
+        decky: DeckyId,
+        /// The service.
+        service: Service,
+        /// Where.
+        addr: SocketAddr,
+        /// In its own words.
+        reason: String,
+    },
+    /// A failure that a test asked for.
+    #[error("step {kind:?} failed as scripted")]
+    Scripted {
+        /// Which step.
+        kind: StepKind,
+        /// Whether trying again may help.
+        transient: bool,
+    },
+}
+
+impl StepError {
+    /// Whether the same step may succeed later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::AddressInUse { .. } | Self::DescriptorsExhausted { .. } | Self::Host { .. } => {
+                true
+            }
+            Self::Listen { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory)
+            }
+            Self::Scripted { transient, .. } => *transient,
+            Self::LanMissing { .. }
+            | Self::LanInUse { .. }
+            | Self::DeckyMissing { .. }
+            | Self::Exists { .. }
+            | Self::AddressesExhausted { .. }
+            | Self::PortOutOfRange { .. }
+            | Self::PortTaken { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The tables, and how an older database becomes one of today.
+//!
+//! Portable SQL on purpose: ids, words and hashes are TEXT, moments and counters BIGINT, lists
+//! JSON in TEXT. Migrations are only ever added.
+
+use rusqlite::Connection;
+
+/// The n-th entry makes schema n+1 out of schema n.
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE installation (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    epoch TEXT NOT NULL,
+    secret TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    opening TEXT NOT NULL,
+    file TEXT NOT NULL
+);
+CREATE TABLE journal (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    v INTEGER NOT NULL,
+    ts BIGINT NOT NULL,
+    payload TEXT NOT NULL
+);
+
+CREATE TABLE topologies (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    status TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    status_changed_at BIGINT NOT NULL,
+    reason TEXT
+);
+CREATE UNIQUE INDEX topologies_name ON topologies (name) WHERE status <> 'torn_down';
+CREATE TABLE lans (
+    id TEXT PRIMARY KEY,
+    topology_id TEXT NOT NULL REFERENCES topologies (id),
+    name TEXT NOT NULL,
+    subnet TEXT NOT NULL,
+    is_dmz INTEGER NOT NULL,
+    position TEXT,
+    UNIQUE (topology_id, name)
+);
+CREATE TABLE deckies (
+    id TEXT PRIMARY KEY,
+    topology_id TEXT NOT NULL REFERENCES topologies (id),
+    name TEXT NOT NULL,
+    archetype TEXT NOT NULL,
+    edges TEXT NOT NULL,
+    services TEXT NOT NULL,
+    rotate_every BIGINT,
+    rotated_at BIGINT NOT NULL,
+    position TEXT,
+    state TEXT NOT NULL,
+    reason TEXT,
+    UNIQUE (topology_id, name)
+);
+
+CREATE TABLE mutations (
+    id TEXT PRIMARY KEY,
+    topology_id TEXT NOT NULL REFERENCES topologies (id),
+    op TEXT NOT NULL,
+    state TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    expected_version BIGINT,
+    position BIGINT NOT NULL UNIQUE,
+    requested_by TEXT NOT NULL,
+    \"trigger\" TEXT NOT NULL,
+    requested_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    reason TEXT,
+    attempt BIGINT NOT NULL,
+    worker TEXT,
+    claimed_at BIGINT,
+    lease_until BIGINT,
+    inverse TEXT NOT NULL,
+    idempotency_key TEXT,
+    dedupe_event TEXT
+);
+CREATE UNIQUE INDEX mutations_key ON mutations (topology_id, requested_by, idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+CREATE UNIQUE INDEX mutations_event ON mutations (dedupe_event) WHERE dedupe_event IS NOT NULL;
+CREATE INDEX mutations_open ON mutations (position) WHERE state IN ('pending', 'applying');
+CREATE INDEX mutations_in_flight ON mutations (topology_id, position)
+    WHERE state IN ('pending', 'applying');
+CREATE INDEX mutations_pending ON mutations (topology_id) WHERE state = 'pending';
+-- Unique: at most one mutation of a topology runs at a time.
+CREATE UNIQUE INDEX mutations_applying ON mutations (topology_id) WHERE state = 'applying';
+CREATE INDEX mutations_list ON mutations (topology_id, id);
+
+CREATE TABLE attackers (
+    id TEXT PRIMARY KEY,
+    address TEXT NOT NULL UNIQUE,
+    identity_id TEXT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    last_seen BIGINT NOT NULL,
+    score INTEGER NOT NULL,
+    reasons TEXT NOT NULL,
+    sessions BIGINT NOT NULL,
+    logins BIGINT NOT NULL,
+    logins_accepted BIGINT NOT NULL,
+    commands BIGINT NOT NULL,
+    requests BIGINT NOT NULL,
+    uploads BIGINT NOT NULL,
+    downloads BIGINT NOT NULL,
+    deckies TEXT NOT NULL,
+    lans TEXT NOT NULL,
+    services TEXT NOT NULL,
+    fingerprints TEXT NOT NULL
+);
+CREATE TABLE identities (
+    id TEXT PRIMARY KEY,
+    formed_at BIGINT NOT NULL,
+    last_seen BIGINT NOT NULL,
+    attacker_ids TEXT NOT NULL,
+    score INTEGER NOT NULL
+);
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    attacker_id TEXT NOT NULL,
+    decky_id TEXT NOT NULL,
+    topology_id TEXT NOT NULL,
+    lan_id TEXT NOT NULL,
+    service TEXT NOT NULL,
+    peer TEXT NOT NULL,
+    started_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    bytes_in BIGINT NOT NULL,
+    bytes_out BIGINT NOT NULL,
+    logins BIGINT NOT NULL,
+    commands BIGINT NOT NULL,
+    requests BIGINT NOT NULL,
+    uploads BIGINT NOT NULL,
+    truncated TEXT,
+    next_index BIGINT NOT NULL
+);
+CREATE INDEX sessions_attacker ON sessions (attacker_id, id);
+CREATE INDEX sessions_decky ON sessions (decky_id, id);
+CREATE INDEX sessions_live ON sessions (id) WHERE ended_at IS NULL;
+CREATE TABLE activity (
+    session_id TEXT NOT NULL,
+    place BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (session_id, place)
+);
+CREATE TABLE credentials (
+    id TEXT PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,
+    principal TEXT NOT NULL,
+    secret TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    last_seen BIGINT NOT NULL,
+    tries BIGINT NOT NULL
+);
+
+CREATE TABLE setup (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    hash TEXT,
+    expires_at BIGINT,
+    closed_at BIGINT
+);
+CREATE TABLE users (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    password_hash TEXT NOT NULL,
+    disabled INTEGER NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE TABLE web_sessions (
+    hash TEXT PRIMARY KEY,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    idle_until BIGINT NOT NULL,
+    absolute_until BIGINT NOT NULL
+);
+CREATE INDEX web_sessions_user ON web_sessions (user_id);
+CREATE INDEX web_sessions_idle ON web_sessions (idle_until);
+CREATE TABLE api_tokens (
+    id TEXT PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    role TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    UNIQUE (user_id, name)
+);
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    object TEXT NOT NULL,
+    address TEXT,
+    outcome TEXT NOT NULL,
+    detail TEXT,
+    hash TEXT NOT NULL
+);
+"];
+
+/// Why a database was not brought up to date.
+pub(crate) enum MigrateError {
+    /// A newer program has changed it.
+    TooNew { found: i64, known: i64 },
+    /// A statement failed.
+    Sql(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for MigrateError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// Brings the schema up to date, each step in a transaction of its own.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrateError> {
+    connection
+        .execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY)")?;
+    let found: i64 = connection.query_row(
+        "SELECT COALESCE(MAX(version), 0) FROM schema_version",
+        [],
+        |row| row.get(0),
+    )?;
+    let known = MIGRATIONS.len() as i64;
+    if found > known {
+        return Err(MigrateError::TooNew { found, known });
+    }
+    for (sql, version) in MIGRATIONS.iter().zip(1..).filter(|(_, version)| *version > found) {
+        let step = connection.transaction()?;
+        step.execute_batch(sql)?;
+        step.execute("INSERT INTO schema_version (version) VALUES (?)", [version])?;
+        step.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! One battery of checks that every database behind the store has to pass, and what is peculiar
+//! to SQLite.
+
+#![allow(clippy::unwrap_used, reason = "in a test it is the message")]
+
+extern crate morgana_store as store;
+
+mod audit;
+mod bench;
+mod journal;
+mod observed;
+mod queue;
+mod sqlite;
+mod topologies;
+mod users;
+
+/// Runs every check on the database that `$bench` makes.
+macro_rules! battery {
+    ($database:ident, $bench:expr, { $($module:ident: $($check:ident),* $(,)?;)* }) => {
+        mod $database {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $check() {
+                    crate::$module::$check($bench).await;
+                })*
+            })*
+        }
+    };
+}
+
+battery!(on_sqlite, crate::bench::Bench::sqlite(), {
+    queue:
+        each_mutation_ends_once_under_concurrent_claimers,
+        late_finish_after_reclaim_is_fenced,
+        lease_ends_at_its_boundary,
+        same_key_gets_the_same_answer,
+        concurrent_requests_of_one_key_queue_once,
+        refusals,
+        full_queue_refuses,
+        deploying_keeps_mutations_queued,
+        teardown_ends_what_is_unfinished,
+        failed_mutation_leaves_the_topology,
+        applied_mutation_writes_state_and_events,
+        finish_on_a_moved_topology_changes_nothing;
+    journal:
+        seq_is_dense_under_writers_and_rollbacks,
+        watch_is_never_ahead_of_the_journal,
+        pruning_keeps_the_newest,
+        snapshot_is_one_moment;
+    topologies:
+        rows_come_back_as_they_went,
+        status_is_compared_and_set,
+        deckies_tell_creation_and_retirement,
+        name_is_free_after_teardown,
+        reopening_keeps_everything;
+    observed:
+        repeating_an_observation_changes_nothing,
+        sessions_never_go_back,
+        large_batches_are_whole,
+        pages_are_stable_under_inserts,
+        sessions_are_filtered,
+        batch_knowledge_is_complete;
+    users:
+        setup_is_consumed_once,
+        setup_secret_expires,
+        last_administrator_stays,
+        disabling_ends_browser_sessions,
+        browser_sessions_end_in_time,
+        api_tokens_are_kept_and_revoked;
+    audit:
+        entries_are_chained;
+});

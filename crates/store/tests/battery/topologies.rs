@@ -1,0 +1,113 @@
+//! Topologies and their status.
+
+use model::{DeckyState, TopologyStatus};
+use store::{CreateError, DeckyChange, TransitionError};
+
+use crate::bench::{Bench, field, journal, kinds, mutation, name, rotate};
+
+pub(crate) async fn rows_come_back_as_they_went(bench: Bench) {
+    let store = bench.open();
+    let topology = bench.maze("maze", 100);
+    assert_eq!(store.create_topology(&topology, "tester").await.unwrap(), 1);
+    let record = store.topology(topology.id).await.unwrap().unwrap();
+    assert_eq!(record.topology, topology);
+    assert_eq!(record.status, TopologyStatus::Pending);
+    assert_eq!(record.created_at, bench.ambient.now());
+    assert!(record.decky_states.values().all(|state| *state == DeckyState::Planned));
+    assert_eq!(record.decky_states.len(), 100);
+    assert_eq!(store.topology_named(&name("maze")).await.unwrap().as_ref(), Some(&record));
+    assert_eq!(store.topologies().await.unwrap(), [record]);
+    assert!(store.topology_named(&name("other")).await.unwrap().is_none());
+    let taken = store.create_topology(&bench.maze("maze", 0), "tester").await;
+    assert!(matches!(taken, Err(CreateError::NameTaken { .. })), "{taken:?}");
+}
+
+pub(crate) async fn status_is_compared_and_set(bench: Bench) {
+    let store = bench.open();
+    let id = bench.active(&store, "maze", 0).await;
+    use TopologyStatus as S;
+    let set = |from, to| store.set_status(id, from, to, Some("why".into()), Vec::new());
+    let wrong = set(S::Pending, S::Deploying).await;
+    assert!(matches!(wrong, Err(TransitionError::Conflict { actual: S::Active, .. })), "{wrong:?}");
+    let illegal = set(S::Active, S::TornDown).await;
+    assert!(matches!(illegal, Err(TransitionError::Illegal { .. })), "{illegal:?}");
+    let nobody = bench.ambient.id();
+    let unknown = store.set_status(nobody, S::Active, S::Degraded, None, vec![]).await;
+    assert!(matches!(unknown, Err(TransitionError::Unknown { .. })), "{unknown:?}");
+
+    let attempts = tokio::join!(set(S::Active, S::Degraded), set(S::Active, S::TearingDown));
+    assert_eq!(u8::from(attempts.0.is_ok()) + u8::from(attempts.1.is_ok()), 1, "one wins");
+    let record = store.topology(id).await.unwrap().unwrap();
+    assert_eq!(record.reason.as_deref(), Some("why"));
+    assert_eq!(kinds(&store).await["topology.status"], 4);
+}
+
+pub(crate) async fn deckies_tell_creation_and_retirement(bench: Bench) {
+    let store = bench.open();
+    let topology = bench.maze("maze", 2);
+    store.create_topology(&topology, "tester").await.unwrap();
+    use TopologyStatus as S;
+    let all = |state| -> Vec<DeckyChange> {
+        let change = |id: &_| DeckyChange { decky_id: *id, state, reason: None };
+        topology.deckies.keys().map(change).collect()
+    };
+    let moves = [
+        (S::Pending, S::Deploying, DeckyState::Starting),
+        (S::Deploying, S::Active, DeckyState::Running),
+        (S::Active, S::Active, DeckyState::Running),
+        (S::Active, S::Degraded, DeckyState::Degraded),
+        (S::Degraded, S::Active, DeckyState::Running),
+        (S::Active, S::TearingDown, DeckyState::Running),
+        (S::TearingDown, S::TornDown, DeckyState::Retired),
+    ];
+    for (from, to, state) in moves {
+        store.set_status(topology.id, from, to, None, all(state)).await.unwrap();
+    }
+    let kinds = kinds(&store).await;
+    assert_eq!(kinds["topology.status"], 7);
+    assert_eq!(kinds["decky.state"], 2 * 5, "only where it differs");
+    let triggers: Vec<_> = journal(&store)
+        .await
+        .iter()
+        .filter(|entry| entry.kind == "decky.mutation")
+        .map(|entry| field(entry, "trigger"))
+        .collect();
+    assert_eq!(triggers, ["creation", "creation", "retirement", "retirement"]);
+}
+
+pub(crate) async fn name_is_free_after_teardown(bench: Bench) {
+    let store = bench.open();
+    let id = bench.active(&store, "maze", 1).await;
+    use TopologyStatus as S;
+    for (from, to) in [(S::Active, S::TearingDown), (S::TearingDown, S::TornDown)] {
+        store.set_status(id, from, to, None, vec![]).await.unwrap();
+    }
+    assert!(store.topology_named(&name("maze")).await.unwrap().is_none());
+    let again = bench.active(&store, "maze", 1).await;
+    let named = store.topology_named(&name("maze")).await.unwrap().unwrap();
+    assert_eq!(named.topology.id, again);
+    assert_eq!(store.topologies().await.unwrap().len(), 2);
+    assert_eq!(store.topology(id).await.unwrap().unwrap().status, S::TornDown);
+}
+
+pub(crate) async fn reopening_keeps_everything(bench: Bench) {
+    let store = bench.open();
+    let id = bench.active(&store, "maze", 5).await;
+    let queued = store.enqueue(mutation(id, rotate("decky-0"))).await.unwrap();
+    let before = store.topology_snapshot(id).await.unwrap();
+    let installation = store.installation().clone();
+    store.close().await;
+    store.close().await;
+    let late = store.topology(id).await.unwrap_err();
+    assert_eq!(late.to_string(), "the store was closed: read a topology");
+    let late = store.enqueue(mutation(id, rotate("decky-0"))).await.unwrap_err();
+    assert_eq!(late.to_string(), "the store was closed: enqueue a mutation");
+
+    let store = bench.open();
+    assert_eq!(*store.installation(), installation);
+    assert_eq!(store.topology_snapshot(id).await.unwrap(), before);
+    assert_eq!(store.journal_head(), queued.seq);
+    let next = store.enqueue(mutation(id, rotate("decky-1"))).await.unwrap();
+    assert_eq!(next.seq, queued.seq + 1);
+    journal(&store).await;
+}
