@@ -4,6 +4,7 @@
 //! The driver owns everything else: listeners, sockets, limits, timeouts, the isolation of
 //! panics. Nothing here knows SQL, the bus, the fleet or the API, and no protocol opens a socket.
 
+pub mod ftp;
 pub mod http;
 pub mod redis;
 pub mod session;

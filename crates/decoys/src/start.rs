@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use model::{Persona, Service};
 
-use crate::{Session, http::HttpSession, redis::RedisSession};
+use crate::{Session, ftp::FtpSession, http::HttpSession, redis::RedisSession};
 
 /// Begins a session of `service` as `persona`. `local` is the persona's own address as the
 /// visitor believes it. All randomness of the session comes from `seed`.
@@ -21,7 +21,8 @@ pub fn start(
     match service {
         Service::Http => Box::new(HttpSession::new(persona, seed, local, peer)),
         Service::Redis => Box::new(RedisSession::new(persona, seed, local, peer)),
-        Service::Ssh | Service::Ftp => Box::new(Closed),
+        Service::Ftp => Box::new(FtpSession::new(persona, seed, local, peer)),
+        Service::Ssh => Box::new(Closed),
     }
 }
 
