@@ -4,9 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use model::{Persona, Service};
 
-use crate::{
-    Session, ftp::FtpSession, http::HttpSession, redis::RedisSession, ssh::SshSession,
-};
+use crate::{Session, ftp::FtpSession, http::HttpSession, redis::RedisSession, ssh::SshSession};
 
 /// Begins a session of `service` as `persona`. `local` is the persona's own address as the
 /// visitor believes it. All randomness of the session comes from `seed`.
