@@ -93,14 +93,14 @@ function setServices(topology, decky, services) {
 // The journal and its streams.
 
 function publish(state, topic, type, payload, journalled = true) {
-  const entry = { v: 1, id: newId(), ...(journalled ? { seq: ++state.seq } : {}), topic, type, ts: now(), payload };
+  const entry = { v: 1, id: newId(), seq: journalled ? ++state.seq : null, topic, type, ts: now(), payload };
   if (journalled) state.journal.push(entry);
   for (const stream of state.streams) stream.write(frame(state, entry));
 }
 
 function frame(state, entry) {
   const id = entry.seq ? `id: ${state.epoch}:${entry.seq}\n` : "";
-  return `${id}event: ${entry.topic}\ndata: ${JSON.stringify(entry)}\n\n`;
+  return `event: ${entry.topic.replace(/^(topology|decky)\.[^.]+\.|^[^.]+\./, "")}\n${id}data: ${JSON.stringify(entry)}\n\n`;
 }
 
 function stream(state, request, response) {

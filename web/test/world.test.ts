@@ -93,8 +93,8 @@ describe("reduce", () => {
   });
 
   it("pulses on traffic, which is not journalled and not in the feed", () => {
-    const { seq: _, ...traffic } = event("decky.traffic", { decky_id: "d1", service: "ssh", kind: "login", summary: "" });
-    const { world } = play(EMPTY, traffic);
+    const traffic = event("decky.traffic", { decky_id: "d1", service: "ssh", kind: "login", summary: "" });
+    const { world } = play({ ...EMPTY, seq: 7 }, { ...traffic, seq: null });
     expect(world.pulses.get("d1")?.service).toBe("ssh");
     expect(world.feed).toEqual([]);
   });

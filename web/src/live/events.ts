@@ -7,8 +7,8 @@ import type { ActivityKind, DeckyState, Level, MutationState, TopologyStatus } f
 
 export interface Envelope {
   v: number;
-  /** Absent on what is not journalled. */
-  seq?: number;
+  /** Null or absent on what is not journalled. */
+  seq?: number | null;
   id: string;
   topic: string;
   type: string;

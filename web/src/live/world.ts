@@ -57,9 +57,10 @@ export const EMPTY: World = {
 
 /** Applies one event; adds to `stale` what it could not apply by itself. */
 export function reduce(world: World, envelope: Envelope, stale: Set<Stale>): World {
-  if (envelope.seq !== undefined) {
-    if (envelope.seq <= world.seq) return world;
-    world = { ...world, seq: envelope.seq, feed: withFeed(world.feed, envelope) };
+  const { seq } = envelope;
+  if (typeof seq === "number") {
+    if (seq <= world.seq) return world;
+    world = { ...world, seq, feed: withFeed(world.feed, envelope) };
   }
   return isKnown(envelope) ? apply(world, envelope, stale) : world;
 }
