@@ -28,7 +28,7 @@ export function startMock(port = 0) {
   const state = {
     epoch: randomBytes(4).toString("hex"), seq: 0, journal: [], streams: new Set(),
     secret: randomBytes(16).toString("hex"), user: undefined, tokens: new Set(),
-    topologies: new Map(), mutations: [], attackers: new Map(), identities: new Map(),
+    topologies: new Map(), mutations: [], attackers: new Map(), identities: new Map(), credentials: new Map(),
     sessions: new Map(), activity: new Map(), keys: new Map(),
   };
   const server = createServer((request, response) => {
@@ -175,6 +175,7 @@ function route(state, method, path, query, body, response) {
   if (what === "me") return json(response, 200, { name: state.user.name, role: "admin" });
   if (what === "status") return json(response, 200, { version: "mock" });
   if (what === "attackers") return page([...state.attackers.values()].reverse());
+  if (what === "credentials") return page([...state.credentials.values()].reverse());
   if (what === "identities") return page([...state.identities.values()].reverse());
   if (what === "sessions" && id) {
     const session = state.sessions.get(id);
@@ -351,7 +352,10 @@ function visit(state, query) {
     publish(state, "attacker.session.activity", "attacker.session.activity", { ...ids, index: index + 1, kind, text });
     publish(state, `decky.${decky.decky_id}.traffic`, "decky.traffic", { ...ids, service: chosen, peer: session.peer, kind, summary: text }, false);
     if (kind === "login") {
-      publish(state, "credential.captured", "credential.captured", { ...ids, credential_id: newId(), kind: "password", hash: "00", principal: text.split(" ")[0] });
+      const principal = text.split(" ")[0];
+      const known = state.credentials.get(principal) ?? { credential_id: newId(), kind: "password", principal, secret: "hunter2", hash: "00", first_seen: now(), tries: 0 };
+      state.credentials.set(principal, { ...known, last_seen: now(), tries: known.tries + 1 });
+      publish(state, "credential.captured", "credential.captured", { ...ids, credential_id: known.credential_id, kind: "password", hash: "00", principal });
     }
     score(state, attacker, attacker.score + 9, kind);
   }, pace * (index + 1)));

@@ -4,7 +4,7 @@
  */
 
 import type {
-  Activity, Attacker, Identity, Me, Mutation, Op, ProblemBody, Session, Topology,
+  Activity, Attacker, Credential, Identity, Me, Mutation, Op, ProblemBody, Session, Topology,
 } from "./types";
 
 const BASE = "/api/v1";
@@ -96,6 +96,7 @@ export const api = {
 
   attackers: async () => items(await call<Page<Attacker>>("GET", `/attackers?limit=${PAGE}`)),
   identities: async () => items(await call<Page<Identity>>("GET", `/identities?limit=${PAGE}`)),
+  credentials: async () => items(await call<Page<Credential>>("GET", `/credentials?limit=${PAGE}`)),
   sessions: async (query = "") =>
     items(await call<Page<Session>>("GET", `/sessions?limit=${PAGE}${query}`)),
   session: (session: string) =>

@@ -112,6 +112,18 @@ export interface Session {
   truncated?: string | null;
 }
 
+/** A principal with a secret, as tried. */
+export interface Credential {
+  credential_id: string;
+  kind: string;
+  principal: string;
+  /** Null for everyone but administrators. */
+  secret: string | null;
+  first_seen: string;
+  last_seen: string;
+  tries: number;
+}
+
 export interface Activity {
   index: number;
   at: string;

@@ -182,6 +182,9 @@ export class Sync {
     } else if (stale === "identities") {
       const rows = await api.identities();
       this.change((world) => ({ ...world, identities: byId("identity_id", rows) }));
+    } else if (stale === "credentials") {
+      const rows = await api.credentials();
+      this.change((world) => ({ ...world, credentials: byId("credential_id", rows) }));
     } else if (stale === "topologies") {
       const topologies = await readTopologies();
       this.change((world) => topologies.reduce(withTopology, world));
@@ -213,8 +216,9 @@ async function readTopologies(): Promise<Topology[]> {
 
 /** Everything by REST. What only the stream brings (feed, pulses) is kept from `before`. */
 async function readWorld(before: World, seq: number): Promise<World> {
-  const [topologies, attackers, identities, sessions, live] = await Promise.all([
-    readTopologies(), api.attackers(), api.identities(), api.sessions(), api.sessions("&live=true"),
+  const [topologies, attackers, identities, credentials, sessions, live] = await Promise.all([
+    readTopologies(), api.attackers(), api.identities(), api.credentials(), api.sessions(),
+    api.sessions("&live=true"),
   ]);
   const mutations = await Promise.all(topologies.map((topology) => api.mutations(topology.topology_id)));
   const world: World = {
@@ -222,6 +226,7 @@ async function readWorld(before: World, seq: number): Promise<World> {
     seq,
     attackers: byId("attacker_id", attackers),
     identities: byId("identity_id", identities),
+    credentials: byId("credential_id", credentials),
     sessions: new Map([...byId("session_id", sessions), ...byId("session_id", live)]),
     activity: before.activity,
     feed: withPast(before.feed, sessions),

@@ -5,7 +5,7 @@
  */
 
 import type {
-  Activity, ActivityKind, Attacker, Decky, Identity, Mutation, MutationState, Session, Topology,
+  Activity, ActivityKind, Attacker, Credential, Decky, Identity, Mutation, MutationState, Session, Topology,
 } from "../api/types";
 import { isKnown, type Envelope, type Event } from "./events";
 
@@ -23,6 +23,7 @@ export interface World {
   mutations: ReadonlyMap<string, Mutation>;
   attackers: ReadonlyMap<string, Attacker>;
   identities: ReadonlyMap<string, Identity>;
+  credentials: ReadonlyMap<string, Credential>;
   sessions: ReadonlyMap<string, Session>;
   /** By session, in order of index. */
   activity: ReadonlyMap<string, readonly Activity[]>;
@@ -34,8 +35,8 @@ export interface World {
   names: ReadonlyMap<string, string>;
 }
 
-/** What has to be read again, as `topology:<id>`, `topologies`, `attackers` or `identities`. */
-export type Stale = `topology:${string}` | "topologies" | "attackers" | "identities";
+/** What has to be read again: a list, or one topology as `topology:<id>`. */
+export type Stale = `topology:${string}` | "topologies" | "attackers" | "identities" | "credentials";
 
 export const KEEP_FEED = 500;
 export const KEEP_SESSIONS = 500;
@@ -48,6 +49,7 @@ export const EMPTY: World = {
   mutations: new Map(),
   attackers: new Map(),
   identities: new Map(),
+  credentials: new Map(),
   sessions: new Map(),
   activity: new Map(),
   feed: [],
@@ -115,6 +117,7 @@ function apply(world: World, event: Event, stale: Set<Stale>): World {
     case "attacker.session.ended":
       return sessionEnded(world, event, stale);
     case "credential.captured":
+      stale.add("credentials");
       return world;
     case "identity.formed":
     case "identity.observation.linked":
