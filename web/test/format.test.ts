@@ -59,6 +59,11 @@ describe("stories", () => {
   it("are sentences", () => {
     expect(sentence("attacker.session.started", { ...ids, service: "redis" })).toBe("Somebody opened a redis session on web-01");
     expect(sentence("attacker.session.activity", { ...ids, kind: "command", text: "uname -a" })).toBe("Somebody ran uname -a on web-01");
+    expect(sentence("attacker.session.activity", { ...ids, kind: "login", text: "login root with password ******: refused" }))
+      .toBe("Somebody tried to log in: root with password ******: refused on web-01");
+    expect(sentence("attacker.session.activity", { ...ids, kind: "login", text: "login root with password ******: accepted" }))
+      .toBe("Somebody got in: root with password ******: accepted on web-01");
+    expect(sentence("attacker.session.activity", { ...ids, kind: "command", text: "command ls" })).toContain("ran command ls");
     expect(sentence("decky.mutation", { name: "web-01", old_services: ["http", "ssh"], new_services: ["ftp", "ssh"], trigger: "scheduled" }))
       .toBe("web-01 now answers on ftp, ssh, no longer on http (rotated on schedule)");
     expect(sentence("topology.mutation.failed", { op: "add_decky", payload: { name: "x", lan: "dmz" }, reason: "no address is free" }))
