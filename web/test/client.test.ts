@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { api, Problem } from "../src/api/client";
+import type { Op } from "../src/api/types";
 
 function answer(...answers: (Response | Error)[]) {
   const sent: Request[] = [];
@@ -11,7 +12,7 @@ function answer(...answers: (Response | Error)[]) {
   return sent;
 }
 
-const rotate = { op: "rotate_decky", payload: { decky: "web-01" } };
+const rotate: Op = { op: "rotate_decky", payload: { decky: "web-01" } };
 const keys = (sent: Request[]) => sent.map((request) => request.headers.get("idempotency-key"));
 
 afterEach(() => vi.unstubAllGlobals());

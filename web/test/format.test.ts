@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Service } from "../src/api/types";
 import { plain, tell } from "../src/format/story";
 import { ago, bytes, count, duration, host, visible, visitCommand, words } from "../src/format/words";
 import { EMPTY } from "../src/live/world";
@@ -32,7 +33,7 @@ describe("words", () => {
   });
 
   it("gives a command for every service", () => {
-    const command = (service: string, port: number) => visitCommand({ service, listening: `127.66.1.10:${port}` });
+    const command = (service: string, port: number) => visitCommand({ service: service as Service, listening: `127.66.1.10:${port}` });
     expect(command("ssh", 20022)).toBe("ssh -p 20022 root@127.66.1.10");
     expect(command("ssh", 22)).toBe("ssh root@127.66.1.10");
     expect(command("http", 20080)).toBe("curl http://127.66.1.10:20080/");
@@ -85,14 +86,14 @@ describe("stories", () => {
 
 describe("the maze's layout", () => {
   const decky = (id: string, ...lans: string[]) => ({
-    decky_id: id, name: id, archetype: "linux-server", state: "running" as const, services: [], endpoints: [],
+    decky_id: id, name: id, archetype: "linux-server" as const, state: "running" as const, services: [], endpoints: [],
     interfaces: lans.map((lan) => ({ lan_id: lan, lan, address: "" })),
   });
   const lan = (id: string, is_dmz = false) => ({ lan_id: id, name: id, subnet: "", is_dmz });
 
   it("goes from the outside to the inside", () => {
     const columns = layout({
-      topology_id: "t", name: "t", status: "active", version: 1,
+      topology_id: "t", name: "t", status: "active", version: 1, reason: null,
       lans: [lan("apart"), lan("inner"), lan("office"), lan("outer", true)],
       deckies: [decky("a", "outer", "office"), decky("b", "office", "inner"), decky("c", "apart")],
     });
@@ -101,7 +102,7 @@ describe("the maze's layout", () => {
   });
 
   it("is nothing where there are no LANs", () => {
-    expect(layout({ topology_id: "t", name: "t", status: "pending", version: 1, lans: [], deckies: [] })).toEqual([]);
+    expect(layout({ topology_id: "t", name: "t", status: "pending", version: 1, reason: null, lans: [], deckies: [] })).toEqual([]);
   });
 });
 

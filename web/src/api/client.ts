@@ -4,7 +4,8 @@
  */
 
 import type {
-  Activity, Attacker, Credential, Identity, Me, Mutation, Op, ProblemBody, Session, Topology,
+  Attacker, Credential, Identity, Me, Mutation, Op, ProblemBody, Session, SessionDetail, Topology,
+  TopologySummary,
 } from "./types";
 
 const BASE = "/api/v1";
@@ -106,7 +107,7 @@ export const api = {
   logout: () => call<unknown>("POST", "/logout", {}),
   me: () => call<Me>("GET", "/me"),
 
-  topologies: async () => items(await call<Page<{ topology_id: string }>>("GET", `/topologies?limit=${PAGE}`)),
+  topologies: async () => items(await call<Page<TopologySummary>>("GET", `/topologies?limit=${PAGE}`)),
   topology: (topology: string) => call<Topology>("GET", `/topologies/${id(topology)}`),
   createTopology: (name: string, template: "demo" | "empty") =>
     call<Topology>("POST", "/topologies", { name, template }),
@@ -122,5 +123,5 @@ export const api = {
   sessions: async (query = "") =>
     items(await call<Page<Session>>("GET", `/sessions?limit=${PAGE}${query}`)),
   session: (session: string) =>
-    call<Session & { activity: Activity[] }>("GET", `/sessions/${id(session)}`),
+    call<SessionDetail>("GET", `/sessions/${id(session)}`),
 };

@@ -99,7 +99,7 @@ function apply(world: World, event: Event, stale: Set<Stale>): World {
         address: event.payload.address,
         first_seen: event.payload.first_seen,
         last_seen: event.payload.first_seen,
-        identity_id: event.payload.identity_id ?? null,
+        ...(event.payload.identity_id ? { identity_id: event.payload.identity_id } : {}),
       });
     case "attacker.scored": {
       const { attacker_id, score, level, reasons } = event.payload;
@@ -242,7 +242,7 @@ function withDecky(
 
 function withAttacker(world: World, id: string, facts: Partial<Attacker>): World {
   const unknown: Attacker = {
-    attacker_id: id, address: "", first_seen: "", last_seen: "", score: 0, level: "low", reasons: [],
+    attacker_id: id, identity_id: "", address: "", first_seen: "", last_seen: "", score: 0, level: "low", reasons: [],
     sessions: 0, logins: 0, logins_accepted: 0, commands: 0, requests: 0, uploads: 0,
     deckies: [], services: [], fingerprints: [],
   };

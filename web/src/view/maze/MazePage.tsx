@@ -2,7 +2,7 @@
 
 import { useCallback, useMemo, useState } from "react";
 import { api, explain } from "../../api/client";
-import type { Decky, Lan, Session, Topology, TopologyStatus } from "../../api/types";
+import type { Decky, Lan, Op, Session, Topology, TopologyStatus } from "../../api/types";
 import { count, words } from "../../format/words";
 import { Feed } from "../Feed";
 import { Confirm, Empty } from "../parts";
@@ -185,13 +185,13 @@ function OpenDialog({ open, topology, close }: { open: Open; topology: Topology;
     case "add-lan": return <AddLan topology={topology} close={close} />;
     case "edit": return <EditServices topology={topology} decky={open.decky} close={close} />;
     case "remove": {
-      const op = { op: "remove_decky", payload: { decky: open.decky.name } };
+      const op: Op = { op: "remove_decky", payload: { decky: open.decky.name } };
       return <Confirm title={`Remove ${open.decky.name}?`} verb="Remove decky" close={close}
         text="It leaves the network at once and its live sessions end. What it recorded stays."
         act={() => api.mutate(topology.topology_id, op)} />;
     }
     case "remove-lan": {
-      const op = { op: "remove_lan", payload: { name: open.lan.name } };
+      const op: Op = { op: "remove_lan", payload: { name: open.lan.name } };
       return <Confirm title={`Remove LAN ${open.lan.name}?`} verb="Remove LAN" close={close}
         text={`${open.lan.subnet} becomes free again.`}
         act={() => api.mutate(topology.topology_id, op)} />;

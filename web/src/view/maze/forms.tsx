@@ -2,7 +2,7 @@
 
 import { useState } from "react";
 import { api, Problem } from "../../api/client";
-import { ARCHETYPES, type Decky, type Lan, type Topology } from "../../api/types";
+import { ARCHETYPES, type Archetype, type Decky, type Lan, type Service, type Topology } from "../../api/types";
 import { Dialog, Field, FieldNote, FormProblem, useSubmit } from "../parts";
 import { go } from "../route";
 import { useConsole } from "../Shell";
@@ -24,11 +24,16 @@ function named(form: FormData): string {
   return name;
 }
 
+/** The boxes that are ticked; their values are words of the pool. */
+function chosenServices(form: FormData): Service[] {
+  return form.getAll("service") as Service[];
+}
+
 export function AddDecky({ topology, close }: { topology: Topology; close: () => void }) {
-  const [archetype, setArchetype] = useState("linux-server");
-  const pool = ARCHETYPES[archetype] ?? [];
+  const [archetype, setArchetype] = useState<Archetype>("linux-server");
+  const pool = ARCHETYPES[archetype];
   const { busy, problem, submit } = useSubmit(async (form) => {
-    const services = form.getAll("service").map(String);
+    const services = chosenServices(form);
     const ip = String(form.get("ip")).trim();
     const rotate = Number(form.get("rotate"));
     await api.mutate(topology.topology_id, {
@@ -52,7 +57,7 @@ export function AddDecky({ topology, close }: { topology: Topology; close: () =>
         <div className="pair">
           <Select label="LAN" name="lan" error={problem?.at("lan")}
             options={topology.lans.map((lan) => [lan.name, `${lan.name} (${lan.subnet})`])} />
-          <Select label="Archetype" name="archetype" value={archetype} change={setArchetype}
+          <Select label="Archetype" name="archetype" value={archetype} change={(word) => setArchetype(word as Archetype)}
             error={problem?.at("archetype")} options={Object.keys(ARCHETYPES).map((word) => [word, word])} />
         </div>
         <Services key={archetype} pool={pool} chosen={pool.slice(0, 1)} error={problem?.at("services")} />
@@ -72,12 +77,12 @@ export function EditServices({ topology, decky, close }: {
   topology: Topology; decky: Decky; close: () => void;
 }) {
   const { busy, problem, submit } = useSubmit(async (form) => {
-    const services = form.getAll("service").map(String);
+    const services = chosenServices(form);
     await api.mutate(topology.topology_id, { op: "update_decky", payload: { decky: decky.name, services } });
     close();
   });
   const current = decky.services.map(({ service }) => service);
-  const pool = [...new Set([...(ARCHETYPES[decky.archetype] ?? []), ...current])];
+  const pool = [...new Set([...ARCHETYPES[decky.archetype], ...current])];
   return (
     <Dialog title={`Services of ${decky.name}`} close={close}>
       <form data-testid="edit-services-form" onSubmit={submit} noValidate>
