@@ -290,6 +290,7 @@ function apply(state, topology, op, payload, mutationId) {
       const lan = topology.lans.find((one) => one.name === payload.lan);
       const archetype = payload.archetype ?? "linux-server";
       const fresh = newDecky(topology, payload.name, archetype, payload.services ?? POOLS[archetype].slice(0, 1), [lan], payload.ip);
+      fresh.rotate_every_seconds = payload.rotate_every_seconds ?? null;
       topology.deckies.push(fresh);
       deckyState(state, topology, fresh, "running");
       changed(fresh, [], "creation");
@@ -302,6 +303,7 @@ function apply(state, topology, op, payload, mutationId) {
       break;
     case "update_decky":
       setServices(topology, decky, payload.services ?? old);
+      if ("rotate_every_seconds" in payload) decky.rotate_every_seconds = payload.rotate_every_seconds || null;
       changed(decky, old, "operator");
       break;
     case "rotate_decky": {

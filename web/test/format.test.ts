@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Service } from "../src/api/types";
 import { plain, tell } from "../src/format/story";
-import { ago, bytes, count, duration, host, visible, visitCommand, words } from "../src/format/words";
+import { ago, bytes, count, duration, every, host, visible, visitCommand, words } from "../src/format/words";
 import { EMPTY } from "../src/live/world";
 import { layout } from "../src/view/maze/layout";
 import { checkName } from "../src/view/maze/forms";
@@ -18,6 +18,7 @@ describe("words", () => {
     expect(ago(at(0), 5_000)).toBe("just now");
     expect(ago(at(0), 240_000)).toBe("4 min ago");
     expect(ago("never", 0)).toBe("");
+    expect([every(300), every(86_400)]).toEqual(["every 5 min", "every 24 h"]);
   });
 
   it("says sizes and counts", () => {
@@ -86,7 +87,7 @@ describe("stories", () => {
 
 describe("the maze's layout", () => {
   const decky = (id: string, ...lans: string[]) => ({
-    decky_id: id, name: id, archetype: "linux-server" as const, state: "running" as const, services: [], endpoints: [],
+    decky_id: id, name: id, archetype: "linux-server" as const, rotate_every_seconds: null, state: "running" as const, services: [], endpoints: [],
     interfaces: lans.map((lan) => ({ lan_id: lan, lan, address: "" })),
   });
   const lan = (id: string, is_dmz = false) => ({ lan_id: id, name: id, subnet: "", is_dmz });

@@ -23,6 +23,7 @@ function play(world: World, ...events: Envelope[]): { world: World; stale: strin
 const DECKY: Decky = {
   decky_id: "d1", name: "web-01", archetype: "web-server", state: "starting",
   services: [{ service: "http", port: 80 }], interfaces: [{ lan_id: "l1", lan: "dmz", address: "10.66.1.10" }], endpoints: [],
+  rotate_every_seconds: null,
 };
 const MAZE: Topology = {
   topology_id: "t1", name: "demo", status: "active", version: 3, reason: null, deckies: [DECKY],

@@ -21,7 +21,8 @@ export type Me = Pick<Schemas["Me"], "name" | "role">;
 export type Lan = Omit<Schemas["Lan"], "position">;
 export type Endpoint = Schemas["Endpoint"];
 export type Decky = Pick<Schemas["Decky"],
-  "decky_id" | "name" | "archetype" | "state" | "services" | "interfaces" | "endpoints">;
+  | "decky_id" | "name" | "archetype" | "state" | "services" | "interfaces" | "endpoints"
+  | "rotate_every_seconds">;
 export type TopologySummary = Schemas["TopologySummary"];
 export type Topology = Pick<TopologySummary, "topology_id" | "name" | "status" | "version" | "reason">
   & { lans: Lan[]; deckies: Decky[] };

@@ -32,6 +32,8 @@ export interface Sight {
 const CONTROL = new Set(["snapshot", "reset", "degraded", "stream-error", "auth-revoked"]);
 /** Pause between two reads of the same stale thing: a burst of events costs one read. */
 const REREAD_MS = 400;
+/** Most topologies that are held, the newest; those that were taken down count as well. */
+const MAX_TOPOLOGIES = 50;
 /** Most events that wait for a load; past it the load starts again. */
 const MAX_WAITING = 20_000;
 
@@ -211,7 +213,7 @@ export class Sync {
 
 async function readTopologies(): Promise<Topology[]> {
   const list = await api.topologies();
-  return Promise.all(list.map((topology) => api.topology(topology.topology_id)));
+  return Promise.all(list.slice(0, MAX_TOPOLOGIES).map((topology) => api.topology(topology.topology_id)));
 }
 
 /** Everything by REST. What only the stream brings (feed, pulses) is kept from `before`. */

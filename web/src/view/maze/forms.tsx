@@ -3,6 +3,7 @@
 import { useState } from "react";
 import { api, Problem } from "../../api/client";
 import { ARCHETYPES, type Archetype, type Decky, type Lan, type Service, type Topology } from "../../api/types";
+import { every } from "../../format/words";
 import { Dialog, Field, FieldNote, FormProblem, useSubmit } from "../parts";
 import { go } from "../route";
 import { useConsole } from "../Shell";
@@ -63,8 +64,7 @@ export function AddDecky({ topology, close }: { topology: Topology; close: () =>
         <Services key={archetype} pool={pool} chosen={pool.slice(0, 1)} error={problem?.at("services")} />
         <div className="pair">
           <Field label="Address" name="ip" autoComplete="off" placeholder="chosen for you" error={problem?.at("ip")} />
-          <Select label="Rotates" name="rotate" error={problem?.at("rotate_every_seconds")}
-            options={[["0", "never by itself"], ["300", "every 5 minutes"], ["3600", "every hour"], ["86400", "every day"]]} />
+          <Rotates seconds={0} error={problem?.at("rotate_every_seconds")} />
         </div>
         <FormProblem problem={problem} fields={["name", "lan", "archetype", "services", "ip", "rotate_every_seconds"]} />
         <Buttons close={close} busy={busy} verb="Add decky" />
@@ -77,8 +77,13 @@ export function EditServices({ topology, decky, close }: {
   topology: Topology; decky: Decky; close: () => void;
 }) {
   const { busy, problem, submit } = useSubmit(async (form) => {
+    const rotate = Number(form.get("rotate"));
     const services = chosenServices(form);
-    await api.mutate(topology.topology_id, { op: "update_decky", payload: { decky: decky.name, services } });
+    const changed = rotate === (decky.rotate_every_seconds ?? 0) ? {} : { rotate_every_seconds: rotate };
+    await api.mutate(topology.topology_id, {
+      op: "update_decky",
+      payload: { decky: decky.name, services, ...changed },
+    });
     close();
   });
   const current = decky.services.map(({ service }) => service);
@@ -88,8 +93,9 @@ export function EditServices({ topology, decky, close }: {
       <form data-testid="edit-services-form" onSubmit={submit} noValidate>
         <p className="dim">What a {decky.archetype} may offer. Live sessions of a service that stays are not disturbed.</p>
         <Services pool={pool} chosen={current} error={problem?.at("services")} />
-        <FormProblem problem={problem} fields={["services"]} />
-        <Buttons close={close} busy={busy} verb="Change services" />
+        <Rotates seconds={decky.rotate_every_seconds ?? 0} error={problem?.at("rotate_every_seconds")} />
+        <FormProblem problem={problem} fields={["services", "rotate_every_seconds"]} />
+        <Buttons close={close} busy={busy} verb="Change decky" />
       </form>
     </Dialog>
   );
@@ -172,14 +178,22 @@ function Services({ pool, chosen, error }: { pool: readonly string[]; chosen: re
   );
 }
 
-function Select({ label, name, options, value, change, error }: {
+/** How often a decky rotates by itself; what is set already is among the choices. */
+function Rotates({ seconds, error }: { seconds: number; error: string | undefined }) {
+  const choices = [...new Set([300, 3600, 86_400, seconds])].filter((one) => one > 0).sort((a, b) => a - b);
+  const options: [string, string][] = choices.map((one) => [String(one), every(one)]);
+  return <Select label="Rotates" name="rotate" initial={String(seconds)} error={error}
+    options={[["0", "never by itself"], ...options]} />;
+}
+
+function Select({ label, name, options, value, initial, change, error }: {
   label: string; name: string; options: [string, string][];
-  value?: string; change?: (value: string) => void; error: string | undefined;
+  value?: string; initial?: string; change?: (value: string) => void; error: string | undefined;
 }) {
   return (
     <label className={error ? "field wrong" : "field"}>
       <span>{label}</span>
-      <select name={name} {...(change ? { value, onChange: (event) => change(event.target.value) } : {})}>
+      <select name={name} {...(initial ? { defaultValue: initial } : {})} {...(change ? { value, onChange: (event) => change(event.target.value) } : {})}>
         {options.map(([word, text]) => <option key={word} value={word}>{text}</option>)}
       </select>
       <FieldNote error={error} />
