@@ -221,8 +221,7 @@ impl Door {
             match accepted {
                 Ok(connection) => return Some(connection),
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "a connection could not be accepted");
+                    not_accepted(&error);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -254,6 +253,10 @@ impl Door {
             open.shutdown().await;
         }
     }
+}
+
+fn not_accepted(error: &io::Error) {
+    tracing::warn!(error = error as &dyn std::error::Error, "a connection could not be accepted");
 }
 
 async fn serve_connection<S>(
