@@ -166,12 +166,12 @@ pub(crate) fn apply(
     tx: &mut Tx<'_>,
     held: Fenced,
     after: Topology,
-    inverse: Vec<Op>,
+    inverse: &[Op],
     deckies: Vec<DeckyOutcome>,
 ) -> Result<u64, Fault<FinishError>> {
     let ended =
         Ending { state: MutationState::Applied, version: Some(after.version), reason: None };
-    let mutation = end(tx, held, ended, &inverse)?;
+    let mutation = end(tx, held, ended, inverse)?;
     let mut record = Arc::unwrap_or_clone(topology_of(tx, mutation.topology_id)?);
     let (current, wanted) = (record.topology.version, after.version);
     let follows = after.id == record.topology.id && wanted == current + 1;

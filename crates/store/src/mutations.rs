@@ -257,7 +257,7 @@ impl Store {
     ) -> Result<u64, FinishError> {
         let (after, inverse) = (after.clone(), inverse.to_vec());
         self.write("end a mutation as applied", move |tx| {
-            moves::apply(tx, Fenced { id, attempt }, after, inverse, deckies)
+            moves::apply(tx, Fenced { id, attempt }, after, &inverse, deckies)
         })
         .await
     }

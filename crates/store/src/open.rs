@@ -258,6 +258,7 @@ fn configure(connection: &Connection, limits: StoreLimits) -> rusqlite::Result<(
          PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -16384;
+         PRAGMA wal_autocheckpoint = 4096;
          PRAGMA journal_size_limit = 67108864;",
     )?;
     if let Some(bytes) = limits.file_bytes {

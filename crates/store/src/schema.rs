@@ -85,6 +85,8 @@ CREATE UNIQUE INDEX mutations_key ON mutations (topology_id, requested_by, idemp
     WHERE idempotency_key IS NOT NULL;
 CREATE UNIQUE INDEX mutations_event ON mutations (dedupe_event) WHERE dedupe_event IS NOT NULL;
 CREATE INDEX mutations_open ON mutations (position) WHERE state IN ('pending', 'applying');
+CREATE INDEX mutations_in_flight ON mutations (topology_id, position)
+    WHERE state IN ('pending', 'applying');
 CREATE INDEX mutations_pending ON mutations (topology_id) WHERE state = 'pending';
 -- Unique: at most one mutation of a topology runs at a time.
 CREATE UNIQUE INDEX mutations_applying ON mutations (topology_id) WHERE state = 'applying';

@@ -191,7 +191,10 @@ pub(crate) fn delete(tx: &Tx<'_>, id: UserId) -> Result<(), Fault<UserError>> {
     Ok(())
 }
 
-pub(crate) fn put_web_session(tx: &Tx<'_>, session: NewWebSession) -> Result<(), Fault<UserError>> {
+pub(crate) fn put_web_session(
+    tx: &Tx<'_>,
+    session: &NewWebSession,
+) -> Result<(), Fault<UserError>> {
     let user = existing(tx, session.user_id)?;
     if user.disabled {
         return Err(Fault::Refused(UserError::Unknown { id: user.id }));

@@ -163,7 +163,7 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn setup_state(&self) -> Result<SetupState, StoreError> {
-        self.read("read the set-up", move |connection| table::setup_state(connection)).await
+        self.read("read the set-up", table::setup_state).await
     }
 
     /// Offers a set-up secret in place of any earlier one.
@@ -195,7 +195,7 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn users(&self) -> Result<Vec<UserRecord>, StoreError> {
-        self.read("list users", move |connection| table::users(connection)).await
+        self.read("list users", table::users).await
     }
 
     /// The user of this id.
@@ -268,9 +268,9 @@ impl Store {
     /// Keeps a browser session, and forgets those that are over.
     ///
     /// # Errors
-    /// Where there is no such user, they are disabled, or the database fails.
+    /// Where there is no such user (a disabled one counts as none) or the database fails.
     pub async fn put_web_session(&self, session: NewWebSession) -> Result<(), UserError> {
-        self.write("keep a browser session", move |tx| table::put_web_session(tx, session)).await
+        self.write("keep a browser session", move |tx| table::put_web_session(tx, &session)).await
     }
 
     /// The browser session of this token, where it holds and its user is not disabled.

@@ -280,11 +280,12 @@ impl Writer {
                 let _ = self.connection.execute_batch("ROLLBACK");
             }
         }
-        for job in group {
-            job.settle(verdict.as_ref().err());
-        }
+        // Before the answers, so that whoever has one finds its position in the head.
         if self.desk.head != before {
             self.head.send_replace(self.desk.head);
+        }
+        for job in group {
+            job.settle(verdict.as_ref().err());
         }
     }
 

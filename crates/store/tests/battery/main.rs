@@ -1,6 +1,8 @@
 //! One battery of checks that every database behind the store has to pass, and what is peculiar
 //! to SQLite.
 
+#![allow(clippy::unwrap_used, reason = "in a test it is the message")]
+
 extern crate morgana_store as store;
 
 mod audit;
