@@ -1,11 +1,23 @@
-//! A network on the loopback interface, without any privilege.
+//! A network on the loopback interface, without any privilege: each decky has an address of its
+//! own in 127.0.0.0/8, each service a listener there.
+//!
+//! Owns addresses, and which listener stands for which service; the listeners themselves belong
+//! to the [`DecoyHost`]. Nothing survives the process: a restart finds an empty network and
+//! plans it anew. LANs are rows here, no segments: everybody on the machine reaches every decky.
 
-use std::{io, net::Ipv4Addr, sync::Arc};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use maze::{Observed, Step};
-use model::{DeckyId, TopologyId};
+use maze::{Observed, ObservedDecky, ObservedLan, Step};
+use model::{Decky, DeckyId, Lan, LanId, Service, ServiceConfig, TopologyId};
 
-use crate::{DecoyHost, Driver, Endpoint, StepError};
+use self::network::{Machine, Network, Opening};
+use crate::{DecoyHost, Driver, Endpoint, Opened, StepError};
+
+mod network;
 
 /// Which ports deckies listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -57,33 +69,225 @@ pub enum LoopbackError {
 }
 
 /// Deckies on addresses of their own in 127.0.0.0/8.
+///
+/// A decky whose address on a LAN is 10.66.1.10 answers at 127.66.1.10 (with the default prefix);
+/// where another decky has that already, at an address derived from its id.
 pub struct Loopback {
     config: LoopbackConfig,
     host: Arc<dyn DecoyHost>,
+    /// Held over a whole step: steps are done one at a time.
+    stepping: Mutex<()>,
+    /// Held only to look or to write down, so that observing never waits for a host.
+    network: Mutex<Network>,
 }
 
 impl Loopback {
     /// A driver without deckies. Checks by a short bind that the addresses work here.
     pub fn new(config: LoopbackConfig, host: Arc<dyn DecoyHost>) -> Result<Self, LoopbackError> {
-        Ok(Self { config, host })
+        let [first, second] = config.prefix;
+        if first != 127 || second == 0 {
+            return Err(LoopbackError::Prefix(config.prefix));
+        }
+        let addr = Ipv4Addr::new(first, second, 255, 254);
+        TcpListener::bind((addr, 0))
+            .map_err(|source| LoopbackError::Unavailable { addr, source })?;
+        let network = Mutex::new(Network::new(config.prefix));
+        Ok(Self { config, host, stepping: Mutex::default(), network })
+    }
+
+    fn network(&self) -> MutexGuard<'_, Network> {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add_lan(&self, topology: TopologyId, lan: &Arc<Lan>) -> Result<(), StepError> {
+        let mut network = self.network();
+        let site = network.sites.entry(topology).or_default();
+        let there = site.lans.entry(lan.id).or_insert_with(|| ObservedLan::from(&**lan));
+        if *there == ObservedLan::from(&**lan) {
+            return Ok(());
+        }
+        Err(StepError::Exists { what: format!("LAN {}", lan.name) })
+    }
+
+    fn remove_lan(&self, topology: TopologyId, lan: LanId) -> Result<(), StepError> {
+        let mut network = self.network();
+        let Some(site) = network.sites.get_mut(&topology) else { return Ok(()) };
+        let is_on_it = |machine: &Machine| machine.row.edges.iter().any(|edge| edge.lan == lan);
+        if let Some((decky, _)) = site.deckies.iter().find(|(_, machine)| is_on_it(machine)) {
+            return Err(StepError::LanInUse { lan, decky: *decky });
+        }
+        site.lans.remove(&lan);
+        network.forget_empty(topology);
+        Ok(())
+    }
+
+    fn remove_decky(&self, topology: TopologyId, decky: DeckyId) {
+        let Some(open) = self.network().openings_of(topology, decky) else { return };
+        for opening in open {
+            self.host.close(decky, opening.lan, opening.at);
+        }
+        self.host.decky_gone(decky);
+        self.network().remove_decky(topology, decky);
+    }
+
+    fn open(
+        &self,
+        topology: TopologyId,
+        decky: DeckyId,
+        service: ServiceConfig,
+    ) -> Result<(), StepError> {
+        let missing = StepError::DeckyMissing { decky, service: service.service };
+        let machine = self.network().machine(topology, decky).cloned().ok_or(missing)?;
+        if machine.open.contains_key(&service) {
+            return Ok(());
+        }
+        let listeners = machine
+            .addresses
+            .iter()
+            .map(|(lan, address)| Ok((*lan, self.listen(*address, service)?)))
+            .collect::<Result<Vec<_>, StepError>>()?;
+        let openings = self.hand_over(topology, &machine.row, service, listeners)?;
+        self.network().opened(topology, decky, service, openings);
+        Ok(())
+    }
+
+    /// Gives the listeners to the host; all of them, or none.
+    fn hand_over(
+        &self,
+        topology: TopologyId,
+        row: &Arc<Decky>,
+        service: ServiceConfig,
+        listeners: Vec<(LanId, (SocketAddr, TcpListener))>,
+    ) -> Result<Vec<Opening>, StepError> {
+        let mut openings: Vec<Opening> = Vec::new();
+        for (lan, (at, listener)) in listeners {
+            let opened = Opened { topology, lan, decky: row.clone(), service, listener };
+            if let Err(reason) = self.host.open(opened) {
+                for opening in openings {
+                    self.host.close(row.id, opening.lan, opening.at);
+                }
+                let decky = row.id;
+                return Err(StepError::Host { decky, service: service.service, addr: at, reason });
+            }
+            openings.push(Opening { lan, at });
+        }
+        Ok(openings)
+    }
+
+    fn close(&self, topology: TopologyId, decky: DeckyId, service: ServiceConfig) {
+        let Some(openings) = self.network().openings_at(topology, decky, service) else { return };
+        for opening in openings {
+            self.host.close(decky, opening.lan, opening.at);
+        }
+        self.network().closed(topology, decky, service);
+    }
+
+    /// A listener for the service at the address: at its port, or at the one that stands in.
+    fn listen(
+        &self,
+        address: Ipv4Addr,
+        config: ServiceConfig,
+    ) -> Result<(SocketAddr, TcpListener), StepError> {
+        let ServiceConfig { service, port } = config;
+        if self.config.ports == Ports::True {
+            let true_port = SocketAddr::from((address, port));
+            match bind(true_port) {
+                Ok(listener) => return Ok((true_port, listener)),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(self.refused(true_port, service, error)),
+            }
+        }
+        let offset = self.config.port_offset;
+        let stand_in = port.checked_add(offset);
+        let stand_in = stand_in.ok_or(StepError::PortOutOfRange { port, offset })?;
+        let addr = SocketAddr::from((address, stand_in));
+        let listener = bind(addr).map_err(|error| self.refused(addr, service, error))?;
+        Ok((addr, listener))
+    }
+
+    fn refused(&self, addr: SocketAddr, service: Service, source: io::Error) -> StepError {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => match self.network().owner_of(addr) {
+                Some(owner) => StepError::PortTaken { addr, service, owner },
+                None => StepError::AddressInUse { addr, service, source },
+            },
+            _ if is_out_of_descriptors(&source) => {
+                StepError::DescriptorsExhausted { addr, service, source }
+            }
+            _ => StepError::Listen { addr, service, source },
+        }
     }
 }
 
 impl Driver for Loopback {
     fn observe(&self, topology: TopologyId) -> Observed {
-        let _ = (topology, &self.config, &self.host);
-        unimplemented!()
+        let network = self.network();
+        let mut observed = Observed::empty(topology);
+        if let Some(site) = network.sites.get(&topology) {
+            observed.lans.clone_from(&site.lans);
+            let machines = site.deckies.iter();
+            observed.deckies = machines.map(|(id, machine)| (*id, seen(machine))).collect();
+        }
+        observed
     }
 
-    fn execute(&self, _step: &Step) -> Result<(), StepError> {
-        unimplemented!()
+    fn execute(&self, step: &Step) -> Result<(), StepError> {
+        let _one_at_a_time = self.stepping.lock().unwrap_or_else(PoisonError::into_inner);
+        match step {
+            Step::AddLan { topology, lan } => self.add_lan(*topology, lan),
+            Step::RemoveLan { topology, lan } => self.remove_lan(*topology, *lan),
+            Step::AddDecky { topology, decky } => self.network().add_decky(*topology, decky),
+            Step::RemoveDecky { topology, decky } => {
+                self.remove_decky(*topology, *decky);
+                Ok(())
+            }
+            Step::OpenService { topology, decky, service } => {
+                self.open(*topology, *decky, *service)
+            }
+            Step::CloseService { topology, decky, service } => {
+                self.close(*topology, *decky, *service);
+                Ok(())
+            }
+        }
     }
 
-    fn endpoints(&self, _decky: DeckyId) -> Vec<Endpoint> {
-        unimplemented!()
+    fn endpoints(&self, decky: DeckyId) -> Vec<Endpoint> {
+        let network = self.network();
+        let machine = network.sites.values().find_map(|site| site.deckies.get(&decky));
+        let open = machine.into_iter().flat_map(|machine| &machine.open);
+        open.flat_map(|(config, openings)| {
+            openings.iter().map(|opening| Endpoint {
+                lan: opening.lan,
+                service: config.service,
+                port: config.port,
+                listening: opening.at,
+            })
+        })
+        .collect()
     }
 
     fn topologies(&self) -> Vec<TopologyId> {
-        unimplemented!()
+        self.network().sites.keys().copied().collect()
     }
+}
+
+fn seen(machine: &Machine) -> ObservedDecky {
+    let mut seen = ObservedDecky::without_services(&machine.row);
+    seen.services = machine.open.keys().copied().collect();
+    seen
+}
+
+/// Binds and listens; the standard library sets SO_REUSEADDR, so that a restart need not wait
+/// for connections of the process before it to be forgotten.
+fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(addr)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// EMFILE and ENFILE; the same numbers on every Unix.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }

@@ -105,6 +105,16 @@ impl fmt::Display for ViolationCode {
     }
 }
 
+/// `a, b or c`.
+pub(crate) fn listed<T: fmt::Display>(things: &[T], last: &str) -> String {
+    let mut words: Vec<String> = things.iter().map(T::to_string).collect();
+    match (words.pop(), words.is_empty()) {
+        (None, _) => "nothing".into(),
+        (Some(only), true) => only,
+        (Some(end), false) => format!("{} {last} {end}", words.join(", ")),
+    }
+}
+
 /// Collects violations, so that an operator sees all of them at once.
 #[derive(Default)]
 pub(crate) struct Findings(Vec<Violation>);
@@ -119,12 +129,16 @@ impl Findings {
         self.0.push(Violation { code, field: field.into(), message: message.into() });
     }
 
+    pub(crate) fn push(&mut self, violation: Violation) {
+        self.0.push(violation);
+    }
+
     pub(crate) fn into_vec(self) -> Vec<Violation> {
         self.0
     }
 
-    /// `value` if nothing was found.
-    pub(crate) fn or<T>(self, value: T) -> Result<T, Vec<Violation>> {
-        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+    /// All is well if nothing was found.
+    pub(crate) fn or_ok(self) -> Result<(), Vec<Violation>> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
     }
 }

@@ -1,0 +1,291 @@
+//! The loopback driver, with real sockets that are really connected to.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+};
+
+use fleet::{DecoyHost, Driver, Loopback, LoopbackConfig, LoopbackError, Opened, Ports, StepError};
+use maze::{Observed, Step};
+use model::{DeckyId, Edge, LanId, Name, Op, Service, ServiceConfig, Topology};
+
+use crate::{converge, demo, tear_down};
+
+/// A prefix that no other test uses now: whoever holds its last address has it.
+struct Claim {
+    second: u8,
+    _guard: TcpListener,
+}
+
+/// Where claims are made; the same port for every test.
+const GUARD_PORT: u16 = 39_999;
+
+fn claim() -> Claim {
+    let guard = |second| TcpListener::bind((Ipv4Addr::new(127, second, 255, 254), GUARD_PORT));
+    (70..120)
+        .find_map(|second| Some(Claim { second, _guard: guard(second).ok()? }))
+        .expect("a prefix is free")
+}
+
+/// Keeps what it gets, and refuses where it is told to.
+#[derive(Default)]
+struct Host {
+    open: Mutex<BTreeMap<SocketAddr, Opened>>,
+    log: Mutex<Vec<String>>,
+    refuse: Mutex<Option<SocketAddr>>,
+}
+
+impl Host {
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.open.lock().unwrap().keys().copied().collect()
+    }
+
+    fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut *self.log.lock().unwrap())
+    }
+}
+
+impl DecoyHost for Host {
+    fn open(&self, opened: Opened) -> Result<(), String> {
+        let at = opened.listener.local_addr().unwrap();
+        if *self.refuse.lock().unwrap() == Some(at) {
+            return Err("no room".into());
+        }
+        self.log
+            .lock()
+            .unwrap()
+            .push(format!("open {} {}", opened.decky.name, opened.service.port));
+        assert!(self.open.lock().unwrap().insert(at, opened).is_none(), "{at} opened twice");
+        Ok(())
+    }
+
+    fn close(&self, decky: DeckyId, lan: LanId, at: SocketAddr) {
+        let opened = self.open.lock().unwrap().remove(&at).expect("only what is open is closed");
+        assert_eq!((opened.decky.id, opened.lan), (decky, lan));
+        self.log
+            .lock()
+            .unwrap()
+            .push(format!("close {} {}", opened.decky.name, opened.service.port));
+    }
+
+    fn decky_gone(&self, _decky: DeckyId) {
+        self.log.lock().unwrap().push("gone".into());
+    }
+}
+
+/// A driver on ports that anybody may bind.
+fn driver(claim: &Claim) -> (Loopback, Arc<Host>) {
+    let host = Arc::new(Host::default());
+    let config = LoopbackConfig {
+        prefix: [127, claim.second],
+        ports: Ports::Offset,
+        ..LoopbackConfig::default()
+    };
+    (Loopback::new(config, host.clone()).unwrap(), host)
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn answers(at: SocketAddr) -> bool {
+    TcpStream::connect(at).is_ok()
+}
+
+fn open_step(topology: &Topology, decky: DeckyId, service: impl Into<ServiceConfig>) -> Step {
+    Step::OpenService { topology: topology.id, decky, service: service.into() }
+}
+
+#[test]
+fn the_demo_answers_where_endpoints_say_until_it_is_torn_down() {
+    let claim = claim();
+    let (topology, _) = demo(10);
+    let (driver, host) = driver(&claim);
+    let steps = converge(&driver, &topology);
+    let mut listening = Vec::new();
+    for decky in topology.deckies.values() {
+        let endpoints = driver.endpoints(decky.id);
+        assert_eq!(endpoints.len(), decky.services.len());
+        for endpoint in endpoints {
+            let [.., third, fourth] = decky.edges[0].address.octets();
+            let address = Ipv4Addr::new(127, claim.second, third, fourth);
+            assert_eq!(endpoint.listening, SocketAddr::from((address, endpoint.port + 20_000)));
+            assert!(answers(endpoint.listening));
+            listening.push(endpoint.listening);
+        }
+    }
+    host.take_log();
+    steps.iter().for_each(|step| driver.execute(step).unwrap());
+    assert_eq!(host.take_log(), Vec::<String>::new(), "steps done again do nothing");
+    tear_down(&driver, &topology);
+    assert!(listening.iter().all(|at| !answers(*at)));
+    assert!(driver.topologies().is_empty());
+    converge(&driver, &topology);
+}
+
+#[test]
+fn a_rotation_leaves_other_services_alone() {
+    let claim = claim();
+    let (topology, ambient) = demo(11);
+    let (driver, host) = driver(&claim);
+    converge(&driver, &topology);
+    host.take_log();
+    let op =
+        Op::RotateDecky { decky: name("web-01"), services: Some(vec![Service::Ftp, Service::Ssh]) };
+    converge(&driver, &maze::apply(&topology, &op, &ambient).unwrap().topology);
+    assert_eq!(host.take_log(), ["close web-01 80", "open web-01 21"]);
+}
+
+#[test]
+fn a_removed_decky_is_closed_before_it_is_gone() {
+    let claim = claim();
+    let (topology, _) = demo(12);
+    let (driver, host) = driver(&claim);
+    converge(&driver, &topology);
+    host.take_log();
+    let decky = topology.decky_named(&name("db-01"));
+    let step = Step::RemoveDecky { topology: topology.id, decky: decky.unwrap().id };
+    driver.execute(&step).unwrap();
+    driver.execute(&step).unwrap();
+    assert_eq!(host.take_log(), ["close db-01 22", "close db-01 6379", "gone"]);
+}
+
+#[test]
+fn every_interface_listens_or_none_does() {
+    let claim = claim();
+    let (mut topology, _) = demo(13);
+    let office = topology.lan_named(&name("office")).unwrap().id;
+    let id = topology.decky_named(&name("app-01")).unwrap().id;
+    let second = Edge { lan: office, address: "10.66.2.77".parse().unwrap() };
+    Arc::make_mut(topology.deckies.get_mut(&id).unwrap()).edges.push(second);
+    let (driver, host) = driver(&claim);
+    let at = SocketAddr::from((Ipv4Addr::new(127, claim.second, 2, 77), 20_022));
+
+    *host.refuse.lock().unwrap() = Some(at);
+    let mut steps = maze::plan(Some(&topology), &Observed::empty(topology.id));
+    steps.retain(|step| !matches!(step, Step::OpenService { .. }));
+    steps.iter().for_each(|step| driver.execute(step).unwrap());
+    let error = driver.execute(&open_step(&topology, id, Service::Ssh)).unwrap_err();
+    assert!(matches!(error, StepError::Host { addr, .. } if addr == at), "{error}");
+    assert_eq!(host.addresses(), [], "nothing stays half open");
+    assert_eq!(driver.endpoints(id), []);
+
+    *host.refuse.lock().unwrap() = None;
+    let squatter = TcpListener::bind(at).unwrap();
+    let error = driver.execute(&open_step(&topology, id, Service::Ssh)).unwrap_err();
+    assert!(error.to_string().contains("already in use by another process"), "{error}");
+    assert!(error.to_string().contains(&at.to_string()) && error.is_transient());
+    assert_eq!(host.addresses(), []);
+
+    drop(squatter);
+    converge(&driver, &topology);
+    assert_eq!(driver.endpoints(id).len(), 4);
+    assert!(driver.endpoints(id).iter().all(|endpoint| answers(endpoint.listening)));
+}
+
+#[test]
+fn topologies_with_the_same_addresses_do_not_meet() {
+    let claim = claim();
+    let (driver, host) = driver(&claim);
+    let (one, _) = demo(14);
+    let (two, _) = demo(15);
+    converge(&driver, &one);
+    converge(&driver, &two);
+    assert_eq!(host.addresses().len(), 24);
+    assert!(host.addresses().iter().all(|at| answers(*at)));
+    assert_eq!(driver.topologies().len(), 2);
+    tear_down(&driver, &one);
+    assert_eq!(host.addresses().len(), 12);
+    converge(&driver, &two);
+}
+
+#[test]
+fn true_ports_are_used_or_offset_where_they_are_refused() {
+    let claim = claim();
+    let host = Arc::new(Host::default());
+    let config = LoopbackConfig { prefix: [127, claim.second], ..LoopbackConfig::default() };
+    let driver = Loopback::new(config, host.clone()).unwrap();
+    let (topology, _) = demo(16);
+    let db = topology.decky_named(&name("db-01")).unwrap();
+    let lan = &topology.lans[&db.edges[0].lan];
+    driver.execute(&Step::AddLan { topology: topology.id, lan: lan.clone() }).unwrap();
+    driver.execute(&Step::AddDecky { topology: topology.id, decky: db.clone() }).unwrap();
+    driver.execute(&open_step(&topology, db.id, Service::Redis)).unwrap();
+    let redis = driver.endpoints(db.id)[0];
+    assert_eq!((redis.port, redis.listening.port()), (6379, 6379));
+
+    // Whether port 1 may be bound depends on who runs this; both are right.
+    let low = ServiceConfig { service: Service::Ssh, port: 1 };
+    let probe = TcpListener::bind((Ipv4Addr::new(127, claim.second, 255, 253), 1));
+    let refused = probe.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    driver.execute(&open_step(&topology, db.id, low)).unwrap();
+    let ssh = driver.endpoints(db.id).into_iter().find(|e| e.port == 1).unwrap();
+    assert_eq!(ssh.listening.port(), if refused { 20_001 } else { 1 });
+    assert!(answers(ssh.listening));
+}
+
+#[test]
+fn a_restart_binds_again_at_once() {
+    let claim = claim();
+    let (topology, _) = demo(17);
+    let (first, host) = driver(&claim);
+    converge(&first, &topology);
+    let at = host.addresses()[0];
+    // A connection that our side closes first stays in TIME_WAIT on the same address and port.
+    let visitor = TcpStream::connect(at).unwrap();
+    let listener = host.open.lock().unwrap().remove(&at).unwrap().listener;
+    listener.set_nonblocking(false).unwrap();
+    drop(listener.accept().unwrap());
+    drop(listener);
+    drop(visitor);
+    drop(first);
+    host.open.lock().unwrap().clear();
+    let (second, _) = driver(&claim);
+    converge(&second, &topology);
+}
+
+#[test]
+fn steps_out_of_order_are_refused() {
+    let claim = claim();
+    let (topology, ambient) = demo(18);
+    let (driver, _) = driver(&claim);
+    let web = topology.decky_named(&name("web-01")).unwrap();
+    let lan = topology.lan_named(&name("dmz")).unwrap();
+    let add = Step::AddDecky { topology: topology.id, decky: web.clone() };
+    assert!(matches!(driver.execute(&add), Err(StepError::LanMissing { .. })));
+    let open = open_step(&topology, web.id, Service::Ssh);
+    assert!(matches!(driver.execute(&open), Err(StepError::DeckyMissing { .. })));
+    driver.execute(&Step::AddLan { topology: topology.id, lan: lan.clone() }).unwrap();
+    driver.execute(&add).unwrap();
+    let remove = Step::RemoveLan { topology: topology.id, lan: lan.id };
+    assert!(matches!(driver.execute(&remove), Err(StepError::LanInUse { .. })));
+    let mut other = model::Decky::clone(web);
+    other.name = name("other");
+    let add = Step::AddDecky { topology: topology.id, decky: Arc::new(other) };
+    assert!(matches!(driver.execute(&add), Err(StepError::Exists { .. })));
+    let gone = Step::RemoveLan { topology: topology.id, lan: ambient.id() };
+    driver.execute(&gone).unwrap();
+}
+
+#[test]
+fn a_port_above_all_ports_is_refused() {
+    let claim = claim();
+    let (topology, _) = demo(19);
+    let (driver, _) = driver(&claim);
+    converge(&driver, &topology);
+    let web = topology.decky_named(&name("web-01")).unwrap();
+    let high = ServiceConfig { service: Service::Ftp, port: 60_000 };
+    let error = driver.execute(&open_step(&topology, web.id, high)).unwrap_err();
+    assert!(matches!(error, StepError::PortOutOfRange { .. }), "{error}");
+}
+
+#[test]
+fn prefixes_that_others_use_are_refused() {
+    for prefix in [[127, 0], [10, 66], [0, 0]] {
+        let config = LoopbackConfig { prefix, ..LoopbackConfig::default() };
+        let refused = Loopback::new(config, Arc::new(Host::default()));
+        assert!(matches!(refused, Err(LoopbackError::Prefix(p)) if p == prefix));
+    }
+}
