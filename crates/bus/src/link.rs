@@ -169,7 +169,7 @@ impl Link {
         if wanted {
             self.keep_connected(&mut unsent).await;
         }
-        self.count_unsent(unsent);
+        self.count_unsent(unsent.as_ref());
     }
 
     async fn keep_connected(&mut self, unsent: &mut Option<Arc<JournalEntry>>) {
@@ -284,7 +284,7 @@ impl Link {
         if let Err(error) = within(self.retry.timeout, sending).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "bus closed without goodbye");
         }
-        self.count_unsent(next);
+        self.count_unsent(next.as_ref());
     }
 
     /// Waits before the next try; false where the bus closes meanwhile.
@@ -304,7 +304,7 @@ impl Link {
     }
 
     /// Counts what nobody will send any more.
-    fn count_unsent(&mut self, unsent: Option<Arc<JournalEntry>>) {
+    fn count_unsent(&mut self, unsent: Option<&Arc<JournalEntry>>) {
         self.outbound.close();
         let mut left = u64::from(unsent.is_some());
         while self.outbound.try_recv().is_ok() {

@@ -1,5 +1,7 @@
 //! The bus as its users see it: in process, off, and over a scripted connection.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod broker;
 
 use std::{sync::Arc, time::Duration};
@@ -14,6 +16,7 @@ fn ambient() -> Ambient {
     Ambient::seeded(1, Timestamp::from_micros(0))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "reads better at the call")]
 fn log(message: impl ToString) -> Event {
     let (worker, level) = ("test".into(), "info".into());
     Event::new(

@@ -1,5 +1,7 @@
 //! Facts in, events and rows out.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod desk;
 
 use std::collections::BTreeMap;

@@ -21,6 +21,12 @@ use crate::TypedId;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Timestamp(i64);
 
+/// 0001-01-01T00:00:00Z, before which years would need a sign.
+const FIRST_SHOWN: i64 = -62_135_596_800_000_000;
+
+/// 9999-12-30T22:00:00Z, the last whole second that jiff knows.
+const LAST_SHOWN: i64 = 253_402_207_200_000_000;
+
 /// A text that is no RFC 3339 timestamp.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not an RFC 3339 timestamp")]
@@ -60,8 +66,8 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown =
-            jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let micros = self.0.clamp(FIRST_SHOWN, LAST_SHOWN);
+        let shown = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX);
         write!(f, "{shown:.6}")
     }
 }

@@ -113,42 +113,63 @@ use std::{fmt, str::FromStr};
 use crate::UnknownWord;
 
 /// Makes a visitor's bytes safe to store and to show: UTF-8 as it is, everything else, control
-/// characters, bidirectional overrides and the backslash itself as `\xNN` or `\u{N}`; cut to
-/// [`MAX_TEXT_BYTES`], with `…` where something is missing.
+/// characters, invisible and bidirectional formatting and the backslash itself as `\xNN`,
+/// `\u{N}` and `\\`; cut to [`MAX_TEXT_BYTES`], with `…` where something is missing.
 pub fn escape_text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().min(MAX_TEXT_BYTES));
+    let mut cut = 0;
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            let shown = text.len();
             push_escaped(&mut text, c);
-            if text.len() > MAX_TEXT_BYTES - '…'.len_utf8() {
-                text.truncate(shown);
-                text.push('…');
+            if is_cut(&mut text, &mut cut) {
                 return text;
             }
         }
         for byte in chunk.invalid() {
-            if text.len() + 4 > MAX_TEXT_BYTES - '…'.len_utf8() {
-                text.push('…');
+            text.push_str(&format!("\\x{byte:02x}"));
+            if is_cut(&mut text, &mut cut) {
                 return text;
             }
-            text.push_str(&format!("\\x{byte:02x}"));
         }
     }
     text
 }
 
+/// Cuts a text that has become too long. `cut` follows the last place that leaves room for `…`.
+fn is_cut(text: &mut String, cut: &mut usize) -> bool {
+    if text.len() <= MAX_TEXT_BYTES - '…'.len_utf8() {
+        *cut = text.len();
+    }
+    let too_long = text.len() > MAX_TEXT_BYTES;
+    if too_long {
+        text.truncate(*cut);
+        text.push('…');
+    }
+    too_long
+}
+
 fn push_escaped(text: &mut String, c: char) {
     match c {
         '\\' => text.push_str("\\\\"),
-        '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' => {
-            text.push_str(&format!("\\u{{{:x}}}", c as u32));
-        }
+        c if is_formatting(c) => text.push_str(&format!("\\u{{{:x}}}", c as u32)),
         c if c.is_ascii_control() => text.push_str(&format!("\\x{:02x}", c as u32)),
         c if c.is_control() => text.push_str(&format!("\\u{{{:x}}}", c as u32)),
         c => text.push(c),
     }
+}
+
+/// Characters that are not seen but change how others are shown, or hide text: those of Unicode's
+/// category Cf that have no business in a log (bidirectional marks, zero width, tags), and the
+/// line and paragraph separators.
+fn is_formatting(c: char) -> bool {
+    matches!(c,
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}')
 }

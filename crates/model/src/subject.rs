@@ -206,19 +206,19 @@ impl Subject {
     /// `system.{worker}.health`.
     ///
     /// # Errors
-    /// Where `worker` cannot stand as one token.
+    /// Where `worker` cannot stand as one token, or makes the subject too long.
     pub fn worker_health(worker: &str) -> Result<Self, SubjectError> {
         single_token(worker)?;
-        Ok(Self::built(format!("system.{worker}.health")))
+        format!("system.{worker}.health").parse()
     }
 
     /// `system.{worker}.control`.
     ///
     /// # Errors
-    /// Where `worker` cannot stand as one token.
+    /// Where `worker` cannot stand as one token, or makes the subject too long.
     pub fn worker_control(worker: &str) -> Result<Self, SubjectError> {
         single_token(worker)?;
-        Ok(Self::built(format!("system.{worker}.control")))
+        format!("system.{worker}.control").parse()
     }
 
     /// `org.{producer}.{noun}.{verb}`, with any further qualifiers as tokens of their own.

@@ -155,7 +155,7 @@ fn what(text: &str) -> SessionFact {
 struct Names(BTreeMap<String, String>);
 
 impl Names {
-    fn of(&mut self, letter: &str, id: impl ToString) -> String {
+    fn of(&mut self, letter: &str, id: &impl ToString) -> String {
         let next = self.0.values().filter(|name| name.starts_with(letter)).count() + 1;
         self.0.entry(id.to_string()).or_insert(format!("{letter}{next}")).clone()
     }
@@ -165,32 +165,32 @@ fn line(event: &Event, names: &mut Names) -> String {
     let second = (event.ts.as_micros() - at(0).as_micros()) / 1_000_000;
     let rest = match &event.payload {
         Payload::Observed(b) => {
-            let attacker = names.of("attacker", b.attacker_id);
-            let identity = names.of("identity", b.identity_id.unwrap());
+            let attacker = names.of("attacker", &b.attacker_id);
+            let identity = names.of("identity", &b.identity_id.unwrap());
             format!("{attacker} {identity} {} {}", b.address, b.service)
         }
-        Payload::IdentityFormed(b) => names.of("identity", b.identity_id),
+        Payload::IdentityFormed(b) => names.of("identity", &b.identity_id),
         Payload::ObservationLinked(b) => {
-            let attacker = names.of("attacker", b.attacker_id);
-            format!("{attacker} {} {:?}", names.of("identity", b.identity_id), b.reasons)
+            let attacker = names.of("attacker", &b.attacker_id);
+            format!("{attacker} {} {:?}", names.of("identity", &b.identity_id), b.reasons)
         }
         Payload::SessionStarted(b) => {
-            let attacker = names.of("attacker", b.attacker_id);
-            format!("{} {attacker} {}", names.of("session", b.session_id), b.peer)
+            let attacker = names.of("attacker", &b.attacker_id);
+            format!("{} {attacker} {}", names.of("session", &b.session_id), b.peer)
         }
         Payload::Fingerprinted(b) => {
-            format!("{} {}={}", names.of("attacker", b.attacker_id), b.kind, b.value)
+            format!("{} {}={}", names.of("attacker", &b.attacker_id), b.kind, b.value)
         }
         Payload::SessionActivity(b) => {
-            format!("{} {} {}: {}", names.of("session", b.session_id), b.index, b.kind, b.text)
+            format!("{} {} {}: {}", names.of("session", &b.session_id), b.index, b.kind, b.text)
         }
         Payload::CredentialCaptured(b) => {
-            let credential = names.of("credential", b.credential_id);
+            let credential = names.of("credential", &b.credential_id);
             format!("{credential} {} {} {}…", b.kind, b.principal, &b.hash[..8])
         }
         Payload::Scored(b) => format!(
             "{} {} to {} {} {:?}",
-            names.of("attacker", b.attacker_id),
+            names.of("attacker", &b.attacker_id),
             b.previous,
             b.score,
             b.level,
@@ -198,7 +198,7 @@ fn line(event: &Event, names: &mut Names) -> String {
         ),
         Payload::SessionEnded(b) => format!(
             "{} in={} out={} logins={} commands={} requests={} truncated={}",
-            names.of("session", b.session_id),
+            names.of("session", &b.session_id),
             b.bytes_in,
             b.bytes_out,
             b.logins,
