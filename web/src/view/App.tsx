@@ -38,6 +38,7 @@ export function App({ firstSecret }: { firstSecret: string | undefined }) {
     return () => window.removeEventListener("hashchange", onHash);
   }, [ask, firstSecret]);
 
+  const enter = useCallback((me: Me) => setGate({ at: "in", me }), []);
   const signedOut = useCallback(
     () => setGate({ at: "login", note: "Your session has ended. Log in to go on." }), []);
   const logout = useCallback(async () => {
@@ -57,9 +58,9 @@ export function App({ firstSecret }: { firstSecret: string | undefined }) {
         </main>
       );
     case "setup":
-      return <Setup secret={gate.secret} done={ask} toLogin={() => setGate({ at: "login" })} />;
+      return <Setup secret={gate.secret} done={enter} toLogin={() => setGate({ at: "login" })} />;
     case "login":
-      return <Login note={gate.note} done={ask} />;
+      return <Login note={gate.note} done={enter} />;
     case "in":
       return <Shell me={gate.me} signedOut={signedOut} logout={() => void logout()} />;
   }

@@ -1,21 +1,20 @@
 /** The two pages before the console: the first user, and logging in. */
 
-import type { ReactNode } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 import { api, Problem } from "../api/client";
+import type { Me } from "../api/types";
 import { Field, FormProblem, Mark, useSubmit } from "./parts";
 
 /** What the server accepts at least; it checks more. */
 const MIN_PASSWORD = 8;
 
 export function Setup({ secret, done, toLogin }: {
-  secret: string; done: () => Promise<void>; toLogin: () => void;
+  secret: string; done: (me: Me) => void; toLogin: () => void;
 }) {
   const { busy, problem, submit } = useSubmit(async (form) => {
     const [name, password] = [String(form.get("name")), String(form.get("password"))];
     checkPasswords(password, String(form.get("repeat")));
-    await api.setup(secret, name, password);
-    await enter(name, password);
-    await done();
+    done(await api.setup(secret, name, password));
   });
   return (
     <Card title="Set up Morgana" lead="Create the first administrator. This link works once.">
@@ -36,11 +35,15 @@ export function Setup({ secret, done, toLogin }: {
   );
 }
 
-export function Login({ note, done }: { note: string | undefined; done: () => Promise<void> }) {
+export function Login({ note, done }: { note: string | undefined; done: (me: Me) => void }) {
+  const [isNew, setIsNew] = useState(false);
+  useEffect(() => {
+    api.setupState().then(({ open }) => setIsNew(open), () => undefined);
+  }, []);
   const { busy, problem, submit } = useSubmit(async (form) => {
-    await api.login(String(form.get("name")), String(form.get("password")));
-    await done();
+    done(await api.login(String(form.get("name")), String(form.get("password"))));
   });
+  if (isNew) return <NotSetUp />;
   return (
     <Card title="Log in" lead={note ?? "The maze is watching. So can you."}>
       <form data-testid="login-form" onSubmit={submit} noValidate>
@@ -52,19 +55,16 @@ export function Login({ note, done }: { note: string | undefined; done: () => Pr
           {busy ? "Logging in…" : "Log in"}
         </button>
       </form>
-      <p className="aside">First start? Open the set-up link that <code>morgana up</code> printed.</p>
     </Card>
   );
 }
 
-/** Set-up may or may not log in at once; either way the person ends up inside. */
-async function enter(name: string, password: string): Promise<void> {
-  try {
-    await api.me();
-  } catch (error) {
-    if (!(error instanceof Problem) || error.status !== 401) throw error;
-    await api.login(name, password);
-  }
+function NotSetUp() {
+  return (
+    <Card title="Not set up yet" lead="Nobody has an account here so far.">
+      <p>Open the set-up link that <code>morgana up</code> printed in its terminal. It works once.</p>
+    </Card>
+  );
 }
 
 function checkPasswords(password: string, repeat: string): void {
