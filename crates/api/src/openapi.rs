@@ -61,7 +61,27 @@ impl Modify for Schemes {
             .description(Some("An API token, `mrg_…`."))
             .build();
         components.add_security_scheme("token", SecurityScheme::Http(bearer));
+        for (path, item) in &mut document.paths.paths {
+            let operations = [
+                ("get", &mut item.get),
+                ("post", &mut item.post),
+                ("patch", &mut item.patch),
+                ("delete", &mut item.delete),
+            ];
+            for (method, operation) in operations {
+                if let Some(operation) = operation {
+                    operation.operation_id = Some(operation_id(method, path));
+                }
+            }
+        }
     }
+}
+
+/// `get_topologies_id_events`: handlers of several modules share their short names.
+fn operation_id(method: &str, path: &str) -> String {
+    let path = path.trim_start_matches("/api/v1").trim_start_matches('/');
+    let words = path.replace(['{', '}'], "").replace(['/', '.'], "_");
+    format!("{method}_{words}")
 }
 
 /// The OpenAPI document, as committed in `openapi.json`.

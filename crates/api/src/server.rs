@@ -221,7 +221,7 @@ impl Door {
             match accepted {
                 Ok(connection) => return Some(connection),
                 Err(error) => {
-                    note_unaccepted(&error);
+                    not_accepted(&error);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -255,8 +255,7 @@ impl Door {
     }
 }
 
-/// Apart, because a future that holds an error as `dyn` cannot move between threads.
-fn note_unaccepted(error: &io::Error) {
+fn not_accepted(error: &io::Error) {
     tracing::warn!(error = error as &dyn std::error::Error, "a connection could not be accepted");
 }
 

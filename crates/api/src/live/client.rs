@@ -162,7 +162,7 @@ impl Client {
                 }
                 Phase::Beginning { reset } => {
                     if let Some(reason) = reset.take() {
-                        out.named("reset", None, &ResetData::new(ring.head(), reason));
+                        out.reset(&ResetData::new(ring.head(), reason));
                     }
                     self.cursor = ring.end(); // subscribed: before the state is read
                     self.phase = Phase::AwaitingSnapshot;
