@@ -68,10 +68,13 @@ async fn settled(morgana: &Morgana, id: model::TopologyId) -> anyhow::Result<Top
 /// gets in, then the rest.
 pub fn try_commands(morgana: &Morgana, record: &TopologyRecord) -> String {
     let mut text = String::new();
+    let mut deckies: Vec<_> = record.topology.deckies.values().collect();
+    // From the outside in: web servers stand in front.
+    deckies.sort_by(|a, b| b.name.cmp(&a.name));
     for service in [Service::Http, Service::Ssh, Service::Redis, Service::Ftp] {
-        let found = record.topology.deckies.values().find_map(|decky| {
+        let found = deckies.iter().find_map(|decky| {
             let endpoints = morgana.network.endpoints(decky.id);
-            Some((decky, endpoints.into_iter().find(|e| e.service == service)?))
+            Some((*decky, endpoints.into_iter().find(|e| e.service == service)?))
         });
         if let Some((decky, endpoint)) = found {
             let (host, port) = (endpoint.listening.ip(), endpoint.listening.port());
@@ -85,10 +88,10 @@ pub fn try_commands(morgana: &Morgana, record: &TopologyRecord) -> String {
 fn command(morgana: &Morgana, decky: &Decky, service: Service, host: &str, port: u16) -> String {
     let secret = &morgana.store.installation().secret;
     let persona = Persona::derive(secret, decky.id, &decky.name, decky.archetype);
-    let (user, password) = persona
-        .accounts
-        .first()
-        .map_or(("root", ""), |account| (account.user.as_str(), account.password.as_str()));
+    // Debian's ftpusers keeps root out of FTP.
+    let (root, person) = (&persona.accounts[0], &persona.accounts[1]);
+    let account = if service == Service::Ftp { person } else { root };
+    let (user, password) = (&account.user, &account.password);
     match service {
         Service::Http => format!("  curl http://{host}:{port}/                # {}", decky.name),
         Service::Ssh => format!(

@@ -86,7 +86,7 @@ impl Topology {
             Self::Create { name, template } => {
                 let body = json!({ "name": name, "template": template });
                 let made = client.post("/api/v1/topologies", &body).await?;
-                render::line(&format!("topology {} ({}) is {}", cell(&made, "name"), cell(&made, "id"), cell(&made, "status")))
+                render::line(&format!("topology {} ({}) is {}", cell(&made, "name"), cell(&made, "topology_id"), cell(&made, "status")))
             }
             Self::Deploy { topology } => transition(client, &topology, "deploy", &["active", "degraded", "failed"]).await,
             Self::Teardown { topology } => transition(client, &topology, "teardown", &["torn_down", "degraded"]).await,
@@ -107,7 +107,7 @@ async fn list(client: &Client) -> anyhow::Result<()> {
     render::table(
         &["NAME", "STATUS", "VERSION", "ID", "REASON"],
         items(&answer).iter().map(|t| {
-            vec![cell(t, "name"), cell(t, "status"), cell(t, "version"), cell(t, "id"), cell(t, "reason")]
+            vec![cell(t, "name"), cell(t, "status"), cell(t, "version"), cell(t, "topology_id"), cell(t, "reason")]
         }),
     )
 }
@@ -117,13 +117,14 @@ async fn show(client: &Client, topology: &str, as_json: bool) -> anyhow::Result<
     if as_json {
         return render::json(&answer);
     }
-    render::line(&format!("{} is {} at version {} ({})", cell(&answer, "name"), cell(&answer, "status"), cell(&answer, "version"), cell(&answer, "id")))?;
-    let lans = answer["lans"].as_array().map_or(&[][..], Vec::as_slice);
+    render::line(&format!("{} is {} at version {} ({})", cell(&answer, "name"), cell(&answer, "status"), cell(&answer, "version"), cell(&answer, "topology_id")))?;
+    let mut lans = answer["lans"].as_array().cloned().unwrap_or_default();
+    lans.sort_by_key(|lan| (lan["is_dmz"] != true, cell(lan, "name")));
     let deckies = answer["deckies"].as_array().map_or(&[][..], Vec::as_slice);
-    for lan in lans {
+    for lan in &lans {
         let dmz = if lan["is_dmz"] == true { " (dmz)" } else { "" };
         render::line(&format!("\nLAN {} {}{dmz}", cell(lan, "name"), cell(lan, "subnet")))?;
-        let home = |decky: &&Value| decky["edges"][0]["lan"] == lan["id"] || decky["edges"][0]["lan"] == lan["name"];
+        let home = |decky: &&Value| decky["interfaces"][0]["lan_id"] == lan["lan_id"];
         render::table(
             &["  DECKY", "STATE", "ARCHETYPE", "ADDRESS", "ANSWERS AT"],
             deckies.iter().filter(home).map(|decky| {
@@ -131,7 +132,7 @@ async fn show(client: &Client, topology: &str, as_json: bool) -> anyhow::Result<
                     format!("  {}", cell(decky, "name")),
                     cell(decky, "state"),
                     cell(decky, "archetype"),
-                    cell(&decky["edges"][0], "address"),
+                    cell(&decky["interfaces"][0], "address"),
                     endpoints(decky),
                 ]
             }),
@@ -143,7 +144,7 @@ async fn show(client: &Client, topology: &str, as_json: bool) -> anyhow::Result<
 /// `ssh 127.66.1.10:22, http …`.
 pub(super) fn endpoints(decky: &Value) -> String {
     let each = decky["endpoints"].as_array().into_iter().flatten();
-    let shown = each.map(|e| format!("{} {}:{}", cell(e, "service"), cell(e, "address"), cell(e, "port")));
+    let shown = each.map(|e| format!("{} {}", cell(e, "service"), cell(e, "listening")));
     shown.collect::<Vec<_>>().join(", ")
 }
 

@@ -56,7 +56,7 @@ impl Identity {
     pub(super) async fn run(self, client: &Client) -> anyhow::Result<()> {
         match self {
             Self::List => {
-                let columns = [("ID", "id"), ("FORMED", "formed_at"), ("LAST SEEN", "last_seen"), ("SCORE", "score"), ("ATTACKERS", "attacker_ids")];
+                let columns = [("ID", "identity_id"), ("FORMED", "formed_at"), ("LAST SEEN", "last_seen"), ("SCORE", "score"), ("ATTACKERS", "attacker_ids")];
                 list(client, "/api/v1/identities", &columns).await
             }
             Self::Show { id } => show(client, "identities", &id).await,
@@ -68,7 +68,7 @@ impl Attacker {
     pub(super) async fn run(self, client: &Client) -> anyhow::Result<()> {
         match self {
             Self::List => {
-                let columns = [("ADDRESS", "address"), ("SCORE", "score"), ("SESSIONS", "sessions"), ("LOGINS", "logins"), ("COMMANDS", "commands"), ("LAST SEEN", "last_seen"), ("ID", "id")];
+                let columns = [("ADDRESS", "address"), ("SCORE", "score"), ("SESSIONS", "sessions"), ("LOGINS", "logins"), ("COMMANDS", "commands"), ("LAST SEEN", "last_seen"), ("ID", "attacker_id")];
                 list(client, "/api/v1/attackers", &columns).await
             }
             Self::Show { id } => show(client, "attackers", &id).await,
@@ -81,7 +81,7 @@ impl Session {
         match self {
             Self::List { live } => {
                 let path = if live { "/api/v1/sessions?live=true" } else { "/api/v1/sessions" };
-                let columns = [("STARTED", "started_at"), ("ENDED", "ended_at"), ("PEER", "peer"), ("SERVICE", "service"), ("LOGINS", "logins"), ("COMMANDS", "commands"), ("TRUNCATED", "truncated"), ("ID", "id")];
+                let columns = [("STARTED", "started_at"), ("ENDED", "ended_at"), ("PEER", "peer"), ("SERVICE", "service"), ("LOGINS", "logins"), ("COMMANDS", "commands"), ("TRUNCATED", "truncated"), ("ID", "session_id")];
                 list(client, path, &columns).await
             }
             Self::Show { id } => replay(client, &id).await,

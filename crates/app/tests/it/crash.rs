@@ -85,8 +85,8 @@ async fn assert_network_is_desired(client: &morgana::client::Client, what: &str)
         assert_eq!(open, desired, "{what}: {name}");
         assert_eq!(decky["state"], "running", "{what}: {name}");
         for endpoint in endpoints {
-            let at = format!("{}:{}", endpoint["address"].as_str().unwrap(), endpoint["port"]);
-            tokio::net::TcpStream::connect(&at).await.unwrap_or_else(|e| panic!("{what}: {name} at {at}: {e}"));
+            let at = endpoint["listening"].as_str().unwrap();
+            tokio::net::TcpStream::connect(at).await.unwrap_or_else(|e| panic!("{what}: {name} at {at}: {e}"));
         }
     }
 }

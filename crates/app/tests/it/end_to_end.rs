@@ -121,7 +121,7 @@ async fn printed_commands_are_sessions_with_events_rows_and_order() {
     assert_eq!(events.snapshot["seq"].as_u64(), Some(first - 1));
 
     let attackers = client.get("/api/v1/attackers").await.unwrap();
-    assert_eq!(attackers["items"][0]["id"], *attacker);
+    assert_eq!(attackers["items"][0]["attacker_id"], *attacker);
     assert!(attackers["items"][0]["score"].as_u64().unwrap() > 0);
     let identities = client.get("/api/v1/identities").await.unwrap();
     assert_eq!(identities["items"][0]["attacker_ids"], json!([attacker]));
@@ -134,7 +134,7 @@ async fn changes_are_queued_applied_and_real() {
     let service = demo(dir.path(), &prefix).await;
     let client = service.client();
     let demo = client.get("/api/v1/topologies/demo").await.unwrap();
-    let stream = format!("/api/v1/topologies/{}/events", demo["id"].as_str().unwrap());
+    let stream = format!("/api/v1/topologies/{}/events", demo["topology_id"].as_str().unwrap());
     let mut events = Events::follow(&client, &stream).await;
     assert_eq!(events.snapshot["status"], "active");
     assert_eq!(events.snapshot["in_flight"], json!([]));
@@ -173,7 +173,7 @@ async fn changes_are_queued_applied_and_real() {
 async fn endpoint_of(client: &app_client::Client, decky: &str) -> Option<String> {
     let decky = client.get(&format!("/api/v1/deckies/{decky}")).await.ok()?;
     let endpoint = decky["endpoints"].as_array()?.first()?;
-    Some(format!("{}:{}", endpoint["address"].as_str()?, endpoint["port"]))
+    Some(endpoint["listening"].as_str()?.to_owned())
 }
 
 use morgana::client as app_client;
