@@ -81,7 +81,25 @@ fn nothing_goes_before_the_login() {
         USER root
         PASS toor
         ",
-        expect![[""]],
+        expect![[r#"
+            220 (vsFTPd 3.0.3)
+            530 Please login with USER and PASS.
+            211-Features:
+             EPRT
+             EPSV
+             MDTM
+             PASV
+             REST STREAM
+             SIZE
+             TVFS
+            211 End
+            503 Login with USER first.
+            530 Please login with USER and PASS.
+            200 Always in UTF8 mode.
+            331 Please specify the password.
+              Login { principal: "root", secret: "toor", method: "password", accepted: false }
+            530 Login incorrect.
+        "#]],
     );
 }
 
