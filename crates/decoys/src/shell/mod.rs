@@ -4,8 +4,8 @@
 //! Owns the state of one visitor's shell. It opens no file and no socket and starts no process:
 //! what would leave the machine fails as on a host without a way out, and is recorded.
 
-mod calendar;
-mod commands;
+pub(crate) mod calendar;
+pub(crate) mod commands;
 mod expand;
 pub(crate) mod fs;
 pub(crate) mod limits;
@@ -14,7 +14,7 @@ mod run;
 mod syntax;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
