@@ -20,10 +20,14 @@ export interface Zone {
 export function layout(topology: Topology): Zone[][] {
   const depths = depthOf(topology);
   const columns: Zone[][] = [];
-  const lans = [...topology.lans].sort(
-    (a, b) => Number(b.is_dmz) - Number(a.is_dmz) || (a.lan_id < b.lan_id ? -1 : 1));
-  for (const lan of lans) (columns[depths.get(lan.lan_id) ?? 0] ??= []).push(zone(topology, lan));
+  for (const lan of inOrder(topology.lans)) (columns[depths.get(lan.lan_id) ?? 0] ??= []).push(zone(topology, lan));
   return columns.filter(Boolean);
+}
+
+/** The DMZ first, then by subnet. */
+export function inOrder(lans: readonly Lan[]): Lan[] {
+  const bySubnet = (a: Lan, b: Lan) => a.subnet.localeCompare(b.subnet, "en", { numeric: true });
+  return [...lans].sort((a, b) => Number(b.is_dmz) - Number(a.is_dmz) || bySubnet(a, b));
 }
 
 function zone(topology: Topology, lan: Lan): Zone {
