@@ -36,7 +36,9 @@ function zone(topology: Topology, lan: Lan): Zone {
     decky.interfaces.slice(1)
       .filter((one) => one.lan_id === lan.lan_id)
       .map(({ address }) => ({ decky, address })));
-  return { lan, residents: residents.sort((a, b) => (a.decky_id < b.decky_id ? -1 : 1)), visitors };
+  const address = (decky: Decky) => decky.interfaces[0]?.address ?? "";
+  residents.sort((a, b) => address(a).localeCompare(address(b), "en", { numeric: true }));
+  return { lan, residents, visitors };
 }
 
 /** Steps from the DMZ over deckies with several interfaces; what is not connected comes last. */
