@@ -127,6 +127,19 @@ async fn logout_disabling_and_token_revocation_end_streams() {
 }
 
 #[tokio::test]
+async fn a_login_that_ends_without_this_process_ends_its_streams() {
+    let service = Service::start().await;
+    let cookie = service.set_up().await;
+    let mut stream = service.get("/api/v1/identities/events").cookie(&cookie).open().await;
+    stream.expect("snapshot").await;
+    let user = service.store.user_by_name("root").await.unwrap().unwrap();
+    service.store.delete_web_sessions_of(user.id).await.unwrap();
+    stream.expect("auth-revoked").await;
+    assert_eq!(stream.event().await, None);
+    service.shut_down().await;
+}
+
+#[tokio::test]
 async fn a_ticket_opens_one_stream() {
     let service = Service::start().await;
     let cookie = service.set_up().await;
