@@ -1,1 +1,18 @@
-//! Morgana, a deception network: the library and the binary.
+//! Morgana, put together: configuration, the flows, the command line, start and stop.
+//!
+//! Read `flow/` first. [`Morgana::start`] boots everything in one process; tests boot the same.
+
+pub mod cli;
+pub mod client;
+pub mod config;
+mod crash;
+mod demo;
+pub mod flow;
+mod host;
+pub mod log;
+pub mod network;
+mod up;
+
+pub(crate) use crash::crash_point;
+pub use demo::{DEMO, deploy_demo, try_commands};
+pub use up::{Morgana, StartError};

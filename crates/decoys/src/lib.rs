@@ -1,1 +1,22 @@
 //! Decoy protocols as pure sessions, and the one driver that owns their sockets.
+//!
+//! A protocol module holds a [`Session`]: bytes and the time go in, bytes and facts come out.
+//! The driver owns everything else: listeners, sockets, limits, timeouts, the isolation of
+//! panics. Nothing here knows SQL, the bus, the fleet or the API, and no protocol opens a socket.
+
+pub mod directory;
+pub mod driver;
+pub mod ftp;
+pub mod http;
+pub mod redis;
+pub mod session;
+pub mod shell;
+pub mod ssh;
+mod start;
+#[cfg(test)]
+mod testing;
+
+pub use directory::{Directory, Entry, Place};
+pub use driver::{Driver, DriverHandle, Limits, ListenError};
+pub use session::{DataAction, DataEvent, Flow, Output, Session};
+pub use start::start;

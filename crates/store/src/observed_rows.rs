@@ -12,8 +12,8 @@ use crate::{
 };
 
 const ATTACKER: &str = "SELECT id, address, identity_id, first_seen, last_seen, score, reasons, \
-     sessions, logins, logins_accepted, commands, requests, uploads, deckies, services, \
-     fingerprints FROM attackers";
+     sessions, logins, logins_accepted, commands, requests, uploads, downloads, deckies, lans, \
+     services, fingerprints FROM attackers";
 const IDENTITY: &str = "SELECT id, formed_at, last_seen, attacker_ids, score FROM identities";
 const SESSION: &str = "SELECT id, attacker_id, decky_id, topology_id, lan_id, service, peer, \
      started_at, ended_at, bytes_in, bytes_out, logins, commands, requests, uploads, truncated, \
@@ -220,7 +220,9 @@ fn read_attacker(row: &Row<'_>) -> rusqlite::Result<Attacker> {
         commands: columns.number()?,
         requests: columns.number()?,
         uploads: columns.number()?,
+        downloads: columns.number()?,
         deckies: columns.json()?,
+        lans: columns.json()?,
         services: columns.json()?,
         fingerprints: columns.json()?,
     })
@@ -232,8 +234,8 @@ pub(crate) fn put_attackers(
     attackers: &[Attacker],
 ) -> rusqlite::Result<()> {
     let into = "attackers (id, address, identity_id, first_seen, last_seen, score, reasons, \
-        sessions, logins, logins_accepted, commands, requests, uploads, deckies, services, \
-        fingerprints)";
+        sessions, logins, logins_accepted, commands, requests, uploads, downloads, deckies, \
+        lans, services, fingerprints)";
     rows::insert(connection, into, &rows::replacing(into), attackers, |row, attacker| {
         row.put(attacker.id.to_string())?
             .put(attacker.address.to_string())?
@@ -248,7 +250,9 @@ pub(crate) fn put_attackers(
             .put(int(attacker.commands))?
             .put(int(attacker.requests))?
             .put(int(attacker.uploads))?
+            .put(int(attacker.downloads))?
             .put(rows::json(&attacker.deckies))?
+            .put(rows::json(&attacker.lans))?
             .put(rows::json(&attacker.services))?
             .put(rows::json(&attacker.fingerprints))?;
         Ok(())

@@ -106,7 +106,9 @@ CREATE TABLE attackers (
     commands BIGINT NOT NULL,
     requests BIGINT NOT NULL,
     uploads BIGINT NOT NULL,
+    downloads BIGINT NOT NULL,
     deckies TEXT NOT NULL,
+    lans TEXT NOT NULL,
     services TEXT NOT NULL,
     fingerprints TEXT NOT NULL
 );

@@ -1,1 +1,10 @@
-//! Boots the real app on free ports; scripted visitors. For tests only.
+//! Runs the real binary on free ports and addresses, visits it with real clients, and follows
+//! its events. For tests only: failures panic with what was seen.
+
+mod events;
+mod process;
+mod visit;
+
+pub use events::Events;
+pub use process::{Service, Prefix, Start};
+pub use visit::{run, run_line};

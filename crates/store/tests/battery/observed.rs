@@ -29,6 +29,8 @@ impl Bench {
             commands: facts.into(),
             requests: 0,
             uploads: 0,
+            downloads: 0,
+            lans: vec![],
             deckies: vec![decky_id],
             services: vec![Service::Ssh],
             fingerprints: vec!["hassh=1".into()],

@@ -1,0 +1,67 @@
+//! `morgana decky …`.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::{
+    render::{self, cell, items},
+    segment,
+    topology::{endpoints, follow},
+};
+use crate::client::Client;
+
+/// Look at deckies and rotate them.
+#[derive(Subcommand)]
+pub(super) enum Decky {
+    /// List deckies and where they answer
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show one
+    Show {
+        /// `demo/web-01`, an unambiguous name, an id or its beginning
+        decky: String,
+    },
+    /// Give it other services of its kind, now
+    Rotate {
+        /// `demo/web-01`, an unambiguous name, an id or its beginning
+        decky: String,
+        /// Exactly these; picked by the mutator where absent
+        #[arg(long, value_delimiter = ',')]
+        services: Option<Vec<String>>,
+    },
+}
+
+impl Decky {
+    pub(super) async fn run(self, client: &Client) -> anyhow::Result<()> {
+        match self {
+            Self::List => list(client).await,
+            Self::Show { decky } => render::json(&get(client, &decky).await?),
+            Self::Rotate { decky, services } => rotate(client, &decky, services).await,
+        }
+    }
+}
+
+async fn get(client: &Client, decky: &str) -> anyhow::Result<Value> {
+    client.get(&format!("/api/v1/deckies/{}", segment(decky))).await
+}
+
+async fn list(client: &Client) -> anyhow::Result<()> {
+    let answer = client.get("/api/v1/deckies?limit=200").await?;
+    render::table(
+        &["DECKY", "STATE", "ARCHETYPE", "ANSWERS AT"],
+        items(&answer).iter().map(|d| {
+            let name = format!("{}/{}", cell(d, "topology"), cell(d, "name"));
+            vec![name, cell(d, "state"), cell(d, "archetype"), endpoints(d)]
+        }),
+    )
+}
+
+async fn rotate(client: &Client, decky: &str, services: Option<Vec<String>>) -> anyhow::Result<()> {
+    let found = get(client, decky).await?;
+    let events = format!("/api/v1/topologies/{}/events", cell(&found, "topology_id"));
+    let mut frames = client.stream(&events).await?;
+    let body = services.map_or_else(|| json!({}), |services| json!({ "services": services }));
+    let queued = client.post(&format!("/api/v1/deckies/{}/rotate", cell(&found, "decky_id")), &body).await?;
+    follow(&mut frames, &cell(&queued, "mutation_id")).await?;
+    render::line(&format!("{} now answers at: {}", cell(&found, "name"), endpoints(&get(client, &cell(&found, "decky_id")).await?)))
+}

@@ -1,0 +1,177 @@
+//! The command line. `up` is the service; everything else is a client of its API over the UNIX
+//! socket, where the owner of the service and root need no login.
+
+mod decky;
+mod render;
+mod status;
+mod topology;
+mod up;
+mod user;
+mod visitors;
+mod watch;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::{
+    client::Client,
+    config::{Config, KEYS, Sources},
+};
+
+/// Where the configuration file is looked for when none is named.
+const DEFAULT_FILE: &str = "/etc/morgana/morgana.toml";
+
+/// A deception network: decoy machines that change while an intruder maps them.
+#[derive(Parser)]
+#[command(name = "morgana", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Args)]
+struct Global {
+    /// Configuration file (default: /etc/morgana/morgana.toml if it exists)
+    #[arg(long, global = true, env = "MORGANA_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of the database and the API socket [key: data_dir]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Path of the API's UNIX socket [key: socket]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Any configuration key: --set fleet.port_offset=30000 (may be repeated)
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the service: decoys, mutator, console and API in one process
+    Up(up::Up),
+    /// Show what runs: topologies, visitors, workers
+    Status(status::Status),
+    /// Follow events as they happen; `morgana watch 'attacker.>'` for some of them
+    Watch(watch::Watch),
+    /// Make, deploy and change mazes
+    #[command(subcommand, visible_alias = "topo")]
+    Topology(topology::Topology),
+    /// Look at deckies and rotate them
+    #[command(subcommand)]
+    Decky(decky::Decky),
+    /// Who is behind the attackers
+    #[command(subcommand)]
+    Identity(visitors::Identity),
+    /// Source addresses that touched a decky
+    #[command(subcommand)]
+    Attacker(visitors::Attacker),
+    /// What visitors did
+    #[command(subcommand)]
+    Session(visitors::Session),
+    /// Who may use the console
+    #[command(subcommand)]
+    User(user::User),
+    /// Show every configuration key with its value and meaning
+    Config,
+    /// Print completions for a shell: `morgana completions bash`
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs one command to its end.
+///
+/// # Errors
+/// Where it fails; the error is for the person at the terminal.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Command::Completions { shell } = cli.command {
+        clap_complete::generate(shell, &mut Cli::command(), "morgana", &mut std::io::stdout());
+        return Ok(());
+    }
+    let config = cli.global.load(cli.command.flags())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    runtime.block_on(dispatch(cli.command, config))
+}
+
+async fn dispatch(command: Command, config: Config) -> anyhow::Result<()> {
+    let client = Client::new(&config.socket_path());
+    match command {
+        Command::Up(up) => up.run(&config).await,
+        Command::Status(status) => status.run(&client).await,
+        Command::Watch(watch) => watch.run(&client).await,
+        Command::Topology(command) => command.run(&client).await,
+        Command::Decky(command) => command.run(&client).await,
+        Command::Identity(command) => command.run(&client).await,
+        Command::Attacker(command) => command.run(&client).await,
+        Command::Session(command) => command.run(&client).await,
+        Command::User(command) => command.run(&client).await,
+        Command::Config => show_config(&config),
+        Command::Completions { .. } => Ok(()),
+    }
+}
+
+fn show_config(config: &Config) -> anyhow::Result<()> {
+    let rows = KEYS.iter().map(|key| {
+        vec![key.name.to_owned(), key.value(config), key.variable(), key.meaning.to_owned()]
+    });
+    render::table(&["KEY", "VALUE", "ENVIRONMENT", "MEANING"], rows)
+}
+
+impl Command {
+    /// Configuration that stands in flags of the command itself.
+    fn flags(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Up(up) => up.flags(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Global {
+    fn load(&self, command_flags: Vec<(String, String)>) -> anyhow::Result<Config> {
+        let mut flags = self.set.clone();
+        let path = |p: &PathBuf| p.display().to_string();
+        flags.extend(self.data_dir.as_ref().map(|p| ("data_dir".to_owned(), path(p))));
+        flags.extend(self.socket.as_ref().map(|p| ("socket".to_owned(), path(p))));
+        flags.extend(command_flags);
+        let file = self.config.clone().or_else(|| {
+            let default = PathBuf::from(DEFAULT_FILE);
+            default.exists().then_some(default)
+        });
+        let sources = Sources { file, environment: std::env::vars().collect(), flags };
+        Ok(Config::load(is_root(), &sources)?)
+    }
+}
+
+/// Whether the effective user is root: who owns what this process creates tells.
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not KEY=VALUE")),
+    }
+}
+
+/// A word for a path segment: percent-encoded where it has to be (RFC 3986 section 2.1).
+fn segment(word: &str) -> String {
+    let mut encoded = String::with_capacity(word.len());
+    for byte in word.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte as char),
+            other => encoded += &format!("%{other:02X}"),
+        }
+    }
+    encoded
+}

@@ -1,0 +1,71 @@
+//! `morgana up`.
+
+use anyhow::Context;
+use model::Ambient;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::render;
+use crate::{Morgana, config::Config, deploy_demo, log, try_commands};
+
+/// Start the service.
+#[derive(clap::Args)]
+pub(super) struct Up {
+    /// Deploy the demo maze and say how to attack it
+    #[arg(long)]
+    demo: bool,
+    /// Address and port of the console and the API [key: listen]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// What makes the network: loopback or fake [key: fleet.driver]
+    #[arg(long, value_name = "DRIVER")]
+    driver: Option<String>,
+}
+
+impl Up {
+    pub(super) fn flags(&self) -> Vec<(String, String)> {
+        let listen = self.listen.clone().map(|value| ("listen".to_owned(), value));
+        let driver = self.driver.clone().map(|value| ("fleet.driver".to_owned(), value));
+        listen.into_iter().chain(driver).collect()
+    }
+
+    pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
+        log::start(config);
+        let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+        let mut morgana = Morgana::start(config, Ambient::system()).await?;
+        let welcome = self.welcome(&morgana).await;
+        let outcome = match welcome {
+            Ok(text) => {
+                render::line(&text)?;
+                // Cancel-safe: signals and join sets keep what is not taken.
+                tokio::select! {
+                    _ = terminate.recv() => Ok(()),
+                    _ = interrupt.recv() => Ok(()),
+                    name = morgana.broken() => Err(anyhow::anyhow!("{name} ended unexpectedly")),
+                }
+            }
+            Err(error) => Err(error),
+        };
+        morgana.stop().await;
+        outcome
+    }
+
+    async fn welcome(&self, morgana: &Morgana) -> anyhow::Result<String> {
+        let mut text = String::from("\nMorgana is up.\n\n");
+        match &morgana.setup_secret {
+            Some(secret) => {
+                text += &format!("Open the console and set it up (the link works once, for 24 hours):\n  {}/#setup={secret}\n", morgana.url);
+            }
+            None => text += &format!("Console:\n  {}\n", morgana.url),
+        }
+        if self.demo {
+            let record = deploy_demo(morgana).await?;
+            let (lans, deckies) = (record.topology.lans.len(), record.topology.deckies.len());
+            text += &format!("\nThe demo maze has {lans} LANs and {deckies} deckies. Be the intruder:\n{}", try_commands(morgana, &record));
+            text += "\nWatch it happen in the console, or in another terminal with `morgana watch`.\n";
+            text += "Change the maze: morgana topology mutate demo add_decky name=web-09 lan=dmz archetype=web-server\n";
+        }
+        text += "\nStop with Ctrl-C.";
+        Ok(text)
+    }
+}

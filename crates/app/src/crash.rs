@@ -1,0 +1,35 @@
+//! Crash points: named places where a test can hold the process until it kills it. Compiled in
+//! with the feature `crash-points` only; otherwise a call is nothing.
+
+/// If `MORGANA_CRASH_AT` names this point (with `name:n`, at its n-th passing): says so on
+/// standard error and goes no further, until whoever asked for it sends SIGKILL.
+#[cfg(feature = "crash-points")]
+pub(crate) fn crash_point(name: &str) {
+    use std::sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    static WANTED: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+
+    let wanted = WANTED.get_or_init(|| {
+        let text = std::env::var("MORGANA_CRASH_AT").ok()?;
+        let (point, nth) = text.split_once(':').unwrap_or((&text, "1"));
+        Some((point.to_owned(), nth.parse().expect("MORGANA_CRASH_AT is name or name:n")))
+    });
+    if let Some((point, nth)) = wanted
+        && point == name
+        && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *nth
+    {
+        eprintln!("crash point {name}");
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Nothing: this build has no crash points.
+#[cfg(not(feature = "crash-points"))]
+#[inline]
+pub(crate) fn crash_point(_name: &str) {}

@@ -1,0 +1,6 @@
+//! The flows: what happens in Morgana, one file each. Start reading here.
+
+pub mod mutate;
+pub mod observe;
+pub mod reconcile;
+pub mod relay;

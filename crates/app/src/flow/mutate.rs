@@ -1,0 +1,441 @@
+//! Flow *mutate*: queued change → claim with a lease → candidate → plan → network → one
+//! transaction with desired state, outcome and events.
+//!
+//! The mutator owns the network: nobody else brings it anywhere. It wakes on
+//! `topology.*.mutation.enqueued`, `topology.*.status`, `decky.*.mutate_request` and a direct
+//! nudge; none of them carries work, so a lost one costs latency only, because it looks by
+//! itself at least every poll interval. Desired state changes in the transaction that ends a
+//! mutation and nowhere else; after a crash the expired lease runs the op again.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bus::{Bus, Delivery, OnLag, Subscription};
+use model::{
+    Ambient, DeckyId, DeckyState, Event, EventId, MutateRequest, Name, Op, Payload,
+    Timestamp, Topology, TopologyId, Trigger, WorkerHealth,
+};
+use store::{
+    Claim, DeckyOutcome, EnqueueError, FinishError, MutationRecord, NewMutation, Store, StoreError,
+    TopologyRecord,
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::{
+    crash_point,
+    flow::reconcile,
+    network::{Failure, Network, OnFailure},
+};
+
+/// Shortest sleep between two looks that nobody asked for.
+const FLOOR: Duration = Duration::from_secs(1);
+/// Time between two heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// Name under which leases are taken.
+const WORKER: &str = "mutator";
+/// Most wake-ups that wait; more carry no news.
+const WAKE_UPS: usize = 256;
+
+/// Who has a visitor right now; scheduled rotations leave those deckies alone.
+pub trait Occupancy: Send + Sync {
+    /// How many sessions the decky has.
+    fn live_sessions(&self, decky: DeckyId) -> usize;
+}
+
+/// What the mutator works with.
+pub struct Mutator {
+    /// The truth, with the queue.
+    pub store: Store,
+    /// What it changes.
+    pub network: Network,
+    /// Where wake-ups come from and heartbeats go.
+    pub bus: Bus,
+    /// Time and randomness.
+    pub ambient: Ambient,
+    /// Who must not be disturbed.
+    pub occupancy: Arc<dyn Occupancy>,
+    /// A direct nudge, for when the bus is off.
+    pub wake: Arc<Notify>,
+    /// Longest sleep.
+    pub poll: Duration,
+    /// How long a claim lasts.
+    pub lease: Duration,
+}
+
+/// What it remembers between two looks.
+#[derive(Default)]
+struct Memory {
+    next_rotation: BTreeMap<TopologyId, Timestamp>,
+    is_idle: Option<bool>,
+    applied: u64,
+    failed: u64,
+}
+
+/// How much of the work to look at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// The queue only.
+    Queue,
+    /// Every topology, then the queue.
+    Everything,
+}
+
+struct WakeUps {
+    enqueued: Subscription,
+    status: Subscription,
+    requests: Subscription,
+}
+
+impl Mutator {
+    /// Works until `stop`; a change that is being applied is finished first.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut memory = Memory::default();
+        self.take_over().await;
+        let mut wake_ups = self.subscribe().await;
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        let mut look = Look::Everything;
+        let mut looked_at = Instant::now();
+        while !stop.is_cancelled() {
+            if look == Look::Everything {
+                looked_at = Instant::now();
+            }
+            self.mutate_all(look, &mut memory).await;
+            let pause = self.pause(&memory, looked_at.elapsed());
+            // Cancel-safe: notifications, subscriptions, timers and tokens keep what is not taken.
+            look = tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.wake.notified() => Look::Everything,
+                got = wake_ups.enqueued.next(), if self.has_bus() => look_for(got.as_ref()),
+                _ = wake_ups.status.next(), if self.has_bus() => Look::Everything,
+                got = wake_ups.requests.next(), if self.has_bus() => self.requested(got).await,
+                _ = heartbeat.tick() => { self.beat(&memory); Look::Queue }
+                () = tokio::time::sleep(pause) => Look::Everything,
+            };
+        }
+    }
+
+    /// What an earlier life of this worker had claimed runs again now, not when its lease is over.
+    /// The lock on the data directory makes sure that there is no other.
+    async fn take_over(&self) {
+        match self.store.release_leases(WORKER).await {
+            Ok(0) => {}
+            Ok(mutations) => info!(mutations, "mutations of an earlier run are taken up again"),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "leases of an earlier run stay until they are over"),
+        }
+    }
+
+    fn has_bus(&self) -> bool {
+        self.bus.health().state == bus::BusState::Connected
+    }
+
+    async fn subscribe(&self) -> WakeUps {
+        let listen = async |filter: &str| {
+            let filter = filter.parse().expect("a filter written here is one");
+            self.bus.subscribe(filter, WAKE_UPS, OnLag::DropNewest).await
+        };
+        WakeUps {
+            enqueued: listen("topology.*.mutation.enqueued").await,
+            status: listen("topology.*.status").await,
+            requests: listen("decky.*.mutate_request").await,
+        }
+    }
+
+    /// Time to sleep: until the next rotation is due, at most the poll interval since the last
+    /// look at everything, at least a second.
+    fn pause(&self, memory: &Memory, since_look: Duration) -> Duration {
+        let now = self.ambient.now();
+        let until_due = memory.next_rotation.values().min().map(|due| due.since(now));
+        until_due.unwrap_or(self.poll).min(self.poll.saturating_sub(since_look)).max(FLOOR)
+    }
+
+    /// Does what there is to do. A database that cannot be read is said once per look and tried
+    /// again at the next.
+    async fn mutate_all(&self, look: Look, memory: &mut Memory) {
+        let done = async {
+            if look == Look::Everything {
+                self.look_at_topologies(memory).await?;
+            }
+            self.drain(memory).await
+        };
+        if let Err(error) = done.await {
+            warn!(error = &error as &dyn std::error::Error, "mutator could not use the database");
+        }
+    }
+
+    async fn look_at_topologies(&self, memory: &mut Memory) -> Result<(), StoreError> {
+        let records = self.store.topologies().await?;
+        let deployed = records.iter().filter(|record| record.status.is_deployed()).count();
+        memory.next_rotation.clear();
+        for record in records {
+            let record = reconcile::topology(&self.store, &self.network, record).await;
+            if record.status.is_deployed() {
+                self.rotate_due(&record).await;
+                memory.note_rotation(&record.topology);
+            }
+        }
+        memory.say_idle(deployed == 0);
+        Ok(())
+    }
+
+    /// Queues the rotations that are due. A decky with a visitor waits for its next interval.
+    async fn rotate_due(&self, record: &TopologyRecord) {
+        let now = self.ambient.now();
+        for decky in maze::due_rotations(&record.topology, now) {
+            if self.occupancy.live_sessions(decky.id) > 0 {
+                continue;
+            }
+            let every = decky.rotate_every.unwrap_or(self.poll).as_micros().max(1);
+            let interval = now.since(decky.rotated_at).as_micros() / every;
+            let key = format!("rotate-{}-{}-{interval}", decky.id, decky.rotated_at);
+            let rotation = NewMutation {
+                topology_id: record.topology.id,
+                op: Op::RotateDecky { decky: decky.name.clone(), services: None },
+                expected_version: None,
+                idempotency_key: Some(key),
+                requested_by: "schedule".into(),
+                trigger: Trigger::Scheduled,
+                dedupe_event: None,
+            };
+            if let Err(error) = self.store.enqueue(rotation).await {
+                log_refusal(&error, decky.id);
+            }
+        }
+    }
+
+    /// A request that came over the bus is queued under its event id; one that the API queued
+    /// already is found under that id and not queued twice.
+    async fn requested(&self, delivery: Option<Delivery>) -> Look {
+        let Some(Delivery::Event(entry)) = delivery else { return Look::Everything };
+        match serde_json::from_str::<MutateRequest>(entry.payload.get()) {
+            Ok(request) => self.queue_request(entry.id, &request).await,
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "mutate_request has no payload of its kind"),
+        }
+        Look::Queue
+    }
+
+    async fn queue_request(&self, event: EventId, request: &MutateRequest) {
+        let found = match self.store.topologies().await {
+            Ok(records) => records.into_iter().find_map(|r| Some((r.topology.id, named(&r.topology, request.decky_id)?))),
+            Err(error) => return warn!(error = &error as &dyn std::error::Error, "mutate_request could not be looked up"),
+        };
+        let Some((topology_id, decky)) = found else {
+            return info!(decky.id = %request.decky_id, "mutate_request names no decky");
+        };
+        let rotation = NewMutation {
+            topology_id,
+            op: Op::RotateDecky { decky, services: None },
+            expected_version: None,
+            idempotency_key: None,
+            requested_by: request.requested_by.clone(),
+            trigger: Trigger::Operator,
+            dedupe_event: Some(event),
+        };
+        if let Err(error) = self.store.enqueue(rotation).await {
+            log_refusal(&error, request.decky_id);
+        }
+    }
+
+    /// Applies what is queued until nothing can be claimed.
+    async fn drain(&self, memory: &mut Memory) -> Result<(), StoreError> {
+        while let Some(claim) = self.store.claim(WORKER, self.lease).await? {
+            crash_point("claimed");
+            let id = claim.mutation.id;
+            match self.apply(claim).await {
+                Outcome::Applied(topology) => {
+                    memory.applied += 1;
+                    memory.note_rotation(&topology);
+                    info!(mutation.id = %id, topology.id = %topology.id, version = topology.version, "mutation applied");
+                }
+                Outcome::Failed(reason) => {
+                    memory.failed += 1;
+                    warn!(mutation.id = %id, reason, "mutation failed");
+                }
+                Outcome::Unfinished => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, claim: Claim) -> Outcome {
+        let Claim { mutation, topology: record } = claim;
+        let before = &record.topology;
+        if let Some(expected) = mutation.expected_version.filter(|v| *v != before.version) {
+            let reason = format!("the topology has version {} by now, not {expected}", before.version);
+            return self.fail(&mutation, reason).await;
+        }
+        let applied = match maze::apply(before, &mutation.op, &self.ambient) {
+            Ok(applied) => applied,
+            Err(violations) => return self.fail(&mutation, reason_of(&violations)).await,
+        };
+        if record.status.is_deployed() {
+            let candidate = applied.topology.clone();
+            let work = self.network.bring_to(before.id, Some(candidate), OnFailure::Stop);
+            let failures = self.holding_lease(&mutation, work).await;
+            if let Some(failure) = failures.first() {
+                self.restore(&record).await;
+                return self.fail(&mutation, reason_of_failure(failure)).await;
+            }
+        }
+        crash_point("executed");
+        let outcomes = outcomes(&record, &applied.topology, mutation.trigger);
+        let finish = self.store.finish_applied(
+            mutation.id,
+            mutation.attempt,
+            &applied.topology,
+            &applied.inverse,
+            outcomes,
+        );
+        match finish.await {
+            Ok(_) => {
+                crash_point("finished");
+                Outcome::Applied(applied.topology)
+            }
+            Err(error) => {
+                self.restore(&record).await;
+                unfinished(&mutation, &error)
+            }
+        }
+    }
+
+    /// Waits for `work` and renews the claim meanwhile.
+    async fn holding_lease<T>(&self, mutation: &MutationRecord, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            // Cancel-safe: the work is pinned outside of the loop and goes on.
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(self.lease / 3) => {
+                    let renewed = self.store.renew(mutation.id, mutation.attempt, self.lease).await;
+                    if let Err(error) = renewed {
+                        warn!(mutation.id = %mutation.id, error = &error as &dyn std::error::Error, "lease not renewed");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn fail(&self, mutation: &MutationRecord, reason: String) -> Outcome {
+        match self.store.finish_failed(mutation.id, mutation.attempt, &reason).await {
+            Ok(_) => Outcome::Failed(reason),
+            Err(error) => unfinished(mutation, &error),
+        }
+    }
+
+    /// Brings the network back to desired state after a candidate did not make it. What cannot
+    /// be restored makes the topology degraded, which heals at a later look.
+    async fn restore(&self, record: &TopologyRecord) {
+        reconcile::topology(&self.store, &self.network, record.clone()).await;
+    }
+
+    fn beat(&self, memory: &Memory) {
+        let figures = BTreeMap::from([
+            ("applied_total".to_owned(), memory.applied),
+            ("failed_total".to_owned(), memory.failed),
+            ("rotating_topologies".to_owned(), memory.next_rotation.len() as u64),
+        ]);
+        let health = WorkerHealth { worker: WORKER.into(), ts: self.ambient.now(), figures };
+        self.bus.publish(&Event::new(&self.ambient, Payload::WorkerHealth(health)));
+    }
+}
+
+enum Outcome {
+    Applied(Topology),
+    Failed(String),
+    /// Somebody else owns it now, or the database is away: a later claim ends it.
+    Unfinished,
+}
+
+impl Memory {
+    fn note_rotation(&mut self, topology: &Topology) {
+        match maze::next_due(topology) {
+            Some(due) => self.next_rotation.insert(topology.id, due),
+            None => self.next_rotation.remove(&topology.id),
+        };
+    }
+
+    /// Says that there is nothing to mutate when that begins and when it ends, not at each look.
+    fn say_idle(&mut self, is_idle: bool) {
+        if self.is_idle != Some(is_idle) {
+            self.is_idle = Some(is_idle);
+            if is_idle {
+                info!("no topology is deployed; the mutator is idle");
+            } else {
+                info!("the mutator is at work");
+            }
+        }
+    }
+}
+
+/// A gap hides nobody knows what, so everything is looked at.
+fn look_for(delivery: Option<&Delivery>) -> Look {
+    match delivery {
+        Some(Delivery::Event(_)) => Look::Queue,
+        Some(Delivery::Gap { .. }) | None => Look::Everything,
+    }
+}
+
+fn named(topology: &Topology, decky: DeckyId) -> Option<Name> {
+    topology.deckies.get(&decky).map(|decky| decky.name.clone())
+}
+
+fn log_refusal(error: &EnqueueError, decky: DeckyId) {
+    warn!(decky.id = %decky, error = error as &dyn std::error::Error, "rotation not queued");
+}
+
+fn unfinished(mutation: &MutationRecord, error: &FinishError) -> Outcome {
+    let id = mutation.id;
+    match error {
+        FinishError::Fenced(_) => debug!(mutation.id = %id, "another claim took over"),
+        FinishError::Conflict { .. } | FinishError::Store(_) => {
+            warn!(mutation.id = %id, error = error as &dyn std::error::Error, "mutation not ended; it runs again");
+        }
+    }
+    Outcome::Unfinished
+}
+
+fn reason_of(violations: &[maze::Violation]) -> String {
+    let say = |v: &maze::Violation| format!("{}: {}", v.code.as_str(), v.message);
+    violations.iter().map(say).collect::<Vec<_>>().join("; ")
+}
+
+fn reason_of_failure(failure: &Failure) -> String {
+    format!("could not {}: {}", failure.step, failure.error)
+}
+
+/// What a change did to each decky that it touched.
+fn outcomes(record: &TopologyRecord, after: &Topology, trigger: Trigger) -> Vec<DeckyOutcome> {
+    let before = &record.topology;
+    let is_deployed = record.status.is_deployed();
+    let state = |id: &DeckyId| record.decky_states.get(id).copied().unwrap_or(DeckyState::Planned);
+    let delta = after.delta_from(before);
+    let put = delta.deckies_put.iter().map(|decky| {
+        let old = before.deckies.get(&decky.id);
+        let from = if old.is_some() { state(&decky.id) } else { DeckyState::Planned };
+        DeckyOutcome {
+            decky_id: decky.id,
+            name: decky.name.to_string(),
+            from,
+            to: if is_deployed { DeckyState::Running } else { from },
+            old_services: old.map(|d| d.service_set()).unwrap_or_default(),
+            new_services: decky.service_set(),
+            trigger: if old.is_some() { trigger } else { Trigger::Creation },
+        }
+    });
+    let removed = delta.deckies_removed.iter().filter_map(|id| before.deckies.get(id)).map(|decky| {
+        DeckyOutcome {
+            decky_id: decky.id,
+            name: decky.name.to_string(),
+            from: state(&decky.id),
+            to: DeckyState::Retired,
+            old_services: decky.service_set(),
+            new_services: Vec::new(),
+            trigger: Trigger::Retirement,
+        }
+    });
+    put.chain(removed).collect()
+}

@@ -1,0 +1,17 @@
+//! Structured logs on standard error. Field names that more than one place uses:
+//! `topology.id`, `decky.id`, `mutation.id`, `session.id`, `peer.addr`, `error`.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, LogFormat};
+
+/// Starts logging for the life of the process. A second call changes nothing.
+pub fn start(config: &Config) {
+    let filter = EnvFilter::new(&config.log);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match config.log_format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    drop(started);
+}

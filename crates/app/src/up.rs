@@ -1,0 +1,252 @@
+//! Start and stop: which component is made from which, in what order they begin and end.
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use api::{ApiConfig, Handles};
+use bus::Bus;
+use fleet::{Fake, Loopback, LoopbackConfig, LoopbackError};
+use intel::Analyst;
+use model::Ambient;
+use store::{Store, StoreError};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    config::{BusChoice, Config, DriverChoice},
+    flow::{
+        mutate::Mutator,
+        observe::{self, Observer},
+        relay,
+    },
+    host::{Host, Visitors},
+    network::Network,
+};
+
+/// Time for each of the two halves of a stop: the outside first, then what is behind it.
+const GRACE: Duration = Duration::from_millis(2200);
+
+/// Why Morgana did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be made.
+    #[error("cannot create the data directory `{path}` (key `data_dir`)")]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// From the system.
+        #[source]
+        source: io::Error,
+    },
+    /// The database cannot be opened.
+    #[error("cannot open the database in the data directory (key `data_dir`)")]
+    Store(#[from] store::OpenError),
+    /// The database cannot be used.
+    #[error("cannot use the database")]
+    Query(#[from] StoreError),
+    /// The loopback driver does not work here.
+    #[error("the loopback driver does not work here (key `fleet.loopback_prefix`)")]
+    Loopback(#[from] LoopbackError),
+    /// The control surface cannot listen.
+    #[error("the control surface cannot listen (keys `listen` and `socket`)")]
+    Api(#[from] api::BindError),
+}
+
+/// A running Morgana.
+pub struct Morgana {
+    /// The database.
+    pub store: Store,
+    /// The bus.
+    pub bus: Bus,
+    /// Time and randomness.
+    pub ambient: Ambient,
+    /// Where deckies answer.
+    pub network: Network,
+    /// Where the console and the API answer.
+    pub url: String,
+    /// The one-time set-up secret, until the set-up is done.
+    pub setup_secret: Option<String>,
+    wake: Arc<Notify>,
+    outside: Half,
+    inside: Half,
+}
+
+/// Components that end together.
+struct Half {
+    stop: CancellationToken,
+    tasks: JoinSet<&'static str>,
+}
+
+impl Morgana {
+    /// Boots everything in this process. Answers once the control surface listens and the
+    /// network is being rebuilt from desired state.
+    ///
+    /// # Errors
+    /// Where the data directory, the database, the driver or a listener cannot be had.
+    pub async fn start(config: &Config, ambient: Ambient) -> Result<Self, StartError> {
+        let store = open_store(config, &ambient)?;
+        let bus = match config.bus {
+            BusChoice::Embedded => Bus::embedded("morgana"),
+            BusChoice::Off => Bus::off(),
+        };
+        let wake = Arc::new(Notify::new());
+        let (mut outside, mut inside) = (Half::new(), Half::new());
+
+        let (facts, received) = mpsc::channel(observe::QUEUE);
+        let secret = store.installation().secret.clone();
+        let mut observer = Observer {
+            store: store.clone(),
+            bus: bus.clone(),
+            ambient: ambient.clone(),
+            analyst: Analyst::new(secret.clone(), ambient.clone()),
+            facts: received,
+        };
+        observer.close_orphans().await?;
+
+        let (decoys, visitors) = decoys::Driver::new(decoy_limits(config), ambient.clone(), facts);
+        let network = network(config, Host::new(visitors.clone(), secret))?;
+        let handles = Handles {
+            store: store.clone(),
+            bus: bus.clone(),
+            ambient: ambient.clone(),
+            network: Arc::new(network.clone()),
+            wake_mutator: { let wake = wake.clone(); Arc::new(move || wake.notify_one()) },
+        };
+        let api = api::Server::new(api_config(config), handles).bind().await?;
+        let url = api.addr().map(|addr| format!("http://{addr}")).unwrap_or_default();
+        let setup_secret = api::offer_setup(&store, &ambient).await?;
+        let mutator = Mutator {
+            store: store.clone(),
+            network: network.clone(),
+            bus: bus.clone(),
+            ambient: ambient.clone(),
+            occupancy: Arc::new(Visitors(visitors)),
+            wake: wake.clone(),
+            poll: config.poll,
+            lease: config.lease,
+        };
+
+        inside.spawn("observer", |_| observer.run());
+        inside.spawn("relay", |stop| relay::run(store.clone(), bus.clone(), stop));
+        outside.spawn("decoys", |stop| decoys.run(stop));
+        outside.spawn("mutator", |stop| mutator.run(stop));
+        outside.spawn("api", |stop| api.run(stop));
+        info!(url, data_dir = %config.data_dir.display(), socket = %config.socket_path().display(), "morgana is up");
+        Ok(Self { store, bus, ambient, network, url, setup_secret, wake, outside, inside })
+    }
+
+    /// Has the mutator look at everything now.
+    pub fn wake_mutator(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Ends when a component does that should not; never, while all is well.
+    pub async fn broken(&mut self) -> &'static str {
+        // Cancel-safe: a join set keeps the results that are not taken.
+        tokio::select! {
+            name = self.outside.ended() => name,
+            name = self.inside.ended() => name,
+        }
+    }
+
+    /// Stops: no new visitors and requests, live sessions are ended and recorded, then the
+    /// database closes. Takes less than 5 s; what did not end by itself is named and cut.
+    pub async fn stop(self) {
+        self.outside.end(GRACE).await;
+        self.inside.end(GRACE).await;
+        self.bus.close().await;
+        self.store.close().await;
+        info!("morgana is down");
+    }
+}
+
+impl Half {
+    fn new() -> Self {
+        Self { stop: CancellationToken::new(), tasks: JoinSet::new() }
+    }
+
+    fn spawn<F>(&mut self, name: &'static str, run: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let task = run(self.stop.clone());
+        self.tasks.spawn(async move {
+            task.await;
+            name
+        });
+    }
+
+    async fn ended(&mut self) -> &'static str {
+        match self.tasks.join_next().await {
+            Some(Ok(name)) => name,
+            Some(Err(failure)) => {
+                error!(error = &failure as &dyn std::error::Error, "a component panicked");
+                "a component that panicked"
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn end(mut self, grace: Duration) {
+        self.stop.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, all).await.is_err() {
+            warn!(components = self.tasks.len(), "components did not end within the grace period and are cut");
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+fn open_store(config: &Config, ambient: &Ambient) -> Result<Store, StartError> {
+    let path = config.data_dir.clone();
+    create_private(&path).map_err(|source| StartError::DataDir { path: path.clone(), source })?;
+    Ok(Store::open(&path, ambient.clone())?)
+}
+
+/// A directory that only its owner can enter: the database holds secrets.
+fn create_private(path: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn network(config: &Config, host: Host) -> Result<Network, LoopbackError> {
+    let driver: Arc<dyn fleet::Driver> = match config.driver {
+        DriverChoice::Loopback => {
+            let loopback = LoopbackConfig {
+                prefix: config.loopback_prefix,
+                port_offset: config.port_offset,
+                ..LoopbackConfig::default()
+            };
+            Arc::new(Loopback::new(loopback, Arc::new(host))?)
+        }
+        DriverChoice::Fake => Arc::new(Fake::new()),
+    };
+    Ok(Network::new(driver))
+}
+
+fn decoy_limits(config: &Config) -> decoys::Limits {
+    let limits = &config.limits;
+    decoys::Limits {
+        connections: limits.connections,
+        connections_per_peer: limits.connections_per_peer,
+        bytes_in: limits.bytes,
+        bytes_out: limits.bytes,
+        duration: limits.duration,
+        idle: limits.idle,
+        grace: Duration::from_millis(1500),
+        ..decoys::Limits::default()
+    }
+}
+
+fn api_config(config: &Config) -> ApiConfig {
+    let mut api = ApiConfig {
+        listen: Some(config.listen),
+        socket: Some(config.socket_path()),
+        ..ApiConfig::default()
+    };
+    api.limits.grace = Duration::from_millis(1500);
+    api
+}

@@ -1,0 +1,68 @@
+//! Starting, stopping, and what the command line says.
+
+use std::time::Duration;
+
+use testkit::{Prefix, run};
+
+use crate::{demo, with};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_morgana");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stops_within_five_seconds_with_visitors_and_streams_open() {
+    let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
+    let service = demo(dir.path(), &prefix).await;
+    let client = service.client();
+    let _stream = client.stream("/api/v1/events").await.unwrap();
+    let endpoint = service.try_commands()[0].split("http://").nth(1).unwrap().trim_end_matches('/').to_owned();
+    let _visitor = tokio::net::TcpStream::connect(endpoint).await.unwrap();
+    let (took, log) = service.terminate().await;
+    assert!(took < Duration::from_secs(5), "it took {took:?}: {log}");
+    assert!(log.contains("morgana is down"), "{log}");
+    assert!(!log.contains("panic"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_on_the_same_data_is_refused() {
+    let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
+    let service = with(dir.path(), &prefix, &[], &[]).await;
+    let data_dir = dir.path().display().to_string();
+    let said = run(BINARY, &["up", "--data-dir", &data_dir, "--listen", "127.0.0.1:0"], "").await;
+    assert!(said.contains("another process"), "{said}");
+    service.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_changes_a_maze_without_a_bus() {
+    let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
+    let service = with(dir.path(), &prefix, &["--demo", "--set", "bus=off"], &[]).await;
+    let data_dir = dir.path().display().to_string();
+    let morgana = async |arguments: &[&str]| {
+        let all = [&["--data-dir", &data_dir], arguments].concat();
+        run(BINARY, &all, "").await
+    };
+    let add = ["topology", "mutate", "demo", "add_decky", "name=cli-01", "lan=office", "services=ssh"];
+    let said = morgana(&add).await;
+    assert!(said.contains("enqueued") && said.contains("applied"), "{said}");
+    assert!(morgana(&["decky", "list"]).await.contains("demo/cli-01"));
+    let rotated = morgana(&["decky", "rotate", "demo/cli-01"]).await;
+    assert!(rotated.contains("applied") && rotated.contains("now answers at"), "{rotated}");
+    let removed = morgana(&["topology", "mutate", "demo", "remove_decky", "decky=cli-01"]).await;
+    assert!(removed.contains("applied"), "{removed}");
+    assert!(morgana(&["topology", "show", "demo"]).await.contains("web-01"));
+    assert!(morgana(&["topology", "mutations", "demo"]).await.contains("remove_decky"));
+    assert!(morgana(&["status"]).await.contains("active"));
+    service.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_service_the_command_line_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().display().to_string();
+    let said = run(BINARY, &["--data-dir", &data_dir, "status"], "").await;
+    assert!(said.contains("is `morgana up` running"), "{said}");
+    let said = run(BINARY, &["--set", "nosuch=1", "status"], "").await;
+    assert!(said.contains("--set nosuch: unknown key"), "{said}");
+    assert!(run(BINARY, &["completions", "bash"], "").await.contains("_morgana"));
+    assert!(run(BINARY, &["config"], "").await.contains("fleet.driver"));
+}

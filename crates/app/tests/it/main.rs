@@ -1,0 +1,28 @@
+//! The binary as its users meet it: real clients against a real process.
+
+#![allow(missing_docs, reason = "tests")]
+
+mod bad_input;
+#[cfg(feature = "crash-points")]
+mod crash;
+mod end_to_end;
+mod lifecycle;
+
+use std::path::Path;
+
+use testkit::{Prefix, Service, Start};
+
+/// The demo maze in `data_dir`.
+async fn demo(data_dir: &Path, prefix: &Prefix) -> Service {
+    with(data_dir, prefix, &["--demo"], &[]).await
+}
+
+async fn with(
+    data_dir: &Path,
+    prefix: &Prefix,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Service {
+    let binary = env!("CARGO_BIN_EXE_morgana");
+    Start { binary, data_dir, prefix, arguments, environment }.service().await
+}

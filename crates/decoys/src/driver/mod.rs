@@ -1,0 +1,412 @@
+//! The driver: owns every socket of every decoy, and holds the limits.
+//!
+//! One task runs [`Driver`]; it owns the tasks that accept and the tasks that converse. Others
+//! hold a [`DriverHandle`]. What answers at an address is looked up in the [`Directory`] as a
+//! connection is accepted; what is not in there is closed at once. A panic in a session ends
+//! that session. The driver knows no protocol: it calls a factory.
+//!
+//! Stopping: no more connections are accepted, every session ends with `truncated = shutdown`,
+//! and what did not end within the grace period is aborted and reported.
+
+mod conversation;
+mod data;
+mod limits;
+mod record;
+mod registry;
+#[cfg(test)]
+mod tests;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use model::{Ambient, DeckyId, LanId, Persona, Service, SessionEvent, Truncation};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use limits::Limits;
+
+use self::{
+    conversation::{Visit, converse},
+    registry::Registry,
+};
+use crate::{
+    Session,
+    directory::{Directory, Entry, Place},
+};
+
+/// Accepted connections that wait for the driver; when full, accepting waits.
+const ACCEPTED_CAPACITY: usize = 256;
+
+/// Commands that wait for the driver; when full, the caller waits.
+const COMMAND_CAPACITY: usize = 64;
+
+/// How long accepting rests after it failed, for want of descriptors for example.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// How a service becomes a session; [`crate::start`] outside tests.
+pub type Factory = fn(Service, Arc<Persona>, [u8; 32], SocketAddr, SocketAddr) -> Box<dyn Session>;
+
+/// Why a listener was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The socket is not usable.
+    #[error("cannot use the listener")]
+    Socket(#[source] io::Error),
+    /// The LAN already has a listener at that address.
+    #[error("{at} already listens")]
+    Taken {
+        /// The address.
+        at: SocketAddr,
+    },
+    /// The driver has stopped.
+    #[error("the decoy driver has stopped")]
+    Stopped,
+}
+
+/// Why a conversation ended before its session wanted to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Cut {
+    /// The visitor is gone.
+    Gone,
+    /// A limit, or someone here.
+    Limit(Truncation),
+}
+
+enum Command {
+    Listen { place: Place, listener: TcpListener, done: oneshot::Sender<Result<(), ListenError>> },
+    Unlisten { place: Place, done: oneshot::Sender<()> },
+}
+
+struct Accepted {
+    place: Place,
+    stream: TcpStream,
+    peer: SocketAddr,
+}
+
+/// Owns the sockets. Made by [`Driver::new`], lives in [`Driver::run`].
+pub struct Driver {
+    limits: Limits,
+    ambient: Ambient,
+    facts: mpsc::Sender<SessionEvent>,
+    factory: Factory,
+    directory: Arc<ArcSwap<Directory>>,
+    registry: Arc<Registry>,
+    commands: mpsc::Receiver<Command>,
+    sessions: JoinSet<()>,
+    acceptors: JoinSet<Place>,
+    listening: std::collections::HashMap<Place, Acceptor>,
+}
+
+/// A running acceptor, as the driver sees it.
+struct Acceptor {
+    stop: CancellationToken,
+    closed: Vec<oneshot::Sender<()>>,
+}
+
+/// Speaks to the driver; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct DriverHandle {
+    directory: Arc<ArcSwap<Directory>>,
+    registry: Arc<Registry>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Driver {
+    /// A driver that reports to `facts`. When that channel is full, visitors wait.
+    pub fn new(
+        limits: Limits,
+        ambient: Ambient,
+        facts: mpsc::Sender<SessionEvent>,
+    ) -> (Self, DriverHandle) {
+        Self::with_factory(limits, ambient, facts, crate::start)
+    }
+
+    /// Like [`Driver::new`], with another way to make sessions.
+    pub fn with_factory(
+        limits: Limits,
+        ambient: Ambient,
+        facts: mpsc::Sender<SessionEvent>,
+        factory: Factory,
+    ) -> (Self, DriverHandle) {
+        let directory = Arc::new(ArcSwap::from_pointee(Directory::default()));
+        let registry = Arc::new(Registry::default());
+        let (command, commands) = mpsc::channel(COMMAND_CAPACITY);
+        let handle = DriverHandle {
+            directory: Arc::clone(&directory),
+            registry: Arc::clone(&registry),
+            commands: command,
+        };
+        let driver = Self {
+            limits,
+            ambient,
+            facts,
+            factory,
+            directory,
+            registry,
+            commands,
+            sessions: JoinSet::new(),
+            acceptors: JoinSet::new(),
+            listening: std::collections::HashMap::new(),
+        };
+        (driver, handle)
+    }
+
+    /// Runs until `stop`, or until every handle is gone.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let (accepted, mut incoming) = mpsc::channel(ACCEPTED_CAPACITY);
+        loop {
+            // Cancel-safe: channels and join sets lose nothing when a branch is dropped.
+            tokio::select! {
+                () = stop.cancelled() => break,
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command, &accepted),
+                    None => break,
+                },
+                Some(connection) = incoming.recv() => self.welcome(connection),
+                Some(closed) = self.acceptors.join_next() => self.acceptor_closed(closed),
+                Some(ended) = self.sessions.join_next() => note_failure(ended),
+            }
+        }
+        self.stop().await;
+    }
+
+    fn obey(&mut self, command: Command, accepted: &mpsc::Sender<Accepted>) {
+        match command {
+            Command::Listen { place, listener, done } => {
+                let result = self.listen(place, listener, accepted.clone());
+                // Nobody waits for the answer any more: the listener works all the same.
+                let _ = done.send(result);
+            }
+            Command::Unlisten { place, done } => match self.listening.get_mut(&place) {
+                Some(acceptor) => {
+                    acceptor.stop.cancel();
+                    acceptor.closed.push(done);
+                }
+                None => drop(done.send(())),
+            },
+        }
+    }
+
+    fn listen(
+        &mut self,
+        place: Place,
+        listener: TcpListener,
+        accepted: mpsc::Sender<Accepted>,
+    ) -> Result<(), ListenError> {
+        if self.listening.contains_key(&place) {
+            return Err(ListenError::Taken { at: place.at });
+        }
+        let stop = CancellationToken::new();
+        self.acceptors.spawn(accept(place, listener, accepted, stop.clone()));
+        self.listening.insert(place, Acceptor { stop, closed: Vec::new() });
+        Ok(())
+    }
+
+    fn acceptor_closed(&mut self, closed: Result<Place, tokio::task::JoinError>) {
+        match closed {
+            Ok(place) => {
+                let acceptor = self.listening.remove(&place);
+                for done in acceptor.into_iter().flat_map(|acceptor| acceptor.closed) {
+                    // Whoever asked may have stopped waiting; the listener is closed all the same.
+                    let _ = done.send(());
+                }
+            }
+            Err(err) => {
+                tracing::error!(error = &err as &dyn std::error::Error, "an acceptor failed");
+            }
+        }
+    }
+
+    fn welcome(&mut self, Accepted { place, stream, peer }: Accepted) {
+        // A wildcard listener serves many addresses: the connection knows which one it is.
+        let Ok(at) = stream.local_addr() else { return };
+        let place = Place { at: plain(at), ..place };
+        let Some(entry) = self.directory.load().get(place).map(Arc::clone) else { return };
+        let session_id = self.ambient.id();
+        let ticket = self.registry.admit(&self.limits, session_id, entry.decky_id, peer.ip());
+        let Some(ticket) = ticket else {
+            tracing::debug!(peer.addr = %peer, "connection over the limit closed");
+            return;
+        };
+        // Looked up again: an entry that went away before the ticket existed was not ended by
+        // `end_sessions`.
+        if self.directory.load().get(place).is_none_or(|now| !Arc::ptr_eq(now, &entry)) {
+            return;
+        }
+        // Small answers must not wait for more: interactive daemons set this too. Without it
+        // the session works all the same.
+        let _ = stream.set_nodelay(true);
+        self.sessions.spawn(Box::pin(converse(Visit {
+            stream,
+            peer,
+            session_id,
+            entry,
+            ticket,
+            limits: self.limits.clone(),
+            ambient: self.ambient.clone(),
+            facts: self.facts.clone(),
+            factory: self.factory,
+        })));
+    }
+
+    async fn stop(mut self) {
+        self.commands.close();
+        for acceptor in self.listening.values() {
+            acceptor.stop.cancel();
+        }
+        self.registry.end(None, Truncation::Shutdown);
+        let grace = self.limits.grace;
+        let drain = async {
+            while let Some(closed) = self.acceptors.join_next().await {
+                self.acceptor_closed(closed);
+            }
+            while let Some(ended) = self.sessions.join_next().await {
+                note_failure(ended);
+            }
+        };
+        if tokio::time::timeout(grace, drain).await.is_err() {
+            tracing::warn!(
+                sessions = self.sessions.len(),
+                "sessions aborted after the grace period"
+            );
+            self.sessions.shutdown().await;
+        }
+    }
+}
+
+impl DriverHandle {
+    /// The current directory.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.directory.load_full()
+    }
+
+    /// Replaces the whole directory. Live sessions go on.
+    pub fn swap_directory(&self, directory: Directory) {
+        self.directory.store(Arc::new(directory));
+    }
+
+    /// Adds or replaces one entry.
+    pub fn bind(&self, place: Place, entry: &Entry) {
+        self.directory.rcu(|now| {
+            let mut next = Directory::clone(now);
+            next.bind(place, entry.clone());
+            next
+        });
+    }
+
+    /// Removes one entry. Live sessions go on until [`DriverHandle::end_sessions`].
+    pub fn unbind(&self, place: Place) {
+        self.directory.rcu(|now| {
+            let mut next = Directory::clone(now);
+            next.unbind(place);
+            next
+        });
+    }
+
+    /// Removes all entries of a decky.
+    pub fn unbind_decky(&self, decky: DeckyId) {
+        self.directory.rcu(|now| {
+            let mut next = Directory::clone(now);
+            next.unbind_decky(decky);
+            next
+        });
+    }
+
+    /// Hands over a listener; done once the driver accepts from it.
+    ///
+    /// # Errors
+    /// Where the socket is unusable, its address already listens, or the driver has stopped.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn listen(
+        &self,
+        lan: LanId,
+        listener: std::net::TcpListener,
+    ) -> Result<(), ListenError> {
+        listener.set_nonblocking(true).map_err(ListenError::Socket)?;
+        let at = plain(listener.local_addr().map_err(ListenError::Socket)?);
+        let listener = TcpListener::from_std(listener).map_err(ListenError::Socket)?;
+        let (done, answer) = oneshot::channel();
+        let command = Command::Listen { place: Place { lan, at }, listener, done };
+        self.commands.send(command).await.map_err(|_| ListenError::Stopped)?;
+        answer.await.unwrap_or(Err(ListenError::Stopped))
+    }
+
+    /// Closes a listener; done once it is closed. Unknown addresses are no error. Live sessions
+    /// go on.
+    pub async fn unlisten(&self, lan: LanId, at: SocketAddr) {
+        let (done, answer) = oneshot::channel();
+        let command = Command::Unlisten { place: Place { lan, at: plain(at) }, done };
+        if self.commands.send(command).await.is_ok() {
+            // A driver that stops meanwhile closes all listeners.
+            let _ = answer.await;
+        }
+    }
+
+    /// Ends all sessions with a decky; does not wait for them.
+    pub fn end_sessions(&self, decky: DeckyId, why: Truncation) {
+        self.registry.end(Some(decky), why);
+    }
+
+    /// How many sessions with a decky are live.
+    pub fn live_sessions(&self, decky: DeckyId) -> usize {
+        self.registry.live(Some(decky))
+    }
+
+    /// How many sessions are live in all.
+    pub fn all_live_sessions(&self) -> usize {
+        self.registry.live(None)
+    }
+
+    /// How many connections were closed at once because of a limit.
+    pub fn refused_connections(&self) -> u64 {
+        self.registry.refused()
+    }
+}
+
+/// Accepts until stopped; the listener is closed when this returns.
+async fn accept(
+    place: Place,
+    listener: TcpListener,
+    accepted: mpsc::Sender<Accepted>,
+    stop: CancellationToken,
+) -> Place {
+    loop {
+        // Cancel-safe: accept takes a connection only when it completes.
+        let connection = tokio::select! {
+            biased;
+            () = stop.cancelled() => return place,
+            connection = listener.accept() => connection,
+        };
+        match connection {
+            Ok((stream, peer)) => {
+                let connection = Accepted { place, stream, peer: plain(peer) };
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return place,
+                    sent = accepted.send(connection) => if sent.is_err() { return place },
+                }
+            }
+            Err(err) => {
+                tracing::warn!(error = &err as &dyn std::error::Error, "accepting failed");
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+/// An IPv4 address that came in through an IPv6 socket, as itself.
+fn plain(at: SocketAddr) -> SocketAddr {
+    SocketAddr::new(at.ip().to_canonical(), at.port())
+}
+
+fn note_failure(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(err) = ended {
+        tracing::error!(error = &err as &dyn std::error::Error, "a session task failed");
+    }
+}
