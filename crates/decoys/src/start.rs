@@ -4,9 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use model::{Persona, Service};
 
-use crate::{
-    Session, ftp::FtpSession, http::HttpSession, redis::RedisSession, ssh::SshSession,
-};
+use crate::{Session, ftp::FtpSession, http::HttpSession, redis::RedisSession, ssh::SshSession};
 
 /// Begins a session of `service` as `persona`. `local` is the persona's own address as the
 /// visitor believes it. All randomness of the session comes from `seed`.
@@ -21,8 +19,8 @@ pub fn start(
     peer: SocketAddr,
 ) -> Box<dyn Session> {
     match service {
-        Service::Http => Box::new(HttpSession::new(persona, seed, local, peer)),
-        Service::Redis => Box::new(RedisSession::new(persona, seed, local, peer)),
+        Service::Http => Box::new(HttpSession::new(&persona, seed, local, peer)),
+        Service::Redis => Box::new(RedisSession::new(&persona, seed, local, peer)),
         Service::Ssh => Box::new(SshSession::new(persona, seed, local, peer)),
         Service::Ftp => Box::new(FtpSession::new(persona, seed, local, peer)),
     }
