@@ -93,12 +93,17 @@ fn command(morgana: &Morgana, decky: &Decky, service: Service, host: &str, port:
     let account = if service == Service::Ftp { person } else { root };
     let (user, password) = (&account.user, &account.password);
     match service {
-        Service::Http => format!("  curl http://{host}:{port}/                # {}", decky.name),
+        Service::Http => format!("  curl -i http://{host}:{port}/    # {}", decky.name),
         Service::Ssh => format!(
             "  ssh -p {port} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR {user}@{host}    # {}, password: {password}",
             decky.name
         ),
-        Service::Redis => format!("  redis-cli -h {host} -p {port} info server    # {}", decky.name),
-        Service::Ftp => format!("  ftp {host} {port}                         # {}, {user} / {password}", decky.name),
+        Service::Redis => {
+            let login = decoys::redis::password(&persona)
+                .map(|password| format!("-a {password} --no-auth-warning "))
+                .unwrap_or_default();
+            format!("  redis-cli -h {host} -p {port} {login}info server    # {}", decky.name)
+        }
+        Service::Ftp => format!("  ftp {host} {port}    # {}, {user} / {password}", decky.name),
     }
 }
