@@ -33,7 +33,7 @@ async fn refused_changes_name_the_field_and_queue_nothing() {
     let error = client.post("/api/v1/topologies/demo/mutations", &old).await.expect_err("refused");
     assert!(error.to_string().contains("version"), "{error}");
     let error = client.post("/api/v1/topologies/nosuch/mutations", &json!({"op": "remove_lan", "payload": {"name": "x"}})).await;
-    assert!(error.expect_err("refused").to_string().contains("nosuch"));
+    assert!(error.expect_err("refused").to_string().contains("no such topology"));
     let mutations = client.get("/api/v1/topologies/demo/mutations").await.unwrap();
     assert_eq!(mutations["items"], json!([]));
     service.terminate().await;
