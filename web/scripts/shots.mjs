@@ -69,6 +69,9 @@ try {
   await page.goto(`${url}/#/identities`);
   await page.getByTestId("identities").waitFor();
   await shot("13-identities");
+  await page.goto(`${url}/#/credentials`);
+  await page.getByTestId("credentials").waitFor();
+  await shot("17-credentials");
   await page.goto(`${url}/#/sessions`);
   await page.getByRole("heading", { name: "Sessions" }).waitFor();
   await shot("14-sessions");

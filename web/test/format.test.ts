@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { Service } from "../src/api/types";
 import { plain, tell } from "../src/format/story";
-import { ago, bytes, count, duration, host, visible, visitCommand, words } from "../src/format/words";
+import { ago, bytes, count, duration, every, host, visible, visitCommand, words } from "../src/format/words";
 import { EMPTY } from "../src/live/world";
 import { layout } from "../src/view/maze/layout";
 import { checkName } from "../src/view/maze/forms";
@@ -17,6 +18,7 @@ describe("words", () => {
     expect(ago(at(0), 5_000)).toBe("just now");
     expect(ago(at(0), 240_000)).toBe("4 min ago");
     expect(ago("never", 0)).toBe("");
+    expect([every(300), every(86_400)]).toEqual(["every 5 min", "every 24 h"]);
   });
 
   it("says sizes and counts", () => {
@@ -32,7 +34,7 @@ describe("words", () => {
   });
 
   it("gives a command for every service", () => {
-    const command = (service: string, port: number) => visitCommand({ service, listening: `127.66.1.10:${port}` });
+    const command = (service: string, port: number) => visitCommand({ service: service as Service, listening: `127.66.1.10:${port}` });
     expect(command("ssh", 20022)).toBe("ssh -p 20022 root@127.66.1.10");
     expect(command("ssh", 22)).toBe("ssh root@127.66.1.10");
     expect(command("http", 20080)).toBe("curl http://127.66.1.10:20080/");
@@ -59,6 +61,11 @@ describe("stories", () => {
   it("are sentences", () => {
     expect(sentence("attacker.session.started", { ...ids, service: "redis" })).toBe("Somebody opened a redis session on web-01");
     expect(sentence("attacker.session.activity", { ...ids, kind: "command", text: "uname -a" })).toBe("Somebody ran uname -a on web-01");
+    expect(sentence("attacker.session.activity", { ...ids, kind: "login", text: "login root with password ******: refused" }))
+      .toBe("Somebody tried to log in: root with password ******: refused on web-01");
+    expect(sentence("attacker.session.activity", { ...ids, kind: "login", text: "login root with password ******: accepted" }))
+      .toBe("Somebody got in: root with password ******: accepted on web-01");
+    expect(sentence("attacker.session.activity", { ...ids, kind: "command", text: "command ls" })).toContain("ran command ls");
     expect(sentence("decky.mutation", { name: "web-01", old_services: ["http", "ssh"], new_services: ["ftp", "ssh"], trigger: "scheduled" }))
       .toBe("web-01 now answers on ftp, ssh, no longer on http (rotated on schedule)");
     expect(sentence("topology.mutation.failed", { op: "add_decky", payload: { name: "x", lan: "dmz" }, reason: "no address is free" }))
@@ -80,14 +87,14 @@ describe("stories", () => {
 
 describe("the maze's layout", () => {
   const decky = (id: string, ...lans: string[]) => ({
-    decky_id: id, name: id, archetype: "linux-server", state: "running" as const, services: [], endpoints: [],
+    decky_id: id, name: id, archetype: "linux-server" as const, rotate_every_seconds: null, state: "running" as const, services: [], endpoints: [],
     interfaces: lans.map((lan) => ({ lan_id: lan, lan, address: "" })),
   });
   const lan = (id: string, is_dmz = false) => ({ lan_id: id, name: id, subnet: "", is_dmz });
 
   it("goes from the outside to the inside", () => {
     const columns = layout({
-      topology_id: "t", name: "t", status: "active", version: 1,
+      topology_id: "t", name: "t", status: "active", version: 1, reason: null,
       lans: [lan("apart"), lan("inner"), lan("office"), lan("outer", true)],
       deckies: [decky("a", "outer", "office"), decky("b", "office", "inner"), decky("c", "apart")],
     });
@@ -96,7 +103,7 @@ describe("the maze's layout", () => {
   });
 
   it("is nothing where there are no LANs", () => {
-    expect(layout({ topology_id: "t", name: "t", status: "pending", version: 1, lans: [], deckies: [] })).toEqual([]);
+    expect(layout({ topology_id: "t", name: "t", status: "pending", version: 1, reason: null, lans: [], deckies: [] })).toEqual([]);
   });
 });
 

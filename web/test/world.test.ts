@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Topology } from "../src/api/types";
+import type { Decky, Topology } from "../src/api/types";
 import type { Envelope } from "../src/live/events";
 import {
   EMPTY, KEEP_FEED, KEEP_SESSIONS, mergeActivity, putMutation, reduce, withFeed, withPast,
@@ -20,12 +20,13 @@ function play(world: World, ...events: Envelope[]): { world: World; stale: strin
   return { world: events.reduce((before, one) => reduce(before, one, stale), world), stale: [...stale] };
 }
 
-const DECKY = {
-  decky_id: "d1", name: "web-01", archetype: "web-server", state: "starting" as const,
+const DECKY: Decky = {
+  decky_id: "d1", name: "web-01", archetype: "web-server", state: "starting",
   services: [{ service: "http", port: 80 }], interfaces: [{ lan_id: "l1", lan: "dmz", address: "10.66.1.10" }], endpoints: [],
+  rotate_every_seconds: null,
 };
 const MAZE: Topology = {
-  topology_id: "t1", name: "demo", status: "active", version: 3, deckies: [DECKY],
+  topology_id: "t1", name: "demo", status: "active", version: 3, reason: null, deckies: [DECKY],
   lans: [{ lan_id: "l1", name: "dmz", subnet: "10.66.1.0/24", is_dmz: true }],
 };
 
@@ -59,7 +60,9 @@ describe("reduce", () => {
   });
 
   it("does not count again what a session read by REST has counted", () => {
-    const read = { ...EMPTY, sessions: new Map([["s1", { ...ids, service: "ssh", peer: "", started_at: "", bytes_in: 0, bytes_out: 0, logins: 3, commands: 0, requests: 0, uploads: 0 }]]) };
+    const { world } = play(EMPTY, started());
+    const session = { ...world.sessions.get("s1")!, logins: 3 };
+    const read = { ...world, sessions: new Map([["s1", session]]) };
     expect(play(read, activity(3, "login")).world.sessions.get("s1")?.logins).toBe(3);
   });
 
@@ -93,8 +96,8 @@ describe("reduce", () => {
   });
 
   it("pulses on traffic, which is not journalled and not in the feed", () => {
-    const { seq: _, ...traffic } = event("decky.traffic", { decky_id: "d1", service: "ssh", kind: "login", summary: "" });
-    const { world } = play(EMPTY, traffic);
+    const traffic = event("decky.traffic", { decky_id: "d1", service: "ssh", kind: "login", summary: "" });
+    const { world } = play({ ...EMPTY, seq: 7 }, { ...traffic, seq: null });
     expect(world.pulses.get("d1")?.service).toBe("ssh");
     expect(world.feed).toEqual([]);
   });

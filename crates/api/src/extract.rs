@@ -32,7 +32,7 @@ pub(crate) const ANYONE: &[Role] = &[Role::Viewer, Role::Operator, Role::Admin, 
 macro_rules! roles {
     ($($(#[$doc:meta])* $name:ident = $allowed:expr;)*) => {$(
         $(#[$doc])*
-        pub(crate) struct $name(pub(crate) Principal);
+        pub(crate) struct $name(#[allow(dead_code, reason = "some need the proof only")] pub(crate) Principal);
 
         impl FromRequestParts<Arc<App>> for $name {
             type Rejection = Problem;

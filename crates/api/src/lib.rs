@@ -5,10 +5,12 @@
 //! to know SQL, drivers and decoy protocols.
 //!
 //! ```no_run
-//! # async fn example(handles: api::Handles, stop: tokio_util::sync::CancellationToken)
+//! use morgana_api::{ApiConfig, Handles, Server};
+//!
+//! # async fn example(handles: Handles, stop: tokio_util::sync::CancellationToken)
 //! # -> Result<(), Box<dyn std::error::Error>> {
-//! let config = api::ApiConfig { listen: Some("127.0.0.1:7077".parse()?), ..Default::default() };
-//! let bound = api::Server::new(config, handles).bind().await?;
+//! let config = ApiConfig { listen: Some("127.0.0.1:7077".parse()?), ..Default::default() };
+//! let bound = Server::new(config, handles).bind().await?;
 //! println!("http://{}", bound.addr().ok_or("no TCP listener")?);
 //! bound.run(stop).await;
 //! # Ok(())

@@ -55,14 +55,33 @@ impl Modify for Schemes {
             "morgana_session",
             "Set by login; named `__Host-morgana_session` over TLS.",
         );
-        components
-            .add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("An API token, `mrg_…`."))
             .build();
         components.add_security_scheme("token", SecurityScheme::Http(bearer));
+        for (path, item) in &mut document.paths.paths {
+            let operations = [
+                ("get", &mut item.get),
+                ("post", &mut item.post),
+                ("patch", &mut item.patch),
+                ("delete", &mut item.delete),
+            ];
+            for (method, operation) in operations {
+                if let Some(operation) = operation {
+                    operation.operation_id = Some(operation_id(method, path));
+                }
+            }
+        }
     }
+}
+
+/// `get_topologies_id_events`: handlers of several modules share their short names.
+fn operation_id(method: &str, path: &str) -> String {
+    let path = path.trim_start_matches("/api/v1").trim_start_matches('/');
+    let words = path.replace(['{', '}'], "").replace(['/', '.'], "_");
+    format!("{method}_{words}")
 }
 
 /// The OpenAPI document, as committed in `openapi.json`.
@@ -74,4 +93,22 @@ pub fn openapi_json() -> String {
         text
     };
     DOCUMENT.get_or_init(made).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_document_is_the_one_that_the_code_makes() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            std::fs::write(path, openapi_json()).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == openapi_json(),
+            "openapi.json differs from the code: run the tests with UPDATE_OPENAPI=1"
+        );
+    }
 }

@@ -152,10 +152,7 @@ impl Problem {
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
@@ -179,7 +176,9 @@ impl From<store::StoreError> for Problem {
         tracing::error!(error = &error as &dyn std::error::Error, "the store did not answer");
         match error {
             store::StoreError::Closed { .. } => Self::unavailable("the service is stopping"),
-            store::StoreError::Statement { .. } => Self::internal("the request failed; see the log"),
+            store::StoreError::Statement { .. } => {
+                Self::internal("the request failed; see the log")
+            }
             store::StoreError::Commit { .. } => {
                 Self::unavailable("the change could not be kept").retry_after(5)
             }

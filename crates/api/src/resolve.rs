@@ -38,9 +38,8 @@ pub(crate) async fn decky(
         let found = record.topology.deckies.values().find(|d| d.name.as_str() == name).cloned();
         return found.map(|decky| (record, decky)).ok_or_else(missing);
     }
-    let fits = |decky: &model::Decky| {
-        decky.name.as_str() == text || begins(&decky.id.to_string(), text)
-    };
+    let fits =
+        |decky: &model::Decky| decky.name.as_str() == text || begins(&decky.id.to_string(), text);
     let all = store.topologies().await?;
     let standing = all.into_iter().filter(|r| r.status != TopologyStatus::TornDown);
     let found = standing.flat_map(|record| {
@@ -57,10 +56,7 @@ pub(crate) fn begins(id: &str, text: &str) -> bool {
 }
 
 /// The only one.
-fn one<T>(
-    mut found: impl Iterator<Item = T>,
-    missing: impl Fn() -> Problem,
-) -> Result<T, Problem> {
+fn one<T>(mut found: impl Iterator<Item = T>, missing: impl Fn() -> Problem) -> Result<T, Problem> {
     let first = found.next().ok_or_else(missing)?;
     match found.next() {
         None => Ok(first),
@@ -89,10 +85,7 @@ mod tests {
     #[test]
     fn beginnings_of_ids_are_told_from_other_texts() {
         assert!(prefix_bound("019").is_none() && prefix_bound("web-01").is_none());
-        assert_eq!(
-            prefix_bound("0192F").as_deref(),
-            Some("0192ffff-ffff-ffff-ffff-ffffffffffff")
-        );
+        assert_eq!(prefix_bound("0192F").as_deref(), Some("0192ffff-ffff-ffff-ffff-ffffffffffff"));
         assert_eq!(
             prefix_bound("0192f0c1-7").as_deref(),
             Some("0192f0c1-7fff-ffff-ffff-ffffffffffff")

@@ -103,8 +103,7 @@ impl Server {
 /// The socket and the user that it belongs to: the one that this process runs as.
 async fn bind_socket(path: &Path) -> io::Result<(UnixListener, u32)> {
     if let Ok(found) = std::fs::symlink_metadata(path) {
-        let abandoned =
-            found.file_type().is_socket() && UnixStream::connect(path).await.is_err();
+        let abandoned = found.file_type().is_socket() && UnixStream::connect(path).await.is_err();
         if !abandoned {
             return Err(io::ErrorKind::AddrInUse.into());
         }
@@ -204,7 +203,11 @@ impl Door {
     }
 
     /// The next connection; `None` at the end.
-    async fn accept<S, A, F>(&self, open: &mut JoinSet<()>, accept: impl Fn() -> F) -> Option<(S, A)>
+    async fn accept<S, A, F>(
+        &self,
+        open: &mut JoinSet<()>,
+        accept: impl Fn() -> F,
+    ) -> Option<(S, A)>
     where
         F: Future<Output = io::Result<(S, A)>>,
     {
@@ -218,8 +221,7 @@ impl Door {
             match accepted {
                 Ok(connection) => return Some(connection),
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "a connection could not be accepted");
+                    not_accepted(&error);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -251,6 +253,10 @@ impl Door {
             open.shutdown().await;
         }
     }
+}
+
+fn not_accepted(error: &io::Error) {
+    tracing::warn!(error = error as &dyn std::error::Error, "a connection could not be accepted");
 }
 
 async fn serve_connection<S>(

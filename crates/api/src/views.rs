@@ -1,6 +1,6 @@
 //! What answers look like: the rows of the store as JSON, with what only the process knows.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::net::SocketAddr;
 
 use model::{
     Activity, ActivityKind, Archetype, Attacker, AttackerId, Credential, CredentialId, Decky,
@@ -236,7 +236,7 @@ pub(crate) struct MutationView {
     /// What it does, such as `add_decky`.
     op: String,
     /// The fields of the op.
-    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
+    #[schema(value_type = Object, additional_properties = true)]
     payload: serde_json::Value,
     #[schema(value_type = MutationStateWord)]
     state: MutationState,

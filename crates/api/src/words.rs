@@ -70,7 +70,7 @@ macro_rules! texts {
 
 texts! {
     /// An id: a UUIDv7.
-    Id = SchemaFormat::KnownFormat(KnownFormat::Uuid);
+    Id = SchemaFormat::Custom("uuid".into());
     /// A moment in UTC, RFC 3339 with microseconds.
     Moment = SchemaFormat::KnownFormat(KnownFormat::DateTime);
 }

@@ -91,14 +91,14 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_peer_that_takes_nothing_is_cut() {
         let (near, _far) = tokio::io::duplex(16);
-        let mut stream = WriteDeadline::new(near, Duration::from_secs(10));
+        let mut stream = WriteDeadline::new(near, Duration::from_millis(20));
         stream.write_all(&[0; 16]).await.unwrap();
         let began = tokio::time::Instant::now();
         let error = stream.write_all(&[0; 1]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(began.elapsed(), Duration::from_secs(10));
+        assert!(began.elapsed() >= Duration::from_millis(20));
     }
 }

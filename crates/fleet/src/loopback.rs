@@ -22,7 +22,8 @@ mod network;
 /// Which ports deckies listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Ports {
-    /// Those of the persona; the offset is added where the process may not bind them.
+    /// Those of the persona; the offset is added where the process may not bind them, or where
+    /// a program of this machine listens on all of its addresses.
     #[default]
     True,
     /// Always with the offset added.
@@ -193,7 +194,7 @@ impl Loopback {
             let true_port = SocketAddr::from((address, port));
             match bind(true_port) {
                 Ok(listener) => return Ok((true_port, listener)),
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) if self.may_stand_in(&error, true_port) => {}
                 Err(error) => return Err(self.refused(true_port, service, error)),
             }
         }
@@ -203,6 +204,16 @@ impl Loopback {
         let addr = SocketAddr::from((address, stand_in));
         let listener = bind(addr).map_err(|error| self.refused(addr, service, error))?;
         Ok((addr, listener))
+    }
+
+    /// Whether another port may stand in: the process may not bind this one, or a program of this
+    /// machine listens there on every address, as its own sshd does.
+    fn may_stand_in(&self, error: &io::Error, addr: SocketAddr) -> bool {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => true,
+            io::ErrorKind::AddrInUse => self.network().owner_of(addr).is_none(),
+            _ => false,
+        }
     }
 
     fn refused(&self, addr: SocketAddr, service: Service, source: io::Error) -> StepError {

@@ -162,6 +162,12 @@ pub(crate) fn renew(
     Ok(until)
 }
 
+pub(crate) fn release(tx: &mut Tx<'_>, worker: &str) -> Result<u64, Fault<StoreError>> {
+    let sql = "UPDATE mutations SET lease_until = ? WHERE worker = ? AND state = 'applying'";
+    let released = rows::run(tx.connection, sql, (tx.now().as_micros(), worker))?;
+    Ok(released as u64)
+}
+
 pub(crate) fn apply(
     tx: &mut Tx<'_>,
     held: Fenced,

@@ -239,6 +239,16 @@ impl Store {
         self.write("renew a lease", move |tx| moves::renew(tx, Fenced { id, attempt }, lease)).await
     }
 
+    /// Ends the leases of a worker that begins anew, so that what its earlier life had claimed can
+    /// be claimed at once; answers how many there were. Only for a worker of whom there is one.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn release_leases(&self, worker: &str) -> Result<u64, StoreError> {
+        let worker = worker.to_owned();
+        self.write("release leases", move |tx| moves::release(tx, &worker)).await
+    }
+
     /// Ends a mutation as applied: the topology becomes `after`, its deckies get the states of
     /// `deckies` (new ones without an outcome are `planned`). Journals `mutation.applied`, then
     /// for each outcome `decky.state` where state or services differ and `decky.mutation` where

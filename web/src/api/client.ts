@@ -4,7 +4,8 @@
  */
 
 import type {
-  Activity, Attacker, Identity, Me, Mutation, Op, ProblemBody, Session, Topology,
+  Attacker, Credential, Identity, Me, Mutation, Op, ProblemBody, Session, SessionDetail, Topology,
+  TopologySummary,
 } from "./types";
 
 const BASE = "/api/v1";
@@ -69,7 +70,33 @@ type Page<T> = T[] | { items: T[] };
 const items = <T>(page: Page<T>): T[] => (Array.isArray(page) ? page : page.items);
 
 const id = encodeURIComponent;
-const key = () => crypto.randomUUID();
+
+/** 128 random bits; `crypto.randomUUID` exists only on HTTPS and loopback. */
+function newKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Keys of requests whose answer is not known yet. */
+const unanswered = new Map<string, string>();
+
+/**
+ * Creates work exactly once: a request that is sent again because its answer never came, or by a
+ * second click, carries the key of the first.
+ */
+async function once<T>(path: string, body: unknown): Promise<T> {
+  const request = `${path} ${JSON.stringify(body)}`;
+  const key = unanswered.get(request) ?? newKey();
+  unanswered.set(request, key);
+  try {
+    const answer = await call<T>("POST", path, body, { "idempotency-key": key });
+    unanswered.delete(request);
+    return answer;
+  } catch (error) {
+    if (error instanceof Problem && error.status !== 0) unanswered.delete(request);
+    throw error;
+  }
+}
 
 export const api = {
   setupState: () => call<{ open: boolean }>("GET", "/setup"),
@@ -80,24 +107,21 @@ export const api = {
   logout: () => call<unknown>("POST", "/logout", {}),
   me: () => call<Me>("GET", "/me"),
 
-  topologies: async () => items(await call<Page<{ topology_id: string }>>("GET", `/topologies?limit=${PAGE}`)),
+  topologies: async () => items(await call<Page<TopologySummary>>("GET", `/topologies?limit=${PAGE}`)),
   topology: (topology: string) => call<Topology>("GET", `/topologies/${id(topology)}`),
   createTopology: (name: string, template: "demo" | "empty") =>
-    call<Topology>("POST", "/topologies", { name, template }, { "idempotency-key": key() }),
-  deploy: (topology: string) =>
-    call<unknown>("POST", `/topologies/${id(topology)}/deploy`, {}, { "idempotency-key": key() }),
-  teardown: (topology: string) =>
-    call<unknown>("POST", `/topologies/${id(topology)}/teardown`, {}, { "idempotency-key": key() }),
-  mutate: (topology: string, op: Op) =>
-    call<Mutation>(
-      "POST", `/topologies/${id(topology)}/mutations`, op, { "idempotency-key": key() }),
+    call<Topology>("POST", "/topologies", { name, template }),
+  deploy: (topology: string) => call<unknown>("POST", `/topologies/${id(topology)}/deploy`, {}),
+  teardown: (topology: string) => call<unknown>("POST", `/topologies/${id(topology)}/teardown`, {}),
+  mutate: (topology: string, op: Op) => once<Mutation>(`/topologies/${id(topology)}/mutations`, op),
   mutations: async (topology: string) =>
     items(await call<Page<Mutation>>("GET", `/topologies/${id(topology)}/mutations?limit=20`)),
 
   attackers: async () => items(await call<Page<Attacker>>("GET", `/attackers?limit=${PAGE}`)),
   identities: async () => items(await call<Page<Identity>>("GET", `/identities?limit=${PAGE}`)),
+  credentials: async () => items(await call<Page<Credential>>("GET", `/credentials?limit=${PAGE}`)),
   sessions: async (query = "") =>
     items(await call<Page<Session>>("GET", `/sessions?limit=${PAGE}${query}`)),
   session: (session: string) =>
-    call<Session & { activity: Activity[] }>("GET", `/sessions/${id(session)}`),
+    call<SessionDetail>("GET", `/sessions/${id(session)}`),
 };

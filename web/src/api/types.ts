@@ -3,140 +3,49 @@
  * schema calls things; everything else imports from here.
  */
 
-export type TopologyStatus =
-  | "pending" | "deploying" | "active" | "degraded" | "failed" | "tearing_down" | "torn_down";
-export type DeckyState =
-  | "planned" | "starting" | "running" | "degraded" | "stopped" | "failed" | "retired";
-export type MutationState = "pending" | "applying" | "applied" | "failed";
-export type Level = "low" | "medium" | "high" | "critical";
-export type Role = "viewer" | "operator" | "admin" | "auditor";
-export type ActivityKind = "login" | "command" | "request" | "upload";
+import type { components } from "./schema";
 
-export interface Me {
-  name: string;
-  role: Role;
-}
+type Schemas = components["schemas"];
 
-export interface Lan {
-  lan_id: string;
-  name: string;
-  subnet: string;
-  is_dmz: boolean;
-}
+export type TopologyStatus = Schemas["TopologyStatus"];
+export type DeckyState = Schemas["DeckyState"];
+export type MutationState = Schemas["MutationState"];
+export type Level = Schemas["ScoreLevel"];
+export type Role = Schemas["Role"];
+export type ActivityKind = Schemas["ActivityKind"];
+export type Service = Schemas["Service"];
+export type Archetype = Schemas["Archetype"];
+export type Truncation = Schemas["Truncation"];
 
-export interface Endpoint {
-  lan_id: string;
-  service: string;
-  /** The port that the persona shows. */
-  port: number;
-  /** Address and port where it really answers. */
-  listening: string;
-}
+export type Me = Pick<Schemas["Me"], "name" | "role">;
+export type Lan = Omit<Schemas["Lan"], "position">;
+export type Endpoint = Schemas["Endpoint"];
+export type Decky = Pick<Schemas["Decky"],
+  | "decky_id" | "name" | "archetype" | "state" | "services" | "interfaces" | "endpoints"
+  | "rotate_every_seconds">;
+export type TopologySummary = Schemas["TopologySummary"];
+export type Topology = Pick<TopologySummary, "topology_id" | "name" | "status" | "version" | "reason">
+  & { lans: Lan[]; deckies: Decky[] };
+export type Attacker = Omit<Schemas["Attacker"], "downloads" | "lans">;
+export type Identity = Schemas["Identity"];
+export type Credential = Schemas["Credential"];
+export type Activity = Schemas["Activity"];
 
-export interface Decky {
-  decky_id: string;
-  name: string;
-  archetype: string;
-  state: DeckyState;
-  services: { service: string; port: number }[];
-  /** The first is on its home LAN. */
-  interfaces: { lan_id: string; lan: string; address: string }[];
-  endpoints: Endpoint[];
-  rotate_every_seconds?: number | null;
-}
+/** What events and answers both tell of a mutation. */
+export type Mutation = Pick<Schemas["Mutation"],
+  "mutation_id" | "topology_id" | "op" | "payload" | "state" | "requested_by" | "requested_at" | "reason">;
+/** What events and answers both tell of a session. */
+export type Session = Omit<Schemas["Session"], "lan_id">;
+export type SessionDetail = Schemas["SessionDetail"];
 
-export interface Topology {
-  topology_id: string;
-  name: string;
-  status: TopologyStatus;
-  version: number;
-  reason?: string | null;
-  lans: Lan[];
-  deckies: Decky[];
-}
-
-export interface Mutation {
-  mutation_id: string;
-  topology_id: string;
-  op: string;
-  payload: Record<string, unknown>;
-  state: MutationState;
-  requested_by: string;
-  requested_at: string;
-  reason?: string | null;
-}
-
-export interface Attacker {
-  attacker_id: string;
-  address: string;
-  identity_id?: string | null;
-  first_seen: string;
-  last_seen: string;
-  score: number;
-  level: Level;
-  reasons: string[];
-  sessions: number;
-  logins: number;
-  logins_accepted: number;
-  commands: number;
-  requests: number;
-  uploads: number;
-  deckies: string[];
-  services: string[];
-  fingerprints: string[];
-}
-
-export interface Identity {
-  identity_id: string;
-  formed_at: string;
-  last_seen: string;
-  attacker_ids: string[];
-  score: number;
-}
-
-export interface Session {
-  session_id: string;
-  attacker_id: string;
-  decky_id: string;
-  topology_id: string;
-  service: string;
-  peer: string;
-  started_at: string;
-  ended_at?: string | null;
-  bytes_in: number;
-  bytes_out: number;
-  logins: number;
-  commands: number;
-  requests: number;
-  uploads: number;
-  truncated?: string | null;
-}
-
-export interface Activity {
-  index: number;
-  at: string;
-  kind: ActivityKind;
-  text: string;
-}
-
-/** RFC 9457, with the stable code and the field errors of this API. */
-export interface ProblemBody {
-  type?: string;
-  title?: string;
-  status?: number;
-  detail?: string | null;
-  code?: string;
-  errors?: { code: string; field: string; message: string }[];
-}
+/** RFC 9457, with the stable code and the field errors of this API; another server may omit all. */
+export type ProblemBody = Partial<Schemas["Problem"]>;
 
 /** An operation on a topology, as it stands in a request. */
-export interface Op {
-  op: string;
-  payload: Record<string, unknown>;
-}
+export type Op = Schemas["Op"];
 
 /** What an archetype's pool holds: crates/model/src/catalogue.rs. */
-export const ARCHETYPES: Readonly<Record<string, readonly string[]>> = {
+export const ARCHETYPES: Readonly<Record<Archetype, readonly Service[]>> = {
   "linux-server": ["ssh", "http", "ftp"],
   "web-server": ["http", "ftp", "ssh"],
   "database-server": ["redis", "ssh"],

@@ -108,8 +108,9 @@ function intruders(event: Event, world: World): Story {
     }
     case "attacker.session.activity": {
       const { kind, text, decky_id } = event.payload;
-      const [severity, verb, preposition] = DEEDS[kind] ?? ["notice", kind, "on"];
-      return story(severity, who, ` ${verb} `, { code: visible(text) }, ` ${preposition} ${decky(world, decky_id)}`);
+      const gotIn = kind === "login" && text.endsWith(": accepted");
+      const [severity, verb, preposition] = DEEDS[gotIn ? "accepted" : kind] ?? ["notice", kind, "on"];
+      return story(severity, who, ` ${verb} `, { code: visible(deed(kind, text)) }, ` ${preposition} ${decky(world, decky_id)}`);
     }
     case "attacker.session.ended": {
       const { session_id, service, decky_id, started_at, ended_at, bytes_in, truncated } = event.payload;
@@ -139,10 +140,17 @@ function intruders(event: Event, world: World): Story {
 
 const DEEDS: Record<string, [Severity, string, string]> = {
   login: ["warning", "tried to log in:", "on"],
+  accepted: ["danger", "got in:", "on"],
   command: ["warning", "ran", "on"],
   request: ["notice", "requested", "from"],
   upload: ["danger", "left", "on"],
 };
+
+/** What was done, without the word for the kind that logins and uploads begin with. */
+export function deed(kind: string, text: string): string {
+  const named = kind === "login" || kind === "upload";
+  return named && text.startsWith(`${kind} `) ? text.slice(kind.length + 1) : text;
+}
 
 /** A mutation in words: `add decky web-07 to dmz`. */
 export function describe({ op, payload }: Pick<MutationEvent, "op" | "payload">): string {

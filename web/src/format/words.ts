@@ -38,6 +38,11 @@ export function duration(from: string, to: string): string {
   return join(Math.floor(seconds / 3600), "h", Math.floor((seconds % 3600) / 60), "min");
 }
 
+/** How often something happens: `every 5 min`. */
+export function every(seconds: number): string {
+  return `every ${duration(new Date(0).toISOString(), new Date(seconds * 1000).toISOString())}`;
+}
+
 function join(big: number, bigUnit: string, small: number, smallUnit: string): string {
   return small ? `${big} ${bigUnit} ${small} ${smallUnit}` : `${big} ${bigUnit}`;
 }

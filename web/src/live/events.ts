@@ -3,12 +3,14 @@
  * listed here passes through as `unknown`: new families must not break the console.
  */
 
-import type { ActivityKind, DeckyState, Level, MutationState, TopologyStatus } from "../api/types";
+import type {
+  ActivityKind, DeckyState, Level, MutationState, Service, TopologyStatus, Truncation,
+} from "../api/types";
 
 export interface Envelope {
   v: number;
-  /** Absent on what is not journalled. */
-  seq?: number;
+  /** Null or absent on what is not journalled. */
+  seq?: number | null;
   id: string;
   topic: string;
   type: string;
@@ -60,7 +62,7 @@ export interface DeckyTraffic {
   topology_id: string;
   session_id: string;
   attacker_id?: string;
-  service: string;
+  service: Service;
   peer: string;
   kind: string;
   summary: string;
@@ -71,7 +73,7 @@ export interface AttackerObserved {
   identity_id?: string;
   address: string;
   decky_id: string;
-  service: string;
+  service: Service;
   first_seen: string;
 }
 
@@ -95,7 +97,7 @@ export interface SessionStarted {
   attacker_id: string;
   decky_id: string;
   topology_id: string;
-  service: string;
+  service: Service;
   peer: string;
   started_at: string;
 }
@@ -115,7 +117,7 @@ export interface SessionEnded {
   attacker_id: string;
   decky_id: string;
   topology_id: string;
-  service: string;
+  service: Service;
   started_at: string;
   ended_at: string;
   bytes_in: number;
@@ -123,7 +125,7 @@ export interface SessionEnded {
   logins: number;
   commands: number;
   requests: number;
-  truncated?: string | null;
+  truncated?: Truncation | null;
 }
 
 export interface CredentialCaptured {

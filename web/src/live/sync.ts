@@ -28,10 +28,12 @@ export interface Sight {
   loaded: boolean;
 }
 
-/** Frames about the stream itself; their data is no envelope. */
+/** Names of frames about the stream itself; their data has no topic. */
 const CONTROL = new Set(["snapshot", "reset", "degraded", "stream-error", "auth-revoked"]);
 /** Pause between two reads of the same stale thing: a burst of events costs one read. */
 const REREAD_MS = 400;
+/** Most topologies that are held, the newest; those that were taken down count as well. */
+const MAX_TOPOLOGIES = 50;
 /** Most events that wait for a load; past it the load starts again. */
 const MAX_WAITING = 20_000;
 
@@ -46,11 +48,14 @@ export class Sync {
   private load = 0;
   private position = 0;
   private stopped = false;
+  /** Why events that are not journalled may be missing; `undefined` where none are. */
+  private degraded: string | undefined;
 
   constructor(signedOut: () => void) {
     this.stream = new LiveStream("/api/v1/events", {
       opened: () => {
-        if (this.sight.loaded) this.show({ connection: { state: "live" } });
+        this.degraded = undefined;
+        if (this.sight.loaded) this.show({ connection: this.open() });
       },
       frames: (frames) => this.frames(frames),
       waiting: (delay) => this.show({ connection: { state: "reconnecting", until: Date.now() + delay } }),
@@ -103,10 +108,8 @@ export class Sync {
     const events: Envelope[] = [];
     for (const frame of frames) {
       const data = parse(frame.data);
-      if (data === undefined) continue;
-      if (CONTROL.has(frame.event)) this.control(frame.event, data as Record<string, unknown>);
-      else if (this.waiting) this.waiting.push(data as Envelope);
-      else events.push(data as Envelope);
+      if (isEnvelope(data)) (this.waiting ?? events).push(data);
+      else if (CONTROL.has(frame.event)) this.control(frame.event, data ?? {});
     }
     if (this.waiting && this.waiting.length > MAX_WAITING) this.stream.restart();
     if (events.length > 0) this.apply(events);
@@ -119,14 +122,12 @@ export class Sync {
         void this.reload();
         break;
       case "reset":
+        this.position = Number(data["seq"] ?? 0);
         void this.reload();
         break;
       case "degraded":
-        this.show({
-          connection: data["degraded"] === false
-            ? { state: "live" }
-            : { state: "degraded", detail: String(data["reason"] ?? "") },
-        });
+        this.degraded = data["degraded"] === false ? undefined : String(data["reason"] ?? "");
+        if (this.sight.loaded) this.show({ connection: this.open() });
         break;
       case "stream-error":
         if (data["retryable"] === false) this.stream.restart();
@@ -144,7 +145,7 @@ export class Sync {
         if (load !== this.load || this.stopped) return;
         const waited = this.waiting ?? [];
         this.waiting = undefined;
-        this.sight = { ...this.sight, world, loaded: true, connection: { state: "live" } };
+        this.sight = { ...this.sight, world, loaded: true, connection: this.open() };
         this.apply(waited);
         return;
       } catch {
@@ -183,6 +184,9 @@ export class Sync {
     } else if (stale === "identities") {
       const rows = await api.identities();
       this.change((world) => ({ ...world, identities: byId("identity_id", rows) }));
+    } else if (stale === "credentials") {
+      const rows = await api.credentials();
+      this.change((world) => ({ ...world, credentials: byId("credential_id", rows) }));
     } else if (stale === "topologies") {
       const topologies = await readTopologies();
       this.change((world) => topologies.reduce(withTopology, world));
@@ -197,6 +201,10 @@ export class Sync {
     this.show({ world: change(this.sight.world) });
   }
 
+  private open(): Connection {
+    return this.degraded === undefined ? { state: "live" } : { state: "degraded", detail: this.degraded };
+  }
+
   private show(change: Partial<Sight>): void {
     this.sight = { ...this.sight, ...change };
     for (const watcher of this.watchers) watcher();
@@ -205,13 +213,14 @@ export class Sync {
 
 async function readTopologies(): Promise<Topology[]> {
   const list = await api.topologies();
-  return Promise.all(list.map((topology) => api.topology(topology.topology_id)));
+  return Promise.all(list.slice(0, MAX_TOPOLOGIES).map((topology) => api.topology(topology.topology_id)));
 }
 
 /** Everything by REST. What only the stream brings (feed, pulses) is kept from `before`. */
 async function readWorld(before: World, seq: number): Promise<World> {
-  const [topologies, attackers, identities, sessions, live] = await Promise.all([
-    readTopologies(), api.attackers(), api.identities(), api.sessions(), api.sessions("&live=true"),
+  const [topologies, attackers, identities, credentials, sessions, live] = await Promise.all([
+    readTopologies(), api.attackers(), api.identities(), api.credentials(), api.sessions(),
+    api.sessions("&live=true"),
   ]);
   const mutations = await Promise.all(topologies.map((topology) => api.mutations(topology.topology_id)));
   const world: World = {
@@ -219,6 +228,7 @@ async function readWorld(before: World, seq: number): Promise<World> {
     seq,
     attackers: byId("attacker_id", attackers),
     identities: byId("identity_id", identities),
+    credentials: byId("credential_id", credentials),
     sessions: new Map([...byId("session_id", sessions), ...byId("session_id", live)]),
     activity: before.activity,
     feed: withPast(before.feed, sessions),
@@ -242,12 +252,17 @@ function byId<K extends string, T extends Record<K, string>>(id: K, rows: T[]): 
   return new Map(rows.map((row) => [row[id], row]));
 }
 
-function parse(text: string): unknown {
+function parse(text: string): Record<string, unknown> | Envelope | undefined {
   try {
-    return JSON.parse(text);
+    const data: unknown = JSON.parse(text);
+    return data !== null && typeof data === "object" ? (data as Record<string, unknown>) : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isEnvelope(data: Record<string, unknown> | Envelope | undefined): data is Envelope {
+  return typeof data?.topic === "string" && typeof data.type === "string" && typeof data.ts === "string";
 }
 
 function pause(milliseconds: number): Promise<void> {

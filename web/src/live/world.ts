@@ -5,7 +5,7 @@
  */
 
 import type {
-  Activity, ActivityKind, Attacker, Decky, Identity, Mutation, MutationState, Session, Topology,
+  Activity, ActivityKind, Attacker, Credential, Decky, Identity, Mutation, MutationState, Session, Topology,
 } from "../api/types";
 import { isKnown, type Envelope, type Event } from "./events";
 
@@ -23,6 +23,7 @@ export interface World {
   mutations: ReadonlyMap<string, Mutation>;
   attackers: ReadonlyMap<string, Attacker>;
   identities: ReadonlyMap<string, Identity>;
+  credentials: ReadonlyMap<string, Credential>;
   sessions: ReadonlyMap<string, Session>;
   /** By session, in order of index. */
   activity: ReadonlyMap<string, readonly Activity[]>;
@@ -34,8 +35,8 @@ export interface World {
   names: ReadonlyMap<string, string>;
 }
 
-/** What has to be read again, as `topology:<id>`, `topologies`, `attackers` or `identities`. */
-export type Stale = `topology:${string}` | "topologies" | "attackers" | "identities";
+/** What has to be read again: a list, or one topology as `topology:<id>`. */
+export type Stale = `topology:${string}` | "topologies" | "attackers" | "identities" | "credentials";
 
 export const KEEP_FEED = 500;
 export const KEEP_SESSIONS = 500;
@@ -48,6 +49,7 @@ export const EMPTY: World = {
   mutations: new Map(),
   attackers: new Map(),
   identities: new Map(),
+  credentials: new Map(),
   sessions: new Map(),
   activity: new Map(),
   feed: [],
@@ -57,9 +59,10 @@ export const EMPTY: World = {
 
 /** Applies one event; adds to `stale` what it could not apply by itself. */
 export function reduce(world: World, envelope: Envelope, stale: Set<Stale>): World {
-  if (envelope.seq !== undefined) {
-    if (envelope.seq <= world.seq) return world;
-    world = { ...world, seq: envelope.seq, feed: withFeed(world.feed, envelope) };
+  const { seq } = envelope;
+  if (typeof seq === "number") {
+    if (seq <= world.seq) return world;
+    world = { ...world, seq, feed: withFeed(world.feed, envelope) };
   }
   return isKnown(envelope) ? apply(world, envelope, stale) : world;
 }
@@ -96,7 +99,7 @@ function apply(world: World, event: Event, stale: Set<Stale>): World {
         address: event.payload.address,
         first_seen: event.payload.first_seen,
         last_seen: event.payload.first_seen,
-        identity_id: event.payload.identity_id ?? null,
+        ...(event.payload.identity_id ? { identity_id: event.payload.identity_id } : {}),
       });
     case "attacker.scored": {
       const { attacker_id, score, level, reasons } = event.payload;
@@ -114,6 +117,7 @@ function apply(world: World, event: Event, stale: Set<Stale>): World {
     case "attacker.session.ended":
       return sessionEnded(world, event, stale);
     case "credential.captured":
+      stale.add("credentials");
       return world;
     case "identity.formed":
     case "identity.observation.linked":
@@ -238,7 +242,7 @@ function withDecky(
 
 function withAttacker(world: World, id: string, facts: Partial<Attacker>): World {
   const unknown: Attacker = {
-    attacker_id: id, address: "", first_seen: "", last_seen: "", score: 0, level: "low", reasons: [],
+    attacker_id: id, identity_id: "", address: "", first_seen: "", last_seen: "", score: 0, level: "low", reasons: [],
     sessions: 0, logins: 0, logins_accepted: 0, commands: 0, requests: 0, uploads: 0,
     deckies: [], services: [], fingerprints: [],
   };

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "react";
 import { explain } from "../api/client";
 import type { Activity, Session } from "../api/types";
-import { decky } from "../format/story";
+import { decky, deed } from "../format/story";
 import { bytes, count, duration, host, moment } from "../format/words";
 import { Ago, Clock, Empty, Typed, useNow } from "./parts";
 import { useConsole } from "./Shell";
@@ -120,7 +120,7 @@ function Terminal({ session, activity }: { session: Session; activity: readonly 
       <li className="meta"><Clock ts={session.started_at} /><span>connected from {session.peer}</span></li>
       {activity.map((one) => (
         <li key={one.index} className={`did-${one.kind}`} data-testid="activity">
-          <Clock ts={one.at} /><span className="prompt">{PROMPT[one.kind] ?? one.kind}</span><Typed text={one.text} />
+          <Clock ts={one.at} /><span className="prompt">{PROMPT[one.kind] ?? one.kind}</span><Typed text={deed(one.kind, one.text)} />
         </li>
       ))}
       {session.ended_at

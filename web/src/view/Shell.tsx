@@ -4,6 +4,7 @@ import { createContext, useContext, useEffect, useState, useSyncExternalStore } 
 import type { Me } from "../api/types";
 import { Sync, type Connection, type Sight } from "../live/sync";
 import { AttackerPage, AttackersPage } from "./Attackers";
+import { CredentialsPage } from "./Credentials";
 import { FeedPage } from "./Feed";
 import { IdentitiesPage } from "./Identities";
 import { MazePage } from "./maze/MazePage";
@@ -32,6 +33,7 @@ const NAVIGATION: { page: Page; label: string; key: string }[] = [
   { page: "sessions", label: "Sessions", key: "s" },
   { page: "attackers", label: "Attackers", key: "a" },
   { page: "identities", label: "Identities", key: "i" },
+  { page: "credentials", label: "Credentials", key: "c" },
 ];
 
 export function Shell({ me, signedOut, logout }: { me: Me; signedOut: () => void; logout: () => void }) {
@@ -81,6 +83,7 @@ function Content({ route: { page, id } }: { route: Route }) {
     case "sessions": return id ? <SessionPage key={id} id={id} /> : <SessionsPage />;
     case "attackers": return id ? <AttackerPage key={id} id={id} /> : <AttackersPage />;
     case "identities": return <IdentitiesPage />;
+    case "credentials": return <CredentialsPage />;
   }
 }
 

@@ -1,7 +1,7 @@
 /** Small pieces that every page is made of. They know no data of their own. */
 
 import {
-  useEffect, useId, useRef, useState, type FormEvent, type InputHTMLAttributes, type ReactNode,
+  useEffect, useId, useLayoutEffect, useRef, useState, type FormEvent, type InputHTMLAttributes, type ReactNode,
 } from "react";
 import { explain, Problem } from "../api/client";
 import type { Piece } from "../format/story";
@@ -167,7 +167,8 @@ export function Dialog({ title, close, children, testid }: {
 }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Before the dialog leaves the document: closing it then gives the focus back.
+  useLayoutEffect(() => {
     const shown = dialog.current;
     if (shown && !shown.open) shown.showModal();
     return () => shown?.close();

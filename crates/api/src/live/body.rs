@@ -118,7 +118,7 @@ impl StreamBody {
             Err(_) => {
                 let fault = StreamFault::unread(Unread::Journal);
                 self.client.fail(&self.hub.ring(), fault, out);
-            },
+            }
         }
     }
 

@@ -88,11 +88,18 @@ pub(crate) type Health = Result<(), &'static str>;
 
 #[derive(Debug)]
 enum Phase {
-    Opening { resume: Option<Result<Position, super::frame::ForeignPosition>> },
-    Beginning { reset: Option<&'static str> },
+    Opening {
+        resume: Option<Result<Position, super::frame::ForeignPosition>>,
+    },
+    Beginning {
+        reset: Option<&'static str>,
+    },
     AwaitingSnapshot,
     /// `checked` once the journal has confirmed that it holds what follows.
-    CatchingUp { backlog: VecDeque<JournalEntry>, checked: bool },
+    CatchingUp {
+        backlog: VecDeque<JournalEntry>,
+        checked: bool,
+    },
     Live,
     Ended,
 }
@@ -155,7 +162,7 @@ impl Client {
                 }
                 Phase::Beginning { reset } => {
                     if let Some(reason) = reset.take() {
-                        out.named("reset", None, &ResetData::new(ring.head(), reason));
+                        out.reset(&ResetData::new(ring.head(), reason));
                     }
                     self.cursor = ring.end(); // subscribed: before the state is read
                     self.phase = Phase::AwaitingSnapshot;
@@ -164,9 +171,7 @@ impl Client {
                 Phase::CatchingUp { backlog, checked } => {
                     if let Some(entry) = backlog.pop_front() {
                         self.deliver_row(&entry, out);
-                    } else if let Some(index) =
-                        ring.index_after(self.seen).filter(|_| *checked)
-                    {
+                    } else if let Some(index) = ring.index_after(self.seen).filter(|_| *checked) {
                         self.cursor = index;
                         self.phase = Phase::Live;
                     } else {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::scope::event_name;
 
 /// Bytes after which an outbox asks to be flushed; one frame may go beyond.
-pub(crate) const FLUSH_BYTES: usize = 32 * 1024;
+const FLUSH_BYTES: usize = 32 * 1024;
 
 /// A place in the journal of one installation: `<epoch>:<seq>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,40 +92,61 @@ fn encode(name: &str, id: Option<(&str, u64)>, data: &str) -> String {
 }
 
 /// What one client is about to be sent.
-#[derive(Debug, Default)]
-pub(crate) struct Outbox(Vec<u8>);
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    room: usize,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self::with_room(FLUSH_BYTES)
+    }
+}
 
 impl Outbox {
+    /// Asks to be flushed after so many bytes.
+    pub(crate) fn with_room(room: usize) -> Self {
+        Self { bytes: Vec::new(), room }
+    }
+
     /// Whether more may be written before a flush.
     pub(crate) fn has_room(&self) -> bool {
-        self.0.len() < FLUSH_BYTES
+        self.bytes.len() < self.room
     }
 
     /// Whether there is nothing to flush.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
     }
 
     /// Takes what was written.
     pub(crate) fn take(&mut self) -> Bytes {
-        std::mem::take(&mut self.0).into()
+        std::mem::take(&mut self.bytes).into()
     }
 
     pub(super) fn frame(&mut self, frame: &Frame) {
-        self.0.extend_from_slice(&frame.bytes);
+        self.bytes.extend_from_slice(&frame.bytes);
     }
 
     pub(super) fn retry(&mut self, millis: u64) {
-        self.0.extend_from_slice(format!("retry: {millis}\n\n").as_bytes());
+        self.bytes.extend_from_slice(format!("retry: {millis}\n\n").as_bytes());
     }
 
     pub(super) fn keepalive(&mut self, epoch: &str, head: u64) {
-        self.0.extend_from_slice(format!(": keepalive {epoch}:{head}\n\n").as_bytes());
+        self.bytes.extend_from_slice(format!(": keepalive {epoch}:{head}\n\n").as_bytes());
     }
 
     /// A frame of the stream itself.
     pub(super) fn named(&mut self, name: &str, id: Option<(&str, u64)>, data: &impl Serialize) {
-        self.0.extend_from_slice(encode(name, id, &to_line(data)).as_bytes());
+        self.bytes.extend_from_slice(encode(name, id, &to_line(data)).as_bytes());
+    }
+
+    /// Says that what the client knows is void. The empty `id:` makes a browser forget its last
+    /// position: a connection that breaks before the snapshot comes must not resume from there.
+    pub(super) fn reset(&mut self, data: &ResetData<'_>) {
+        let text = format!("event: reset\nid:\ndata: {}\n\n", to_line(data));
+        self.bytes.extend_from_slice(text.as_bytes());
     }
 
     /// A frame whose data is JSON already.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRequestParts, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use model::{Role, Timestamp, UserId};
@@ -205,7 +205,8 @@ async fn log_in(app: &App, user: &UserRecord, headers: &HeaderMap) -> Result<Res
         UserError::Store(error) => error.into(),
         _ => Problem::wrong_login("name or password is wrong"),
     })?;
-    let me = Me { user_id: Some(user.id), name: user.name.clone(), role: user.role, until: Some(until) };
+    let me =
+        Me { user_id: Some(user.id), name: user.name.clone(), role: user.role, until: Some(until) };
     let cookie = set_cookie(app, &token, limits.session_lifetime.as_secs());
     Ok(([(header::SET_COOKIE, cookie)], axum::Json(me)).into_response())
 }
@@ -296,15 +297,4 @@ pub(crate) async fn ticket(
         return Err(Problem::unavailable("too many tickets wait to be used").retry_after(60));
     };
     Ok((StatusCode::CREATED, axum::Json(TicketView { ticket, expires_at })).into_response())
-}
-
-/// What came as `?token=`, to be used up as a ticket.
-pub(crate) struct TicketParam(pub(crate) Option<String>);
-
-impl FromRequestParts<Arc<App>> for TicketParam {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, Problem> {
-        Ok(Self(crate::extract::query_of(parts).remove("token")))
-    }
 }

@@ -67,8 +67,8 @@ pub(crate) async fn list(
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| more).map(|(_, last)| cursor_of(&last.id));
-    let view = |(record, decky): &(_, &Arc<_>)| DeckyView::new(record, decky, &*app.network);
-    let items = found.iter().map(view).collect();
+    let items =
+        found.iter().map(|(record, decky)| DeckyView::new(record, decky, &*app.network)).collect();
     Ok(axum::Json(Page { items, next_cursor: next, total: None }))
 }
 

@@ -199,11 +199,9 @@ fn new_mutation(topology_id: TopologyId, caller: &Principal, wanted: Wanted) -> 
 }
 
 fn accepted(mutation: &MutationRecord, replayed: bool) -> Response {
-    let location =
-        format!("/api/v1/topologies/{}/mutations/{}", mutation.topology_id, mutation.id);
+    let location = format!("/api/v1/topologies/{}/mutations/{}", mutation.topology_id, mutation.id);
     let body = axum::Json(MutationView::from(mutation));
-    let mut response =
-        (StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response();
+    let mut response = (StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response();
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
@@ -260,9 +258,10 @@ fn states(wanted: Option<&str>) -> Result<Vec<Option<MutationState>>, Problem> {
     let Some(wanted) = wanted else { return Ok(vec![None]) };
     let mut states = Vec::new();
     for word in wanted.split(',') {
-        let state: MutationState = word.trim().parse().map_err(|error| {
-            Problem::field("state", "UNKNOWN_VALUE", format!("{error}"))
-        })?;
+        let state: MutationState = word
+            .trim()
+            .parse()
+            .map_err(|error| Problem::field("state", "UNKNOWN_VALUE", format!("{error}")))?;
         if !states.contains(&Some(state)) {
             states.push(Some(state));
         }

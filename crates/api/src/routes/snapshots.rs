@@ -126,11 +126,8 @@ pub(crate) struct EndFrame {
 }
 
 /// The topology is gone.
-const GONE: StreamFault = StreamFault {
-    code: "NOT_FOUND",
-    message: "there is no such topology",
-    retryable: false,
-};
+const GONE: StreamFault =
+    StreamFault { code: "NOT_FOUND", message: "there is no such topology", retryable: false };
 
 fn stamped(head: u64, state: &impl Serialize) -> Result<Snapshot, StreamFault> {
     let data = to_raw_value(state).map_err(|_| StreamFault::unread(Unread::State))?;

@@ -95,6 +95,7 @@ impl Mutator {
     /// Works until `stop`; a change that is being applied is finished first.
     pub async fn run(self, stop: CancellationToken) {
         let mut memory = Memory::default();
+        self.take_over().await;
         let mut wake_ups = self.subscribe().await;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         let mut look = Look::Everything;
@@ -115,6 +116,16 @@ impl Mutator {
                 _ = heartbeat.tick() => { self.beat(&memory); Look::Queue }
                 () = tokio::time::sleep(pause) => Look::Everything,
             };
+        }
+    }
+
+    /// What an earlier life of this worker had claimed runs again now, not when its lease is over.
+    /// The lock on the data directory makes sure that there is no other.
+    async fn take_over(&self) {
+        match self.store.release_leases(WORKER).await {
+            Ok(0) => {}
+            Ok(mutations) => info!(mutations, "mutations of an earlier run are taken up again"),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "leases of an earlier run stay until they are over"),
         }
     }
 
@@ -253,6 +264,10 @@ impl Mutator {
     async fn apply(&self, claim: Claim) -> Outcome {
         let Claim { mutation, topology: record } = claim;
         let before = &record.topology;
+        if let Some(expected) = mutation.expected_version.filter(|v| *v != before.version) {
+            let reason = format!("the topology has version {} by now, not {expected}", before.version);
+            return self.fail(&mutation, reason).await;
+        }
         let applied = match maze::apply(before, &mutation.op, &self.ambient) {
             Ok(applied) => applied,
             Err(violations) => return self.fail(&mutation, reason_of(&violations)).await,

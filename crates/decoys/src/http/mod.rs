@@ -11,6 +11,7 @@ mod parse;
 mod respond;
 mod route;
 mod site;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -54,12 +55,12 @@ enum State {
 impl HttpSession {
     /// A session of `persona`'s web server.
     pub fn new(
-        persona: Arc<Persona>,
+        persona: &Arc<Persona>,
         seed: [u8; 32],
         local: SocketAddr,
         _peer: SocketAddr,
     ) -> Self {
-        Self::with_site(Site::of(&persona, local.port()), seed)
+        Self::with_site(Site::of(persona, local.port()), seed)
     }
 
     fn with_site(site: Site, seed: [u8; 32]) -> Self {

@@ -108,7 +108,7 @@ const STRICT_CLIENT: &str = "kex-strict-c-v00@openssh.com";
 /// In the client's list: it takes `SSH_MSG_EXT_INFO`.
 const EXT_INFO_CLIENT: &str = "ext-info-c";
 /// What sshd calls the signatures that it understands (RFC 8308).
-pub(super) const SERVER_SIG_ALGS: &str = "ssh-ed25519,sk-ssh-ed25519@openssh.com,ssh-rsa,rsa-sha2-256,rsa-sha2-512,ssh-dss,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com,webauthn-sk-ecdsa-sha2-nistp256@openssh.com";
+pub(super) const SERVER_SIG_ALGS: &str = "ssh-ed25519,sk-ssh-ed25519@openssh.com,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com,webauthn-sk-ecdsa-sha2-nistp256@openssh.com,ssh-dss,ssh-rsa,rsa-sha2-256,rsa-sha2-512";
 
 /// Our KEXINIT.
 pub(super) fn our_kexinit(cookie: [u8; 16]) -> Vec<u8> {

@@ -104,6 +104,8 @@ impl Connection {
             let root = self.root;
             session.end_of_input(&mut Machine { now, shell: &mut self.shell, root, facts });
         }
+        self.shell.finish();
+        facts.extend(self.shell.take_facts());
     }
 
     fn global_request(

@@ -18,6 +18,8 @@ mod message;
 mod packet;
 mod server;
 mod session;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod tty;
 mod umac;

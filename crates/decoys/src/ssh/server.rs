@@ -20,6 +20,7 @@ use crate::{Flow, Output, Session, shell::Shell};
 /// An SSH session.
 pub struct SshSession {
     persona: Arc<Persona>,
+    local: SocketAddr,
     peer: SocketAddr,
     transport: Transport,
     phase: Phase,
@@ -39,21 +40,22 @@ enum Phase {
 
 impl SshSession {
     /// A session of `persona` with the visitor at `peer`.
-    pub fn new(
-        persona: Arc<Persona>,
-        seed: [u8; 32],
-        _local: SocketAddr,
-        peer: SocketAddr,
-    ) -> Self {
+    pub fn new(persona: Arc<Persona>, seed: [u8; 32], local: SocketAddr, peer: SocketAddr) -> Self {
         let transport = Transport::new(&persona, ChaCha20Rng::from_seed(seed));
         Self {
             persona,
+            local,
             peer,
             transport,
             phase: Phase::Authentication { auth: Auth::default(), until: None },
             decided: None,
             facts: Vec::new(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn rekey_after(&mut self, bytes: u64) {
+        self.transport.rekey_after(bytes);
     }
 
     /// Goes on until nothing more is complete, or a decision has to wait.
@@ -111,7 +113,8 @@ impl SshSession {
         transport.authenticated();
         let mut seed = [0; 32];
         transport.random().fill_bytes(&mut seed);
-        let shell = Shell::new(persona.clone(), account, self.peer.ip(), now, seed);
+        let mut shell = Shell::new(persona.clone(), account, self.peer.ip(), now, seed);
+        shell.set_address(self.local.ip());
         let connection = Connection::new(shell, account.uid == 0);
         connection.announce(&mut Context { now, transport, facts })?;
         self.phase = Phase::Connection(Box::new(connection));
@@ -119,8 +122,8 @@ impl SshSession {
     }
 
     /// Hands out what was produced, after a last word where one is due.
-    fn settle(&mut self, result: Result<(), Fatal>, out: &mut Output) -> Flow {
-        if let Err(fatal) = &result {
+    fn settle(&mut self, result: &Result<(), Fatal>, out: &mut Output) -> Flow {
+        if let Err(fatal) = result {
             self.transport.end(fatal);
             self.phase = Phase::Ended;
             self.decided = None;
@@ -141,7 +144,7 @@ impl Session for SshSession {
             *until = Some(now.plus(GRACE));
         }
         self.transport.open();
-        self.settle(Ok(()), out)
+        self.settle(&Ok(()), out)
     }
 
     fn receive(&mut self, now: Timestamp, bytes: &[u8], out: &mut Output) -> Flow {
@@ -149,7 +152,7 @@ impl Session for SshSession {
             Phase::Ended => Err(Fatal::Close),
             _ => self.transport.push(bytes).and_then(|()| self.pump(now)),
         };
-        self.settle(result, out)
+        self.settle(&result, out)
     }
 
     fn deadline(&self) -> Option<Timestamp> {
@@ -162,22 +165,22 @@ impl Session for SshSession {
     }
 
     fn expire(&mut self, now: Timestamp, out: &mut Output) -> Flow {
-        if let Phase::Authentication { until: Some(until), .. } = self.phase {
-            if now >= until {
-                return self.settle(Err(Fatal::Close), out);
-            }
+        if let Phase::Authentication { until: Some(until), .. } = self.phase
+            && now >= until
+        {
+            return self.settle(&Err(Fatal::Close), out);
         }
         let result = match self.decided.take_if(|(at, _)| now >= *at) {
             Some((_, verdict)) => self.decide(now, verdict).and_then(|()| self.pump(now)),
             None => Ok(()),
         };
-        self.settle(result, out)
+        self.settle(&result, out)
     }
 
     fn finished(&mut self, now: Timestamp, out: &mut Output) -> Flow {
         if let Phase::Connection(connection) = &mut self.phase {
             connection.gone(now, &mut self.facts);
         }
-        self.settle(Err(Fatal::Close), out)
+        self.settle(&Err(Fatal::Close), out)
     }
 }

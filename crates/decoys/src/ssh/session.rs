@@ -61,8 +61,9 @@ impl Machine<'_> {
         channel.exit(status);
     }
 
-    fn line(&mut self, line: &str, out: &mut Vec<u8>) -> ShellFlow {
-        if !line.trim().is_empty() {
+    /// Runs a line; the answer to a question for a password is no command.
+    fn line(&mut self, line: &str, secret: bool, out: &mut Vec<u8>) -> ShellFlow {
+        if !secret && !line.trim().is_empty() {
             self.command(line.as_bytes());
         }
         let flow = self.shell.run_line(self.now, line, out);
@@ -83,7 +84,7 @@ impl SessionChannel {
             Some(terminal) => {
                 let mut editor = LineEditor::new(terminal, machine.root);
                 let mut out = Vec::new();
-                editor.print(machine.shell.greeting(machine.now).as_bytes(), &mut out);
+                editor.print(&greeting(machine), &mut out);
                 editor.prompt(&machine.shell.prompt(), &mut out);
                 self.channel.write(Stream::Output, &out);
                 Program::Terminal(Box::new(editor))
@@ -162,11 +163,14 @@ impl SessionChannel {
         let Program::Pipe { line } = &mut self.program else { return };
         let line = std::mem::take(line);
         let mut out = Vec::new();
-        let flow = machine.line(&String::from_utf8_lossy(&line), &mut out);
-        self.channel.write(Stream::Output, &out);
+        let flow = machine.line(&String::from_utf8_lossy(&line), false, &mut out);
         if let ShellFlow::Exit(status) = flow {
-            self.exit(Some(status));
+            let said = out.strip_suffix(b"logout\n").map_or(out.len(), <[u8]>::len);
+            out.truncate(said);
+            self.channel.write(Stream::Output, &out);
+            return self.exit(Some(status));
         }
+        self.channel.write(Stream::Output, &out);
     }
 
     /// The visitor's input is over. A terminal does not care.
@@ -192,6 +196,15 @@ impl SessionChannel {
     }
 }
 
+/// The greeting, whose last line sshd itself writes with a CR of its own.
+fn greeting(machine: &Machine<'_>) -> Vec<u8> {
+    let mut text = machine.shell.greeting(machine.now).into_bytes();
+    if let Some(end) = text.len().checked_sub(1).filter(|end| text[*end] == b'\n') {
+        text.insert(end, b'\r');
+    }
+    text
+}
+
 /// Acts on a key of the terminal; gives the status where the shell ends.
 fn press(
     editor: &mut LineEditor,
@@ -201,14 +214,19 @@ fn press(
 ) -> Option<u8> {
     let flow = match key {
         Key::None => return None,
-        Key::Interrupt => ShellFlow::Continue,
+        Key::Interrupt => {
+            machine.shell.interrupt();
+            ShellFlow::Continue
+        }
         Key::EndOfFile => {
-            out.extend_from_slice(b"logout\r\n");
-            return Some(0);
+            let mut printed = Vec::new();
+            let flow = machine.shell.run_line(machine.now, "exit", &mut printed);
+            editor.print(&printed, out);
+            flow
         }
         Key::Line(line) => {
             let mut printed = Vec::new();
-            let flow = machine.line(&line, &mut printed);
+            let flow = machine.line(&line, editor.is_secret(), &mut printed);
             editor.print(&printed, out);
             flow
         }

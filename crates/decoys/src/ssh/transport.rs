@@ -114,10 +114,8 @@ impl Transport {
     /// The next message for the upper layers, where one is complete.
     pub(super) fn next(&mut self) -> Result<Option<Opened>, Fatal> {
         loop {
-            if let State::Identification(_) = self.state {
-                if !self.identify()? {
-                    return Ok(None);
-                }
+            if !self.identify()? {
+                return Ok(None);
             }
             self.rekey_if_due()?;
             let Some(packet) = self.opener.open(&mut self.inbox)? else { return Ok(None) };

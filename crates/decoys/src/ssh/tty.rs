@@ -57,6 +57,8 @@ pub(super) struct LineEditor {
     terminal: Terminal,
     root: bool,
     prompt: String,
+    /// A program asks for a password: no echo, no editing with readline.
+    secret: bool,
     line: Vec<char>,
     cursor: usize,
     sequence: Sequence,
@@ -75,6 +77,7 @@ impl LineEditor {
             terminal,
             root,
             prompt: String::new(),
+            secret: false,
             line: Vec::new(),
             cursor: 0,
             sequence: Sequence::None,
@@ -98,14 +101,24 @@ impl LineEditor {
 
     /// Begins a line.
     pub(super) fn prompt(&mut self, prompt: &str, out: &mut Vec<u8>) {
+        self.secret = prompt.ends_with(": ");
         self.prompt = self.decorate(prompt);
         self.line.clear();
         self.cursor = 0;
         self.position = self.history.len();
-        if !self.terminal.is_dumb() {
+        if !self.is_plain() {
             out.extend_from_slice(b"\x1b[?2004h");
         }
         out.extend_from_slice(self.prompt.as_bytes());
+    }
+
+    /// Whether a program asks for a password.
+    pub(super) fn is_secret(&self) -> bool {
+        self.secret
+    }
+
+    fn is_plain(&self) -> bool {
+        self.secret || self.terminal.is_dumb()
     }
 
     /// What the `.bashrc` of Debian's skeleton makes of a user's prompt; root has none.
@@ -114,7 +127,9 @@ impl LineEditor {
             let at = rest.rfind(['$', '#'])?;
             Some((who, &rest[..at], &rest[at..]))
         });
-        let Some((who, path, mark)) = parts.filter(|_| !self.root) else { return prompt.into() };
+        let Some((who, path, mark)) = parts.filter(|_| !self.root && !self.secret) else {
+            return prompt.into();
+        };
         let mut text = String::new();
         if self.terminal.has_title() {
             text.push_str(&format!("\x1b]0;{who}: {path}\x07"));
@@ -130,6 +145,18 @@ impl LineEditor {
 
     /// Takes one byte of the visitor.
     pub(super) fn key(&mut self, byte: u8, out: &mut Vec<u8>) -> Key {
+        if self.secret {
+            let mut unseen = Vec::new();
+            let key = self.edit(byte, &mut unseen);
+            if key != Key::None {
+                out.extend_from_slice(b"\r\n");
+            }
+            return key;
+        }
+        self.edit(byte, out)
+    }
+
+    fn edit(&mut self, byte: u8, out: &mut Vec<u8>) -> Key {
         match std::mem::replace(&mut self.sequence, Sequence::None) {
             Sequence::None => self.plain(byte, out),
             Sequence::Escape => self.escaped(byte),
@@ -309,7 +336,7 @@ impl LineEditor {
 
     /// The terminal leaves the mode of readline.
     fn leave(&self, out: &mut Vec<u8>) {
-        if !self.terminal.is_dumb() {
+        if !self.is_plain() {
             out.extend_from_slice(b"\x1b[?2004l\r");
         }
     }
@@ -318,7 +345,7 @@ impl LineEditor {
         out.extend_from_slice(b"\r\n");
         self.leave(out);
         let line = std::mem::take(&mut self.line);
-        if !line.is_empty() && self.history.last() != Some(&line) {
+        if !self.secret && !line.is_empty() && self.history.last() != Some(&line) {
             if self.history.len() == MAX_HISTORY {
                 self.history.remove(0);
             }

@@ -41,7 +41,7 @@ impl Umac {
         let l3_mask = derive(&cipher, 4, 4 * rounds);
         Self {
             pad: Aes128::new(&pad_key.into()),
-            l1: l1.chunks_exact(4).map(|c| be32(c)).collect(),
+            l1: l1.chunks_exact(4).map(be32).collect(),
             l2: l2.chunks_exact(24).map(|c| be64(&c[..8]) & POLY_MASK).collect(),
             l3: l3
                 .chunks_exact(64)

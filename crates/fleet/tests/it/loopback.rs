@@ -289,3 +289,27 @@ fn prefixes_that_others_use_are_refused() {
         assert!(matches!(refused, Err(LoopbackError::Prefix(p)) if p == prefix));
     }
 }
+
+#[test]
+fn a_port_that_a_program_of_this_machine_holds_everywhere_gets_a_stand_in() {
+    let claim = claim();
+    let everywhere = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = everywhere.local_addr().unwrap().port();
+    let (mut topology, _) = demo(7);
+    let id = topology.decky_named(&name("app-01")).unwrap().id;
+    let own = ServiceConfig { service: Service::Ssh, port };
+    Arc::make_mut(topology.deckies.get_mut(&id).unwrap()).services = vec![own];
+    let host = Arc::new(Host::default());
+    // An offset that keeps within the port numbers wherever the system put the other program.
+    let port_offset = if port > 40_000 { 1_500 } else { 20_000 };
+    let config = LoopbackConfig { prefix: [127, claim.second], port_offset, ports: Ports::True };
+    let driver = Loopback::new(config, host).unwrap();
+    let steps = maze::plan(Some(&topology), &Observed::empty(topology.id));
+    let others = |step: &&Step| step.decky().is_none_or(|decky| decky == id);
+    steps.iter().filter(others).for_each(|step| driver.execute(step).unwrap());
+    let endpoints = driver.endpoints(id);
+    assert_eq!(endpoints.len(), 1);
+    assert_eq!(endpoints[0].port, port);
+    assert_eq!(endpoints[0].listening.port(), port + port_offset);
+    assert!(answers(endpoints[0].listening));
+}

@@ -32,6 +32,7 @@ battery!(on_sqlite, crate::bench::Bench::sqlite(), {
     queue:
         each_mutation_ends_once_under_concurrent_claimers,
         late_finish_after_reclaim_is_fenced,
+        a_worker_that_begins_anew_takes_up_its_own_claims_at_once,
         lease_ends_at_its_boundary,
         same_key_gets_the_same_answer,
         concurrent_requests_of_one_key_queue_once,

@@ -82,6 +82,23 @@ pub(crate) async fn late_finish_after_reclaim_is_fenced(bench: Bench) {
     assert_eq!(kinds.get("topology.mutation.failed"), None);
 }
 
+pub(crate) async fn a_worker_that_begins_anew_takes_up_its_own_claims_at_once(bench: Bench) {
+    let store = bench.open();
+    let id = bench.active(&store, "maze", 0).await;
+    store.enqueue(mutation(id, rotate("web"))).await.unwrap();
+    let first = store.claim("mutator", LEASE).await.unwrap().unwrap();
+    assert!(store.claim("mutator", LEASE).await.unwrap().is_none());
+
+    assert_eq!(store.release_leases("somebody-else").await.unwrap(), 0);
+    assert!(store.claim("mutator", LEASE).await.unwrap().is_none());
+    assert_eq!(store.release_leases("mutator").await.unwrap(), 1);
+    let second = store.claim("mutator", LEASE).await.unwrap().unwrap();
+    assert_eq!(second.mutation.id, first.mutation.id);
+    assert!(matches!(apply(&store, &first).await, Err(FinishError::Fenced(_))));
+    apply(&store, &second).await.unwrap();
+    assert_eq!(store.release_leases("mutator").await.unwrap(), 0, "nothing ended is released");
+}
+
 pub(crate) async fn lease_ends_at_its_boundary(bench: Bench) {
     let store = bench.open();
     let id = bench.active(&store, "maze", 0).await;

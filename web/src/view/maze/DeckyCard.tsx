@@ -2,7 +2,7 @@
 
 import { memo } from "react";
 import type { Decky } from "../../api/types";
-import { count, visitCommand } from "../../format/words";
+import { count, every, visitCommand } from "../../format/words";
 import type { Pulse } from "../../live/world";
 import { Command } from "../parts";
 
@@ -32,6 +32,7 @@ export const DeckyCard = memo(function DeckyCard({ decky, pulse, live, mayChange
       </header>
       <p className="what">
         <span>{decky.archetype}</span>
+        {decky.rotate_every_seconds !== null && <span title="Rotates by itself">{every(decky.rotate_every_seconds)}</span>}
         <span className="mono">{decky.interfaces[0]?.address}</span>
       </p>
       <ul className="services">

@@ -2,7 +2,7 @@
 
 import { useCallback, useMemo, useState } from "react";
 import { api, explain } from "../../api/client";
-import type { Decky, Lan, Topology } from "../../api/types";
+import type { Decky, Lan, Op, Session, Topology, TopologyStatus } from "../../api/types";
 import { count, words } from "../../format/words";
 import { Feed } from "../Feed";
 import { Confirm, Empty } from "../parts";
@@ -95,7 +95,7 @@ function MazeBar({ topology, topologies, setOpen, problem, attempt }: {
             title={lans.length === 0 ? "Add a LAN first" : undefined}
             className={status === "pending" ? undefined : "primary"}>Add decky</button>
           {status === "pending" && <button className="primary" onClick={() => attempt(api.deploy(topology.topology_id))} data-testid="deploy">Deploy</button>}
-          {(status === "active" || status === "degraded" || status === "failed") &&
+          {STANDING.includes(status) &&
             <button className="danger quiet" onClick={() => setOpen({ what: "teardown" })} data-testid="teardown">Tear down</button>}
           <button className="ghost" onClick={() => setOpen({ what: "create" })} data-testid="create-topology">New maze</button>
         </>
@@ -103,6 +103,8 @@ function MazeBar({ topology, topologies, setOpen, problem, attempt }: {
     </div>
   );
 }
+
+const STANDING: readonly TopologyStatus[] = ["deploying", "active", "degraded", "failed"];
 
 function isOver({ status }: Topology): boolean {
   return status === "torn_down" || status === "tearing_down";
@@ -112,7 +114,9 @@ function Canvas({ topology, setOpen, attempt }: {
   topology: Topology; setOpen: (open: Open) => void; attempt: Attempt;
 }) {
   const columns = useMemo(() => layout(topology), [topology]);
-  const { mayChange } = useConsole();
+  const { sight: { world }, mayChange } = useConsole();
+  const live = [...world.sessions.values()].filter((session) => !session.ended_at);
+  const revision = useMemo(() => ({ columns, live: live.length }), [columns, live.length]);
   if (columns.length === 0) {
     return (
       <Empty title="An empty maze">
@@ -123,25 +127,26 @@ function Canvas({ topology, setOpen, attempt }: {
   }
   return (
     <div className="canvas">
-      <Wires revision={columns} />
+      <Wires revision={revision} />
       {columns.map((zones) => (
         <div className="column" key={zones[0]?.lan.lan_id}>
-          {zones.map((zone) => <ZoneView key={zone.lan.lan_id} zone={zone} topology={topology} setOpen={setOpen} attempt={attempt} />)}
+          {zones.map((zone) => (
+            <ZoneView key={zone.lan.lan_id} zone={zone} topology={topology} live={live} setOpen={setOpen} attempt={attempt} />
+          ))}
         </div>
       ))}
     </div>
   );
 }
 
-function ZoneView({ zone: { lan, residents, visitors }, topology, setOpen, attempt }: {
-  zone: Zone; topology: Topology; setOpen: (open: Open) => void; attempt: Attempt;
+function ZoneView({ zone: { lan, residents, visitors }, topology, live, setOpen, attempt }: {
+  zone: Zone; topology: Topology; live: Session[]; setOpen: (open: Open) => void; attempt: Attempt;
 }) {
   const { sight: { world }, mayChange } = useConsole();
   const act = useCallback((action: Action, decky: Decky) => {
     if (action !== "rotate") return setOpen({ what: action, decky });
     attempt(api.mutate(topology.topology_id, { op: "rotate_decky", payload: { decky: decky.name } }));
   }, [setOpen, attempt, topology.topology_id]);
-  const live = [...world.sessions.values()].filter((session) => !session.ended_at);
   const busy = new Set([...world.mutations.values()]
     .filter(({ topology_id, state }) => topology_id === topology.topology_id && (state === "pending" || state === "applying"))
     .map(({ payload }) => String(payload["decky"] ?? "")));
@@ -180,13 +185,13 @@ function OpenDialog({ open, topology, close }: { open: Open; topology: Topology;
     case "add-lan": return <AddLan topology={topology} close={close} />;
     case "edit": return <EditServices topology={topology} decky={open.decky} close={close} />;
     case "remove": {
-      const op = { op: "remove_decky", payload: { decky: open.decky.name } };
+      const op: Op = { op: "remove_decky", payload: { decky: open.decky.name } };
       return <Confirm title={`Remove ${open.decky.name}?`} verb="Remove decky" close={close}
         text="It leaves the network at once and its live sessions end. What it recorded stays."
         act={() => api.mutate(topology.topology_id, op)} />;
     }
     case "remove-lan": {
-      const op = { op: "remove_lan", payload: { name: open.lan.name } };
+      const op: Op = { op: "remove_lan", payload: { name: open.lan.name } };
       return <Confirm title={`Remove LAN ${open.lan.name}?`} verb="Remove LAN" close={close}
         text={`${open.lan.subnet} becomes free again.`}
         act={() => api.mutate(topology.topology_id, op)} />;

@@ -2,7 +2,8 @@
 
 import { useState } from "react";
 import { api, Problem } from "../../api/client";
-import { ARCHETYPES, type Decky, type Lan, type Topology } from "../../api/types";
+import { ARCHETYPES, type Archetype, type Decky, type Lan, type Service, type Topology } from "../../api/types";
+import { every } from "../../format/words";
 import { Dialog, Field, FieldNote, FormProblem, useSubmit } from "../parts";
 import { go } from "../route";
 import { useConsole } from "../Shell";
@@ -24,11 +25,16 @@ function named(form: FormData): string {
   return name;
 }
 
+/** The boxes that are ticked; their values are words of the pool. */
+function chosenServices(form: FormData): Service[] {
+  return form.getAll("service") as Service[];
+}
+
 export function AddDecky({ topology, close }: { topology: Topology; close: () => void }) {
-  const [archetype, setArchetype] = useState("linux-server");
-  const pool = ARCHETYPES[archetype] ?? [];
+  const [archetype, setArchetype] = useState<Archetype>("linux-server");
+  const pool = ARCHETYPES[archetype];
   const { busy, problem, submit } = useSubmit(async (form) => {
-    const services = form.getAll("service").map(String);
+    const services = chosenServices(form);
     const ip = String(form.get("ip")).trim();
     const rotate = Number(form.get("rotate"));
     await api.mutate(topology.topology_id, {
@@ -52,14 +58,13 @@ export function AddDecky({ topology, close }: { topology: Topology; close: () =>
         <div className="pair">
           <Select label="LAN" name="lan" error={problem?.at("lan")}
             options={topology.lans.map((lan) => [lan.name, `${lan.name} (${lan.subnet})`])} />
-          <Select label="Archetype" name="archetype" value={archetype} change={setArchetype}
+          <Select label="Archetype" name="archetype" value={archetype} change={(word) => setArchetype(word as Archetype)}
             error={problem?.at("archetype")} options={Object.keys(ARCHETYPES).map((word) => [word, word])} />
         </div>
         <Services key={archetype} pool={pool} chosen={pool.slice(0, 1)} error={problem?.at("services")} />
         <div className="pair">
           <Field label="Address" name="ip" autoComplete="off" placeholder="chosen for you" error={problem?.at("ip")} />
-          <Select label="Rotates" name="rotate" error={problem?.at("rotate_every_seconds")}
-            options={[["0", "never by itself"], ["300", "every 5 minutes"], ["3600", "every hour"], ["86400", "every day"]]} />
+          <Rotates seconds={0} error={problem?.at("rotate_every_seconds")} />
         </div>
         <FormProblem problem={problem} fields={["name", "lan", "archetype", "services", "ip", "rotate_every_seconds"]} />
         <Buttons close={close} busy={busy} verb="Add decky" />
@@ -72,19 +77,25 @@ export function EditServices({ topology, decky, close }: {
   topology: Topology; decky: Decky; close: () => void;
 }) {
   const { busy, problem, submit } = useSubmit(async (form) => {
-    const services = form.getAll("service").map(String);
-    await api.mutate(topology.topology_id, { op: "update_decky", payload: { decky: decky.name, services } });
+    const rotate = Number(form.get("rotate"));
+    const services = chosenServices(form);
+    const changed = rotate === (decky.rotate_every_seconds ?? 0) ? {} : { rotate_every_seconds: rotate };
+    await api.mutate(topology.topology_id, {
+      op: "update_decky",
+      payload: { decky: decky.name, services, ...changed },
+    });
     close();
   });
   const current = decky.services.map(({ service }) => service);
-  const pool = [...new Set([...(ARCHETYPES[decky.archetype] ?? []), ...current])];
+  const pool = [...new Set([...ARCHETYPES[decky.archetype], ...current])];
   return (
     <Dialog title={`Services of ${decky.name}`} close={close}>
       <form data-testid="edit-services-form" onSubmit={submit} noValidate>
         <p className="dim">What a {decky.archetype} may offer. Live sessions of a service that stays are not disturbed.</p>
         <Services pool={pool} chosen={current} error={problem?.at("services")} />
-        <FormProblem problem={problem} fields={["services"]} />
-        <Buttons close={close} busy={busy} verb="Change services" />
+        <Rotates seconds={decky.rotate_every_seconds ?? 0} error={problem?.at("rotate_every_seconds")} />
+        <FormProblem problem={problem} fields={["services", "rotate_every_seconds"]} />
+        <Buttons close={close} busy={busy} verb="Change decky" />
       </form>
     </Dialog>
   );
@@ -167,14 +178,22 @@ function Services({ pool, chosen, error }: { pool: readonly string[]; chosen: re
   );
 }
 
-function Select({ label, name, options, value, change, error }: {
+/** How often a decky rotates by itself; what is set already is among the choices. */
+function Rotates({ seconds, error }: { seconds: number; error: string | undefined }) {
+  const choices = [...new Set([300, 3600, 86_400, seconds])].filter((one) => one > 0).sort((a, b) => a - b);
+  const options: [string, string][] = choices.map((one) => [String(one), every(one)]);
+  return <Select label="Rotates" name="rotate" initial={String(seconds)} error={error}
+    options={[["0", "never by itself"], ...options]} />;
+}
+
+function Select({ label, name, options, value, initial, change, error }: {
   label: string; name: string; options: [string, string][];
-  value?: string; change?: (value: string) => void; error: string | undefined;
+  value?: string; initial?: string; change?: (value: string) => void; error: string | undefined;
 }) {
   return (
     <label className={error ? "field wrong" : "field"}>
       <span>{label}</span>
-      <select name={name} {...(change ? { value, onChange: (event) => change(event.target.value) } : {})}>
+      <select name={name} {...(initial ? { defaultValue: initial } : {})} {...(change ? { value, onChange: (event) => change(event.target.value) } : {})}>
         {options.map(([word, text]) => <option key={word} value={word}>{text}</option>)}
       </select>
       <FieldNote error={error} />

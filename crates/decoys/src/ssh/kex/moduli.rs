@@ -14,7 +14,7 @@ const GROUPS: &str = include_str!("groups.txt");
 const MODULI: &str = include_str!("moduli.txt");
 
 /// A fixed group by its name in `groups.txt`.
-pub(super) fn fixed(name: &str) -> Group {
+pub(in crate::ssh) fn fixed(name: &str) -> Group {
     entries(GROUPS)
         .find_map(|(word, group)| (word == name).then_some(group))
         .expect("all fixed groups are in the list")

@@ -1,0 +1,127 @@
+//! Topologies and their mutations.
+
+use serde_json::{Value, json};
+
+use crate::client::Service;
+
+async fn demo(service: &Service) -> Value {
+    let body = json!({ "name": "demo", "template": "demo" });
+    let reply = service.post("/api/v1/topologies", body).local().send().await;
+    assert_eq!(reply.status, 201, "{}", reply.body);
+    reply.json()
+}
+
+#[tokio::test]
+async fn topologies_are_created_found_by_name_deployed_and_taken_down() {
+    let service = Service::start().await;
+    let made = demo(&service).await;
+    let id = made["topology_id"].as_str().unwrap();
+    for text in [id, "demo", &id[..30]] {
+        let found = service.get(&format!("/api/v1/topologies/{text}")).local().send().await;
+        assert_eq!(found.json()["topology_id"], *id, "{text}");
+        assert_eq!(found.header("etag"), Some("\"1\""));
+    }
+    assert_eq!(service.get("/api/v1/topologies/none").local().send().await.code(), "NOT_FOUND");
+    let again = service.post("/api/v1/topologies", json!({ "name": "demo" })).local().send().await;
+    assert_eq!((again.status, again.code()), (409, "NAME_TAKEN".into()));
+    let wrong = json!({ "name": "x", "colour": 1 });
+    let wrong = service.post("/api/v1/topologies", wrong).local().send().await;
+    assert_eq!((wrong.status, &wrong.json()["errors"][0]["field"]), (422, &json!("colour")));
+
+    let name = made["deckies"][0]["name"].as_str().unwrap();
+    let decky = service.get(&format!("/api/v1/deckies/demo%2F{name}")).local().send().await;
+    assert_eq!(decky.json()["decky_id"], made["deckies"][0]["decky_id"], "{}", decky.body);
+
+    let early = service.request("POST", "/api/v1/topologies/demo/teardown").local().send().await;
+    assert_eq!((early.status, early.code()), (409, "CONFLICT".into()));
+    let deployed = service.request("POST", "/api/v1/topologies/demo/deploy").local().send().await;
+    assert_eq!((deployed.status, &deployed.json()["status"]), (202, &json!("deploying")));
+    assert!(deployed.json()["position"].as_u64().unwrap() > 1);
+    let gone = service.request("DELETE", "/api/v1/topologies/demo").local().send().await;
+    assert_eq!((gone.status, &gone.json()["status"]), (202, &json!("tearing_down")));
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn mutations_are_checked_queued_once_and_listed_by_state() {
+    let service = Service::start().await;
+    demo(&service).await;
+    let path = "/api/v1/topologies/demo/mutations";
+    let op = |name: &str| json!({ "op": "add_lan", "payload": { "name": name } });
+    let queue = |body: Value| service.post(path, body).local();
+
+    let first = queue(op("lab")).header("idempotency-key", "k1").send().await;
+    assert_eq!(first.status, 202, "{}", first.body);
+    let (id, location) = (first.json()["mutation_id"].clone(), first.header("location").unwrap());
+    assert_eq!(service.get(location).local().send().await.json()["mutation_id"], id);
+    let again = queue(op("lab")).header("idempotency-key", "k1").send().await;
+    assert_eq!((again.status, &again.json()["mutation_id"]), (202, &id));
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    let other = queue(op("den")).header("idempotency-key", "k1").send().await;
+    assert_eq!((other.status, other.code()), (422, "IDEMPOTENCY_KEY_REUSED".into()));
+
+    let refused = queue(op("dmz")).send().await;
+    assert_eq!((refused.status, refused.code()), (422, "INVALID".into()));
+    let error = refused.json()["errors"][0].clone();
+    assert_eq!((&error["code"], &error["field"]), (&json!("LAN_NAME_DUP"), &json!("payload.name")));
+    let stale = queue(op("den")).header("if-match", "\"7\"").send().await;
+    assert_eq!((stale.status, stale.code()), (412, "VERSION_CONFLICT".into()));
+    let unknown = json!({ "op": "add_lan", "payload": { "name": "den", "force": true } });
+    let unknown = queue(unknown).send().await.json();
+    assert_eq!(unknown["errors"][0]["field"], "payload.force");
+    let unknown = queue(json!({ "op": "paint", "payload": {} })).send().await.json();
+    assert_eq!(unknown["errors"][0]["field"], "op");
+    // Fits only once the LAN that is queued before is there.
+    let ahead = json!({ "op": "add_decky", "payload": { "name": "pc-9", "lan": "lab" } });
+    assert_eq!(queue(ahead).send().await.status, 202);
+
+    let listed = service.get(&format!("{path}?state=pending,applying&limit=1")).local();
+    let listed = listed.send().await.json();
+    assert_eq!(listed["items"][0]["op"], "add_decky");
+    let cursor = listed["next_cursor"].as_str().unwrap();
+    let rest = service.get(&format!("{path}?state=pending,applying&cursor={cursor}")).local();
+    assert_eq!(rest.send().await.json()["items"][0]["mutation_id"], id);
+    let none = service.get(&format!("{path}?state=failed")).local().send().await.json();
+    assert_eq!(none["items"], json!([]));
+    let wrong = service.get(&format!("{path}?state=lost")).local().send().await;
+    assert_eq!((wrong.status, wrong.code()), (422, "INVALID".into()));
+
+    let name = "/api/v1/deckies/demo%2Fpc-0/rotate";
+    assert_eq!(service.request("POST", name).local().send().await.code(), "NOT_FOUND");
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn problems_are_json_everywhere_and_bodies_are_bounded() {
+    let service = Service::start().await;
+    let check = |reply: crate::client::Reply, status: u16, code: &str| {
+        assert_eq!((reply.status, reply.code()), (status, code.into()), "{}", reply.body);
+    };
+    check(service.get("/api/v1/nothing").send().await, 404, "NO_ROUTE");
+    check(service.get("/api/v2").send().await, 404, "NO_ROUTE");
+    check(service.request("PUT", "/api/v1/topologies").send().await, 405, "METHOD_NOT_ALLOWED");
+    let broken = service.request("POST", "/api/v1/topologies").local();
+    check(broken.raw("application/json", "{").send().await, 400, "MALFORMED_REQUEST");
+    let large = json!({ "name": "x".repeat(300_000) });
+    check(service.post("/api/v1/topologies", large).local().send().await, 413, "BODY_TOO_LARGE");
+    let page = service.get("/api/v1/topologies?limit=500").local();
+    check(page.send().await, 422, "INVALID");
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_console_is_served_for_its_own_paths_with_strict_headers() {
+    let service = Service::start().await;
+    for path in ["/", "/mazes/demo"] {
+        let page = service.get(path).send().await;
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(policy.contains("script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    }
+    assert_eq!(service.get("/missing.js").send().await.status, 404);
+    let api = service.get("/api/v1/setup").send().await;
+    assert_eq!(api.header("cache-control"), Some("no-store"));
+    assert_eq!(service.get("/healthz").send().await.json(), json!({ "status": "ok" }));
+    service.shut_down().await;
+}

@@ -1,0 +1,955 @@
+// Made by `npm run types` from crates/api/openapi.json. Not to be edited.
+
+export type paths = Record<string, never>;
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /** @description A change of status that has begun. */
+        Accepted: {
+            /**
+             * Format: int64
+             * @description Journal position of the event that announces it.
+             */
+            position: number;
+            status: components["schemas"]["TopologyStatus"];
+            topology_id: components["schemas"]["Id"];
+        };
+        /** @description One thing that a visitor did. */
+        Activity: {
+            at: components["schemas"]["Moment"];
+            /** Format: int32 */
+            index: number;
+            kind: components["schemas"]["ActivityKind"];
+            /** @description Escaped and capped; secrets masked. Show it as text only. */
+            text: string;
+        };
+        /** @enum {string} */
+        ActivityKind: "login" | "command" | "request" | "upload";
+        /** @enum {string} */
+        Archetype: "linux-server" | "web-server" | "database-server" | "file-server" | "devops-host";
+        /** @description One source address, as seen. */
+        Attacker: {
+            address: string;
+            attacker_id: components["schemas"]["Id"];
+            /** Format: int64 */
+            commands: number;
+            deckies: components["schemas"]["Id"][];
+            /** Format: int64 */
+            downloads: number;
+            /** @description `kind=value`. */
+            fingerprints: string[];
+            first_seen: components["schemas"]["Moment"];
+            identity_id: components["schemas"]["Id"];
+            lans: components["schemas"]["Id"][];
+            last_seen: components["schemas"]["Moment"];
+            level: components["schemas"]["ScoreLevel"];
+            /** Format: int64 */
+            logins: number;
+            /** Format: int64 */
+            logins_accepted: number;
+            /** @description What adds up to the score. */
+            reasons: string[];
+            /** Format: int64 */
+            requests: number;
+            /**
+             * Format: int32
+             * @description 0 to 100.
+             */
+            score: number;
+            services: components["schemas"]["Service"][];
+            /** Format: int64 */
+            sessions: number;
+            /** Format: int64 */
+            uploads: number;
+        };
+        /** @description `snapshot` of the attackers' stream. */
+        AttackersSnapshot: {
+            /** @description The newest 50. */
+            attackers: components["schemas"]["Attacker"][];
+            /** @description Where `/attackers` goes on. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Journal position at which this was true.
+             */
+            seq: number;
+            /** Format: int64 */
+            total: number;
+            /** Format: int32 */
+            v: number;
+        };
+        /** @description Whether the audit log is whole. */
+        AuditCheck: {
+            /**
+             * Format: int64
+             * @description The first record that does not fit.
+             */
+            broken_at: number | null;
+            /**
+             * Format: int64
+             * @description How many records fit.
+             */
+            entries: number;
+            intact: boolean;
+        };
+        /** @description A record of the audit log. */
+        AuditEntry: {
+            action: string;
+            actor: string;
+            address: string | null;
+            at: components["schemas"]["Moment"];
+            detail: string | null;
+            /** @description SHA-256 over the hash before and this record. */
+            hash: string;
+            object: string;
+            outcome: string;
+            /** Format: int64 */
+            seq: number;
+        };
+        /** @description How the bus fares. */
+        BusView: {
+            /** Format: int64 */
+            delivered: number;
+            /** Format: int64 */
+            dropped: number;
+            name: string;
+            /** Format: int64 */
+            published: number;
+            /** Format: int64 */
+            reconnects: number;
+            /** Format: int64 */
+            skipped: number;
+            /** @description `off`, `embedded`, `idle`, `connecting`, `connected`, `waiting` or `closed`. */
+            state: string;
+            /** Format: int64 */
+            subscribers: number;
+        };
+        /** @description What to change about a user; what is absent stays. Every change ends the user's logins. */
+        ChangeUser: {
+            disabled?: boolean | null;
+            password?: string | null;
+            role?: components["schemas"]["Role"] | null;
+        };
+        /** @description A token to make. */
+        CreateToken: {
+            /**
+             * Format: int32
+             * @description Days until it ends, 1 to 366; 90 where absent.
+             */
+            expires_in_days?: number | null;
+            /** @description What it is for. */
+            name: string;
+            role?: components["schemas"]["Role"] | null;
+            /** @description Whose it is, by name; one's own where absent. Only on the UNIX socket, and there needed. */
+            user?: string | null;
+        };
+        /** @description A topology to create. */
+        CreateTopology: {
+            /** @description A lower-case DNS label that no other topology has. */
+            name: string;
+            /** @description What it begins with; nothing where absent. */
+            template?: components["schemas"]["Template"];
+        };
+        /** @description A user to create. */
+        CreateUser: {
+            /** @description 1 to 64 letters, digits and `. _ - @`. */
+            name: string;
+            /** @description 8 to 128 characters, not a common one. */
+            password: string;
+            role: components["schemas"]["Role"];
+        };
+        /** @description A principal with a secret, as tried. */
+        Credential: {
+            credential_id: components["schemas"]["Id"];
+            first_seen: components["schemas"]["Moment"];
+            /** @description Keyed hash of principal and secret. */
+            hash: string;
+            kind: string;
+            last_seen: components["schemas"]["Moment"];
+            /** @description The user name, escaped. Show it as text only. */
+            principal: string;
+            /** @description Escaped; absent for everyone but administrators. */
+            secret: string | null;
+            /** Format: int64 */
+            tries: number;
+        };
+        /** @description A decky. */
+        Decky: {
+            archetype: components["schemas"]["Archetype"];
+            decky_id: components["schemas"]["Id"];
+            /** @description Open services; empty where it is not deployed. */
+            endpoints: components["schemas"]["Endpoint"][];
+            /** @description The first is on its home LAN. */
+            interfaces: components["schemas"]["Interface"][];
+            name: string;
+            next_rotation_at: components["schemas"]["Moment"] | null;
+            position: components["schemas"]["Position"] | null;
+            /** Format: int64 */
+            rotate_every_seconds: number | null;
+            rotated_at: components["schemas"]["Moment"];
+            services: components["schemas"]["ServiceConfig"][];
+            state: components["schemas"]["DeckyState"];
+            /** @description Name of the topology. */
+            topology: string;
+            topology_id: components["schemas"]["Id"];
+        };
+        /** @enum {string} */
+        DeckyState: "planned" | "starting" | "running" | "degraded" | "stopped" | "failed" | "retired";
+        /** @description `degraded`: whether events that are not journalled may be missing. */
+        DegradedFrame: {
+            degraded: boolean;
+            reason: string;
+            /** Format: int64 */
+            seq: number;
+            /** Format: int32 */
+            v: number;
+        };
+        /** @description `stream-error` and `auth-revoked`: the stream ends. */
+        EndFrame: {
+            code: string;
+            message: string;
+            /** @description Whether connecting again may help. */
+            retryable: boolean;
+            /** Format: int64 */
+            seq: number;
+            /** Format: int32 */
+            v: number;
+        };
+        /** @description Where a service really answers. */
+        Endpoint: {
+            lan_id: components["schemas"]["Id"];
+            /** @description Address and port where it really answers. */
+            listening: string;
+            /**
+             * Format: int32
+             * @description The port that the persona shows.
+             */
+            port: number;
+            service: components["schemas"]["Service"];
+        };
+        /** @description `snapshot` of the stream by filter, which has no state of its own. */
+        EventsSnapshot: {
+            filter: string[];
+            /** Format: int64 */
+            head: number;
+            /**
+             * Format: int64
+             * @description Journal position after which the events begin.
+             */
+            seq: number;
+            /** Format: int32 */
+            v: number;
+        };
+        /** @description What a field has wrong. */
+        FieldError: {
+            /** @description Stable. */
+            code: string;
+            /** @description Which field, such as `payload.subnet`. */
+            field: string;
+            /** @description For people. */
+            message: string;
+        };
+        /** @description Whether the service answers. */
+        HealthView: {
+            /** @description `ok`, or `failing`. */
+            status: string;
+        };
+        /** Format: uuid */
+        Id: string;
+        /** @description `snapshot` of the identities' stream. */
+        IdentitiesSnapshot: {
+            /** @description The newest 50. */
+            identities: components["schemas"]["Identity"][];
+            /** @description Where `/identities` goes on. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Journal position at which this was true.
+             */
+            seq: number;
+            /** Format: int64 */
+            total: number;
+            /** Format: int32 */
+            v: number;
+        };
+        /** @description One actor behind attackers. */
+        Identity: {
+            attacker_ids: components["schemas"]["Id"][];
+            formed_at: components["schemas"]["Moment"];
+            identity_id: components["schemas"]["Id"];
+            last_seen: components["schemas"]["Moment"];
+            level: components["schemas"]["ScoreLevel"];
+            /**
+             * Format: int32
+             * @description The highest score among its attackers.
+             */
+            score: number;
+        };
+        /** @description An interface of a decky. */
+        Interface: {
+            address: string;
+            /** @description Name of the LAN. */
+            lan: string;
+            lan_id: components["schemas"]["Id"];
+        };
+        /** @description A LAN. */
+        Lan: {
+            is_dmz: boolean;
+            lan_id: components["schemas"]["Id"];
+            name: string;
+            position: components["schemas"]["Position"] | null;
+            /** @description CIDR. */
+            subnet: string;
+        };
+        /** @description A live frame: one event. */
+        LiveFrame: {
+            id: components["schemas"]["Id"];
+            payload: {
+                [key: string]: unknown;
+            };
+            /**
+             * Format: int64
+             * @description Journal position; null on events that are not journalled.
+             */
+            seq: number | null;
+            /** @description The subject. */
+            topic: string;
+            ts: components["schemas"]["Moment"];
+            /** @description The kind of payload, such as `topology.mutation.applied`. */
+            type: string;
+            /** Format: int32 */
+            v: number;
+        };
+        /** @description A login. */
+        LoginRequest: {
+            name: string;
+            password: string;
+        };
+        /** @description Who one is. */
+        Me: {
+            name: string;
+            role: components["schemas"]["Role"];
+            until: components["schemas"]["Moment"] | null;
+            user_id: components["schemas"]["Id"] | null;
+        };
+        /** Format: date-time */
+        Moment: string;
+        /** @description A queued change. */
+        Mutation: {
+            /**
+             * Format: int32
+             * @description How often it was claimed.
+             */
+            attempt: number;
+            ended_at: components["schemas"]["Moment"] | null;
+            mutation_id: components["schemas"]["Id"];
+            /** @description What it does, such as `add_decky`. */
+            op: string;
+            /** @description The fields of the op. */
+            payload: Record<string, unknown>;
+            /**
+             * Format: int64
+             * @description Journal position of its `enqueued` event.
+             */
+            position: number;
+            /** @description Why it failed. */
+            reason: string | null;
+            requested_at: components["schemas"]["Moment"];
+            requested_by: string;
+            state: components["schemas"]["MutationState"];
+            topology_id: components["schemas"]["Id"];
+            trigger: components["schemas"]["Trigger"];
+            /**
+             * Format: int64
+             * @description The topology's version when it was queued; once applied, the one that it made.
+             */
+            version: number;
+        };
+        /** @description A change to queue. */
+        MutationRequest: components["schemas"]["Op"] & {
+            /**
+             * Format: int64
+             * @description Refuse where the topology has another version; the same as `If-Match`.
+             */
+            expected_version?: number | null;
+        };
+        /** @enum {string} */
+        MutationState: "pending" | "applying" | "applied" | "failed";
+        /** @description A new API token. The only time that it is shown. */
+        NewToken: components["schemas"]["Token"] & {
+            /** @description Goes as `Authorization: Bearer …`. */
+            token: string;
+        };
+        /** @description A change to a topology. */
+        Op: {
+            /** @enum {string} */
+            op: "add_lan";
+            /** @description A new network. */
+            payload: {
+                /** @description Whether it faces the outside. */
+                is_dmz?: boolean;
+                /** @description Free in the topology. */
+                name: string;
+                position?: components["schemas"]["Place"] | null;
+                /** @description CIDR; allocated where absent. */
+                subnet?: string | null;
+            };
+        } | {
+            /** @enum {string} */
+            op: "remove_lan";
+            /** @description Removes a network that is nobody's home. */
+            payload: {
+                /** @description Which. */
+                name: string;
+            };
+        } | {
+            /** @enum {string} */
+            op: "add_decky";
+            /** @description A new machine. */
+            payload: {
+                archetype?: components["schemas"]["Archetype"] | null;
+                /** @description Allocated where absent. */
+                ip?: string | null;
+                /** @description Its home LAN. */
+                lan: string;
+                /** @description Free in the topology. */
+                name: string;
+                position?: components["schemas"]["Place"] | null;
+                /**
+                 * Format: int64
+                 * @description Never rotated by schedule where absent.
+                 */
+                rotate_every_seconds?: number | null;
+                /** @description The first of the archetype's pool where absent. */
+                services?: components["schemas"]["Service"][] | null;
+            };
+        } | {
+            /** @enum {string} */
+            op: "remove_decky";
+            /** @description Takes a machine away. */
+            payload: {
+                /** @description Which. */
+                decky: string;
+            };
+        } | {
+            /** @enum {string} */
+            op: "update_decky";
+            /** @description Changes a machine; what is absent stays. */
+            payload: {
+                /** @description Which. */
+                decky: string;
+                position?: components["schemas"]["Place"] | null;
+                /**
+                 * Format: int64
+                 * @description 0 means never.
+                 */
+                rotate_every_seconds?: number | null;
+                services?: components["schemas"]["Service"][] | null;
+            };
+        } | {
+            /** @enum {string} */
+            op: "rotate_decky";
+            /** @description Gives a machine other services of its archetype's pool. */
+            payload: {
+                /** @description Which. */
+                decky: string;
+                /** @description Picked where absent. */
+                services?: components["schemas"]["Service"][] | null;
+            };
+        };
+        /** @description A part of a list, newest first. */
+        Page_Attacker: {
+            items: {
+                address: string;
+                attacker_id: components["schemas"]["Id"];
+                /** Format: int64 */
+                commands: number;
+                deckies: components["schemas"]["Id"][];
+                /** Format: int64 */
+                downloads: number;
+                /** @description `kind=value`. */
+                fingerprints: string[];
+                first_seen: components["schemas"]["Moment"];
+                identity_id: components["schemas"]["Id"];
+                lans: components["schemas"]["Id"][];
+                last_seen: components["schemas"]["Moment"];
+                level: components["schemas"]["ScoreLevel"];
+                /** Format: int64 */
+                logins: number;
+                /** Format: int64 */
+                logins_accepted: number;
+                /** @description What adds up to the score. */
+                reasons: string[];
+                /** Format: int64 */
+                requests: number;
+                /**
+                 * Format: int32
+                 * @description 0 to 100.
+                 */
+                score: number;
+                services: components["schemas"]["Service"][];
+                /** Format: int64 */
+                sessions: number;
+                /** Format: int64 */
+                uploads: number;
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_AuditEntry: {
+            items: {
+                action: string;
+                actor: string;
+                address: string | null;
+                at: components["schemas"]["Moment"];
+                detail: string | null;
+                /** @description SHA-256 over the hash before and this record. */
+                hash: string;
+                object: string;
+                outcome: string;
+                /** Format: int64 */
+                seq: number;
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_Credential: {
+            items: {
+                credential_id: components["schemas"]["Id"];
+                first_seen: components["schemas"]["Moment"];
+                /** @description Keyed hash of principal and secret. */
+                hash: string;
+                kind: string;
+                last_seen: components["schemas"]["Moment"];
+                /** @description The user name, escaped. Show it as text only. */
+                principal: string;
+                /** @description Escaped; absent for everyone but administrators. */
+                secret: string | null;
+                /** Format: int64 */
+                tries: number;
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_Decky: {
+            items: {
+                archetype: components["schemas"]["Archetype"];
+                decky_id: components["schemas"]["Id"];
+                /** @description Open services; empty where it is not deployed. */
+                endpoints: components["schemas"]["Endpoint"][];
+                /** @description The first is on its home LAN. */
+                interfaces: components["schemas"]["Interface"][];
+                name: string;
+                next_rotation_at: components["schemas"]["Moment"] | null;
+                position: components["schemas"]["Position"] | null;
+                /** Format: int64 */
+                rotate_every_seconds: number | null;
+                rotated_at: components["schemas"]["Moment"];
+                services: components["schemas"]["ServiceConfig"][];
+                state: components["schemas"]["DeckyState"];
+                /** @description Name of the topology. */
+                topology: string;
+                topology_id: components["schemas"]["Id"];
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_Identity: {
+            items: {
+                attacker_ids: components["schemas"]["Id"][];
+                formed_at: components["schemas"]["Moment"];
+                identity_id: components["schemas"]["Id"];
+                last_seen: components["schemas"]["Moment"];
+                level: components["schemas"]["ScoreLevel"];
+                /**
+                 * Format: int32
+                 * @description The highest score among its attackers.
+                 */
+                score: number;
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_Mutation: {
+            items: {
+                /**
+                 * Format: int32
+                 * @description How often it was claimed.
+                 */
+                attempt: number;
+                ended_at: components["schemas"]["Moment"] | null;
+                mutation_id: components["schemas"]["Id"];
+                /** @description What it does, such as `add_decky`. */
+                op: string;
+                /** @description The fields of the op. */
+                payload: Record<string, unknown>;
+                /**
+                 * Format: int64
+                 * @description Journal position of its `enqueued` event.
+                 */
+                position: number;
+                /** @description Why it failed. */
+                reason: string | null;
+                requested_at: components["schemas"]["Moment"];
+                requested_by: string;
+                state: components["schemas"]["MutationState"];
+                topology_id: components["schemas"]["Id"];
+                trigger: components["schemas"]["Trigger"];
+                /**
+                 * Format: int64
+                 * @description The topology's version when it was queued; once applied, the one that it made.
+                 */
+                version: number;
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_Session: {
+            items: {
+                attacker_id: components["schemas"]["Id"];
+                /** Format: int64 */
+                bytes_in: number;
+                /** Format: int64 */
+                bytes_out: number;
+                /** Format: int32 */
+                commands: number;
+                decky_id: components["schemas"]["Id"];
+                ended_at: components["schemas"]["Moment"] | null;
+                lan_id: components["schemas"]["Id"];
+                /** Format: int32 */
+                logins: number;
+                /** @description The visitor's address and port. */
+                peer: string;
+                /** Format: int32 */
+                requests: number;
+                service: components["schemas"]["Service"];
+                session_id: components["schemas"]["Id"];
+                started_at: components["schemas"]["Moment"];
+                topology_id: components["schemas"]["Id"];
+                truncated: components["schemas"]["Truncation"] | null;
+                /** Format: int32 */
+                uploads: number;
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_Token: {
+            items: {
+                created_at: components["schemas"]["Moment"];
+                expires_at: components["schemas"]["Moment"] | null;
+                name: string;
+                role: components["schemas"]["Role"];
+                token_id: components["schemas"]["Id"];
+                user_id: components["schemas"]["Id"];
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_TopologySummary: {
+            items: {
+                created_at: components["schemas"]["Moment"];
+                created_by: string;
+                decky_count: number;
+                lan_count: number;
+                name: string;
+                /** @description Why it has this status. */
+                reason: string | null;
+                status: components["schemas"]["TopologyStatus"];
+                status_changed_at: components["schemas"]["Moment"];
+                topology_id: components["schemas"]["Id"];
+                /**
+                 * Format: int64
+                 * @description Counts changes; also the ETag.
+                 */
+                version: number;
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_User: {
+            items: {
+                created_at: components["schemas"]["Moment"];
+                disabled: boolean;
+                name: string;
+                role: components["schemas"]["Role"];
+                user_id: components["schemas"]["Id"];
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A new password for oneself. */
+        PasswordRequest: {
+            current: string;
+            /** @description 8 to 128 characters, not a common one. */
+            new: string;
+        };
+        /** @description Where the console draws something. */
+        Place: {
+            /** Format: int32 */
+            x: number;
+            /** Format: int32 */
+            y: number;
+        };
+        /** @description Where the console draws something. */
+        Position: {
+            /** Format: int32 */
+            x: number;
+            /** Format: int32 */
+            y: number;
+        };
+        /** @description Problem details (RFC 9457). */
+        Problem: {
+            /** @description The kind as a word; stable. */
+            code: string;
+            /** @description What is wrong with this request. */
+            detail: string;
+            /** @description Fields that are wrong. */
+            errors?: components["schemas"]["FieldError"][];
+            /** @description Names this request in the log. */
+            request_id: string;
+            /**
+             * Format: int32
+             * @description The HTTP status.
+             */
+            status: number;
+            /** @description The kind in words. */
+            title: string;
+            /** @description Names the kind of problem; stable. */
+            type: string;
+        };
+        /** @description `reset`: what was known is to be thrown away; a snapshot follows. */
+        ResetFrame: {
+            /** @description `epoch_unknown`, `position_expired` or `lagged`. */
+            reason: string;
+            /** Format: int64 */
+            seq: number;
+            /** Format: int32 */
+            v: number;
+        };
+        /** @enum {string} */
+        Role: "viewer" | "operator" | "admin" | "auditor";
+        /** @description How to rotate. */
+        Rotation: {
+            /** @description The services it shall have; picked where absent. */
+            services?: components["schemas"]["Service"][] | null;
+        };
+        /** @enum {string} */
+        ScoreLevel: "low" | "medium" | "high" | "critical";
+        /** @enum {string} */
+        Service: "ssh" | "http" | "ftp" | "redis";
+        /** @description A service of a decky. */
+        ServiceConfig: {
+            /** Format: int32 */
+            port: number;
+            service: components["schemas"]["Service"];
+        };
+        /** @description One connection of a visitor. */
+        Session: {
+            attacker_id: components["schemas"]["Id"];
+            /** Format: int64 */
+            bytes_in: number;
+            /** Format: int64 */
+            bytes_out: number;
+            /** Format: int32 */
+            commands: number;
+            decky_id: components["schemas"]["Id"];
+            ended_at: components["schemas"]["Moment"] | null;
+            lan_id: components["schemas"]["Id"];
+            /** Format: int32 */
+            logins: number;
+            /** @description The visitor's address and port. */
+            peer: string;
+            /** Format: int32 */
+            requests: number;
+            service: components["schemas"]["Service"];
+            session_id: components["schemas"]["Id"];
+            started_at: components["schemas"]["Moment"];
+            topology_id: components["schemas"]["Id"];
+            truncated: components["schemas"]["Truncation"] | null;
+            /** Format: int32 */
+            uploads: number;
+        };
+        /** @description A session with what happened in it. */
+        SessionDetail: components["schemas"]["Session"] & {
+            activity: components["schemas"]["Activity"][];
+        };
+        /** @description The first administrator. */
+        SetupRequest: {
+            /** @description Log-in name. */
+            name: string;
+            /** @description 8 to 128 characters, not a common one. */
+            password: string;
+            /** @description As printed on the host. */
+            secret: string;
+        };
+        /** @description Where the set-up stands. */
+        SetupView: {
+            /** @description Whether the first administrator is still to be created. */
+            open: boolean;
+        };
+        /** @description How the service fares. */
+        StatusView: {
+            bus: components["schemas"]["BusView"];
+            /** @description Names this life of the journal: the first part of a stream's event ids. */
+            epoch: string;
+            /** Format: int64 */
+            journal_head: number;
+            /** Format: int64 */
+            journal_oldest: number;
+            live_streams: number;
+            now: components["schemas"]["Moment"];
+            oldest_claim_at: components["schemas"]["Moment"] | null;
+            /** Format: int64 */
+            pending_mutations: number;
+            started_at: components["schemas"]["Moment"];
+            /** Format: int64 */
+            store_bytes: number;
+            store_queue: number;
+            /** @description Version of the program. */
+            version: string;
+        };
+        /**
+         * @description What a new topology begins with.
+         * @enum {string}
+         */
+        Template: "empty" | "demo";
+        /** @description A ticket. */
+        TicketView: {
+            expires_at: components["schemas"]["Moment"];
+            /** @description Goes as `?token=` on the address of a live stream; good once. */
+            ticket: string;
+        };
+        /** @description An API token, without its secret. */
+        Token: {
+            created_at: components["schemas"]["Moment"];
+            expires_at: components["schemas"]["Moment"] | null;
+            name: string;
+            role: components["schemas"]["Role"];
+            token_id: components["schemas"]["Id"];
+            user_id: components["schemas"]["Id"];
+        };
+        /** @description A topology. */
+        Topology: components["schemas"]["TopologySummary"] & {
+            deckies: components["schemas"]["Decky"][];
+            lans: components["schemas"]["Lan"][];
+        };
+        /** @description `snapshot` of a topology's stream. */
+        TopologySnapshot: {
+            deckies: components["schemas"]["Decky"][];
+            /** @description Pending and applying mutations, oldest first. */
+            in_flight: components["schemas"]["Mutation"][];
+            lans: components["schemas"]["Lan"][];
+            name: string;
+            reason: string | null;
+            /**
+             * Format: int64
+             * @description Journal position at which this was true.
+             */
+            seq: number;
+            status: components["schemas"]["TopologyStatus"];
+            topology_id: components["schemas"]["Id"];
+            /** Format: int32 */
+            v: number;
+            /** Format: int64 */
+            version: number;
+        };
+        /** @enum {string} */
+        TopologyStatus: "pending" | "deploying" | "active" | "degraded" | "failed" | "tearing_down" | "torn_down";
+        /** @description A topology in a list. */
+        TopologySummary: {
+            created_at: components["schemas"]["Moment"];
+            created_by: string;
+            decky_count: number;
+            lan_count: number;
+            name: string;
+            /** @description Why it has this status. */
+            reason: string | null;
+            status: components["schemas"]["TopologyStatus"];
+            status_changed_at: components["schemas"]["Moment"];
+            topology_id: components["schemas"]["Id"];
+            /**
+             * Format: int64
+             * @description Counts changes; also the ETag.
+             */
+            version: number;
+        };
+        /** @enum {string} */
+        Trigger: "creation" | "scheduled" | "operator" | "activity" | "behavioural" | "retirement";
+        /** @enum {string} */
+        Truncation: "bytes" | "duration" | "idle" | "facts" | "panic" | "mutation" | "shutdown";
+        /** @description A user of the control surface. */
+        User: {
+            created_at: components["schemas"]["Moment"];
+            disabled: boolean;
+            name: string;
+            role: components["schemas"]["Role"];
+            user_id: components["schemas"]["Id"];
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export type operations = Record<string, never>;

@@ -1,0 +1,62 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { api, Problem } from "../src/api/client";
+import type { Op } from "../src/api/types";
+
+function answer(...answers: (Response | Error)[]) {
+  const sent: Request[] = [];
+  vi.stubGlobal("fetch", (url: string, init: RequestInit) => {
+    sent.push(new Request(`http://console${url}`, init));
+    const next = answers.shift() ?? new Error("no more answers");
+    return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);
+  });
+  return sent;
+}
+
+const rotate: Op = { op: "rotate_decky", payload: { decky: "web-01" } };
+const keys = (sent: Request[]) => sent.map((request) => request.headers.get("idempotency-key"));
+
+afterEach(() => vi.unstubAllGlobals());
+
+describe("mutations", () => {
+  it("keep their key until the answer is known", async () => {
+    const sent = answer(new Error("offline"), Response.json({}), Response.json({}));
+    await expect(api.mutate("t1", rotate)).rejects.toMatchObject({ status: 0 });
+    await api.mutate("t1", rotate);
+    await api.mutate("t1", rotate);
+    const [first, again, anew] = keys(sent);
+    expect(again).toBe(first);
+    expect(anew).not.toBe(first);
+    expect(first).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  it("get another key after a refusal", async () => {
+    const sent = answer(Response.json({ title: "no" }, { status: 422 }), Response.json({}));
+    await expect(api.mutate("t1", rotate)).rejects.toThrow("no");
+    await api.mutate("t1", rotate);
+    expect(new Set(keys(sent)).size).toBe(2);
+  });
+});
+
+describe("problems", () => {
+  it("say what is wrong with which field", async () => {
+    answer(Response.json({
+      detail: "Some fields are wrong.", code: "INVALID",
+      errors: [{ code: "X", field: "payload.services[0]", message: "not in the pool" }],
+    }, { status: 422 }));
+    const problem = await api.me().then(() => undefined, (error: unknown) => error as Problem);
+    expect(problem).toMatchObject({ status: 422, code: "INVALID", message: "Some fields are wrong." });
+    expect(problem?.at("services")).toBe("not in the pool");
+    expect(problem?.at("name")).toBeUndefined();
+  });
+
+  it("are said even where the answer is no JSON", async () => {
+    answer(new Response("<html>", { status: 502, statusText: "Bad Gateway" }), new Response(null, { status: 500 }));
+    await expect(api.me()).rejects.toThrow("Bad Gateway");
+    await expect(api.me()).rejects.toThrow("The server answered 500.");
+  });
+
+  it("are none where there is nothing to say", async () => {
+    answer(new Response(null, { status: 204 }));
+    await expect(api.logout()).resolves.toEqual({});
+  });
+});
