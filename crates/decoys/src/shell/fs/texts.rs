@@ -1,0 +1,613 @@
+//! What the files of the base image say. Each text that names a figure takes it from
+//! [`Machine`], so that no two files or commands disagree.
+
+use std::{fmt::Write, time::Duration};
+
+use model::Timestamp;
+
+use super::image::home_of;
+use crate::shell::{
+    calendar::Date,
+    machine::{CPU_FLAGS, GROUPS, Machine, SYSTEM_USERS},
+};
+
+pub(super) const OS_RELEASE: &str = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"
+NAME=\"Debian GNU/Linux\"
+VERSION_ID=\"12\"
+VERSION=\"12 (bookworm)\"
+VERSION_CODENAME=bookworm
+ID=debian
+HOME_URL=\"https://www.debian.org/\"
+SUPPORT_URL=\"https://www.debian.org/support\"
+BUG_REPORT_URL=\"https://bugs.debian.org/\"
+";
+
+pub(crate) const MOTD: &str = "
+The programs included with the Debian GNU/Linux system are free software;
+the exact distribution terms for each program are described in the
+individual files in /usr/share/doc/*/copyright.
+
+Debian GNU/Linux comes with ABSOLUTELY NO WARRANTY, to the extent
+permitted by applicable law.
+";
+
+pub(super) const SHELLS: &str = "# /etc/shells: valid login shells
+/bin/sh
+/usr/bin/sh
+/bin/bash
+/usr/bin/bash
+/bin/rbash
+/usr/bin/rbash
+/bin/dash
+/usr/bin/dash
+";
+
+pub(super) const CRONTAB: &str = "# /etc/crontab: system-wide crontab
+SHELL=/bin/sh
+
+17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly
+25 6\t* * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }
+47 6\t* * 7\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.weekly; }
+52 6\t1 * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.monthly; }
+";
+
+pub(super) const PROFILE: &str = "# /etc/profile: system-wide .profile file for the Bourne shell
+if [ \"$(id -u)\" -eq 0 ]; then
+  PATH=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"
+else
+  PATH=\"/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games\"
+fi
+export PATH
+";
+
+pub(super) const NSSWITCH: &str = "passwd:         files systemd
+group:          files systemd
+shadow:         files systemd
+gshadow:        files systemd
+
+hosts:          files dns
+networks:       files
+
+protocols:      db files
+services:       db files
+ethers:         db files
+rpc:            db files
+
+netgroup:       nis
+";
+
+pub(super) const SOURCES: &str = "\
+deb http://deb.debian.org/debian/ bookworm main non-free-firmware
+deb-src http://deb.debian.org/debian/ bookworm main non-free-firmware
+
+deb http://security.debian.org/debian-security bookworm-security main non-free-firmware
+deb-src http://security.debian.org/debian-security bookworm-security main non-free-firmware
+";
+
+pub(super) const SSHD_CONFIG: &str = "Include /etc/ssh/sshd_config.d/*.conf
+
+PermitRootLogin yes
+KbdInteractiveAuthentication no
+UsePAM yes
+X11Forwarding yes
+PrintMotd no
+AcceptEnv LANG LC_*
+Subsystem\tsftp\t/usr/lib/openssh/sftp-server
+";
+
+pub(super) const SUDOERS: &str = "Defaults\tenv_reset
+Defaults\tmail_badpass
+Defaults\tsecure_path=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"
+Defaults\tuse_pty
+
+root\tALL=(ALL:ALL) ALL
+%sudo\tALL=(ALL:ALL) ALL
+
+@includedir /etc/sudoers.d
+";
+
+pub(super) const BASH_LOGOUT: &str = "\
+# ~/.bash_logout: executed by bash(1) when login shell exits.
+
+# when leaving the console clear the screen to increase privacy
+
+if [ \"$SHLVL\" = 1 ]; then
+    [ -x /usr/bin/clear_console ] && /usr/bin/clear_console -q
+fi
+";
+
+pub(super) const BASHRC: &str = "# ~/.bashrc: executed by bash(1) for non-login shells.
+case $- in
+    *i*) ;;
+      *) return;;
+esac
+
+HISTCONTROL=ignoreboth
+HISTSIZE=1000
+HISTFILESIZE=2000
+alias ls='ls --color=auto'
+";
+
+pub(super) const HOME_PROFILE: &str = "# ~/.profile: executed by the command interpreter for login
+# shells.
+if [ -n \"$BASH_VERSION\" ]; then
+    if [ -f \"$HOME/.bashrc\" ]; then
+\t. \"$HOME/.bashrc\"
+    fi
+fi
+";
+
+pub(super) const ROOT_BASHRC: &str = "# ~/.bashrc: executed by bash(1) for non-login shells.
+
+# Note: PS1 and umask are already set in /etc/profile. You should not
+# need this unless you want different defaults for root.
+# umask 022
+";
+
+pub(super) const ROOT_PROFILE: &str = "# ~/.profile: executed by Bourne-compatible login shells.
+
+if [ \"$BASH\" ]; then
+  if [ -f ~/.bashrc ]; then
+    . ~/.bashrc
+  fi
+fi
+
+mesg n 2> /dev/null || true
+";
+
+pub(super) fn passwd(machine: &Machine, _: Timestamp) -> String {
+    let mut text = "root:x:0:0:root:/root:/bin/bash\n".to_owned();
+    for (name, uid, gid, home, shell) in SYSTEM_USERS {
+        let line = writeln!(text, "{name}:x:{uid}:{gid}:{name}:{home}:{shell}");
+        line.expect("a string takes every line");
+    }
+    for account in machine.persona.accounts.iter().filter(|account| account.uid != 0) {
+        let (user, uid) = (&account.user, account.uid);
+        let line = writeln!(text, "{user}:x:{uid}:{uid}:,,,:{}:/bin/bash", home_of(user));
+        line.expect("a string takes every line");
+    }
+    text
+}
+
+pub(super) fn shadow(machine: &Machine, _: Timestamp) -> String {
+    let day = machine.persona.installed_at.as_micros() / 86_400_000_000;
+    let secret = |user: &str| {
+        use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+        let text = STANDARD_NO_PAD.encode(machine.hex(&format!("shadow.{user}")));
+        let text = text.replace('+', ".");
+        format!("$y$j9T${}${}", &text[..22], &text[22..65])
+    };
+    let mut text = format!("root:{}:{day}:0:99999:7:::\n", secret("root"));
+    for (name, ..) in SYSTEM_USERS {
+        let locked = if name.starts_with("systemd") || *name == "sshd" { "!" } else { "*" };
+        text.push_str(&format!("{name}:{locked}:{day}:0:99999:7:::\n"));
+    }
+    for account in machine.persona.accounts.iter().filter(|account| account.uid != 0) {
+        text.push_str(&format!("{}:{}:{day}:0:99999:7:::\n", account.user, secret(&account.user)));
+    }
+    text
+}
+
+pub(super) fn group(machine: &Machine, _: Timestamp) -> String {
+    let person = machine.person();
+    let mut text = String::new();
+    for (name, gid) in GROUPS {
+        let members = match *name {
+            "sudo" | "cdrom" | "floppy" | "audio" | "dip" | "video" | "plugdev" | "users"
+            | "netdev" => person,
+            _ => "",
+        };
+        text.push_str(&format!("{name}:x:{gid}:{members}\n"));
+    }
+    for account in machine.persona.accounts.iter().filter(|account| account.uid != 0) {
+        text.push_str(&format!("{}:x:{}:\n", account.user, account.uid));
+    }
+    text
+}
+
+pub(super) fn hostname(machine: &Machine, _: Timestamp) -> String {
+    format!("{}\n", machine.persona.host_name)
+}
+
+pub(super) fn mailname(machine: &Machine, _: Timestamp) -> String {
+    format!("{}\n", machine.fqdn())
+}
+
+pub(super) fn hosts(machine: &Machine, _: Timestamp) -> String {
+    format!(
+        "127.0.0.1\tlocalhost\n127.0.1.1\t{}\t{}\n\n# The following lines are desirable for IPv6 \
+         capable hosts\n::1     localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\n\
+         ff02::2 ip6-allrouters\n",
+        machine.fqdn(),
+        machine.persona.host_name
+    )
+}
+
+pub(super) fn fstab(machine: &Machine, _: Timestamp) -> String {
+    format!(
+        "# /etc/fstab: static file system information.\n#\n# <file system> <mount point>   \
+         <type>  <options>       <dump>  <pass>\n# / was on /dev/sda1 during installation\n\
+         UUID={} /               ext4    errors=remount-ro 0       1\n# swap was on /dev/sda5 \
+         during installation\nUUID={} none            swap    sw              0       0\n",
+        machine.uuid("root"),
+        machine.uuid("swap")
+    )
+}
+
+pub(super) fn machine_id(machine: &Machine, _: Timestamp) -> String {
+    format!("{}\n", &machine.hex("machine-id")[..32])
+}
+
+pub(super) fn resolv_conf(machine: &Machine, _: Timestamp) -> String {
+    let domain = &machine.persona.domain;
+    format!("domain {domain}\nsearch {domain}\nnameserver {}\n", machine.gateway())
+}
+
+pub(super) fn interfaces(machine: &Machine, _: Timestamp) -> String {
+    let interface = machine.interface();
+    format!(
+        "# This file describes the network interfaces available on your system\n# and how to \
+         activate them. For more information, see interfaces(5).\n\nsource \
+         /etc/network/interfaces.d/*\n\n# The loopback network interface\nauto lo\niface lo inet \
+         loopback\n\n# The primary network interface\nallow-hotplug {interface}\niface \
+         {interface} inet static\n\taddress {}/24\n\tgateway {}\n",
+        machine.address,
+        machine.gateway()
+    )
+}
+
+pub(super) fn auth_log(machine: &Machine, now: Timestamp) -> String {
+    let host = &machine.persona.host_name;
+    let mut text = String::new();
+    let mut at = now.minus(Duration::from_secs(6 * 3600));
+    while at < machine.login_at {
+        let date = Date::of(at);
+        let (stamp, pid) = (date.format("%Y-%m-%dT%H:17:01+00:00"), date.epoch % 30_000 + 1200);
+        text.push_str(&format!(
+            "{stamp} {host} CRON[{pid}]: pam_unix(cron:session): session opened for user \
+             root(uid=0) by (uid=0)\n{stamp} {host} CRON[{pid}]: pam_unix(cron:session): session \
+             closed for user root\n"
+        ));
+        at = at.plus(Duration::from_secs(3600));
+    }
+    let stamp = Date::of(machine.login_at).format("%Y-%m-%dT%H:%M:%S+00:00");
+    let user = &machine.login_user;
+    text.push_str(&format!(
+        "{stamp} {host} sshd[{}]: Accepted password for {user} from {} port {} ssh2\n",
+        machine.shell_pid() - 14,
+        machine.peer,
+        machine.peer_port()
+    ));
+    text
+}
+
+pub(super) fn dpkg_log(machine: &Machine, _: Timestamp) -> String {
+    let stamp = Date::of(machine.persona.installed_at).format("%F %T");
+    ["base-passwd:amd64 3.6.1", "base-files:amd64 12.4+deb12u5", "openssh-server:amd64 1:9.2p1-2"]
+        .iter()
+        .map(|package| format!("{stamp} status installed {package}\n"))
+        .collect()
+}
+
+pub(super) fn cpuinfo(machine: &Machine, _: Timestamp) -> String {
+    let (cpu, cpus) = (machine.cpu(), machine.persona.cpus);
+    let mut text = String::new();
+    for index in 0..cpus {
+        text.push_str(&format!(
+            "processor\t: {index}\nvendor_id\t: GenuineIntel\ncpu family\t: {}\nmodel\t\t: \
+             {}\nmodel name\t: {}\nstepping\t: {}\nmicrocode\t: {}\ncpu MHz\t\t: {}\ncache \
+             size\t: {} KB\nphysical id\t: 0\nsiblings\t: {cpus}\ncore id\t\t: {index}\ncpu \
+             cores\t: {cpus}\napicid\t\t: {index}\ninitial apicid\t: {index}\nfpu\t\t: \
+             yes\nfpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\nflags\t\t: \
+             {CPU_FLAGS}\nbugs\t\t: cpu_meltdown spectre_v1 spectre_v2 spec_store_bypass l1tf mds \
+             swapgs taa itlb_multihit mmio_stale_data\nbogomips\t: {}\nclflush size\t: \
+             64\ncache_alignment\t: 64\naddress sizes\t: 46 bits physical, 48 bits \
+             virtual\npower management:\n\n",
+            cpu.family,
+            cpu.model,
+            cpu.name,
+            cpu.stepping,
+            cpu.microcode,
+            cpu.mhz,
+            cpu.cache_kib,
+            machine.bogomips(),
+        ));
+    }
+    text
+}
+
+pub(super) fn meminfo(machine: &Machine, now: Timestamp) -> String {
+    let memory = machine.memory(now);
+    let half = memory.cached / 2;
+    let rows = [
+        ("MemTotal", memory.total),
+        ("MemFree", memory.free),
+        ("MemAvailable", memory.available),
+        ("Buffers", memory.buffers),
+        ("Cached", memory.cached - 40_000),
+        ("SwapCached", 0),
+        ("Active", half),
+        ("Inactive", half / 2),
+        ("Active(anon)", half / 90),
+        ("Inactive(anon)", half / 5),
+        ("Active(file)", half - half / 90),
+        ("Inactive(file)", half / 2 - half / 5),
+        ("Unevictable", 0),
+        ("Mlocked", 0),
+        ("SwapTotal", memory.swap),
+        ("SwapFree", memory.swap),
+        ("Zswap", 0),
+        ("Zswapped", 0),
+        ("Dirty", 44),
+        ("Writeback", 0),
+        ("AnonPages", half / 4),
+        ("Mapped", half / 6),
+        ("Shmem", memory.shared),
+        ("KReclaimable", 40_000),
+        ("Slab", 66_112),
+        ("SReclaimable", 40_000),
+        ("SUnreclaim", 26_112),
+        ("KernelStack", 2_160),
+        ("PageTables", 2_452),
+        ("SecPageTables", 0),
+        ("NFS_Unstable", 0),
+        ("Bounce", 0),
+        ("WritebackTmp", 0),
+        ("CommitLimit", memory.total / 2 + memory.swap),
+        ("Committed_AS", memory.used + half / 4),
+        ("VmallocTotal", 34_359_738_367),
+        ("VmallocUsed", 20_948),
+        ("VmallocChunk", 0),
+        ("Percpu", 1_104 * u64::from(machine.persona.cpus)),
+        ("HardwareCorrupted", 0),
+        ("AnonHugePages", 0),
+        ("ShmemHugePages", 0),
+        ("ShmemPmdMapped", 0),
+    ];
+    let mut text = String::new();
+    for (name, value) in rows {
+        text.push_str(&format!("{:<16}{value:>8} kB\n", format!("{name}:")));
+    }
+    text.push_str(
+        "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        \
+         0\nHugePages_Surp:        0\nHugepagesize:       2048 kB\nHugetlb:               0 kB\n",
+    );
+    text
+}
+
+pub(super) fn uptime(machine: &Machine, now: Timestamp) -> String {
+    let up = machine.uptime(now).as_millis() / 10;
+    let idle = up * u128::from(machine.persona.cpus) / 1000 * 987;
+    format!("{}.{:02} {}.{:02}\n", up / 100, up % 100, idle / 100, idle % 100)
+}
+
+pub(super) fn version(machine: &Machine, _: Timestamp) -> String {
+    format!(
+        "Linux version {} (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14) 12.2.0, GNU \
+         ld (GNU Binutils for Debian) 2.40) {}\n",
+        machine.persona.kernel_release, machine.persona.kernel_version
+    )
+}
+
+pub(super) fn loadavg(machine: &Machine, now: Timestamp) -> String {
+    let [one, five, fifteen] = machine.load(now);
+    let last = machine.shell_pid() + 9;
+    format!("{one} {five} {fifteen} 1/{} {last}\n", 88 + machine.persona.cpus * 12)
+}
+
+pub(super) fn stat(machine: &Machine, now: Timestamp) -> String {
+    let up = machine.uptime(now).as_secs() * 100;
+    let (user, system) = (up / 400, up / 600);
+    let mut text = String::new();
+    let cpus = u64::from(machine.persona.cpus);
+    text.push_str(&format!(
+        "cpu  {} 0 {} {} 812 0 91 0 0 0\n",
+        user * cpus,
+        system * cpus,
+        (up - user - system) * cpus
+    ));
+    for index in 0..cpus {
+        text.push_str(&format!(
+            "cpu{index} {user} 0 {system} {} 406 0 45 0 0 0\n",
+            up - user - system
+        ));
+    }
+    text.push_str(&format!(
+        "ctxt {}\nbtime {}\nprocesses {}\nprocs_running 1\nprocs_blocked 0\n",
+        up * 3,
+        machine.persona.booted_at.as_micros() / 1_000_000,
+        machine.shell_pid() + 9
+    ));
+    text
+}
+
+pub(super) fn cmdline(machine: &Machine, _: Timestamp) -> String {
+    let release = machine.persona.kernel_release;
+    format!("BOOT_IMAGE=/boot/vmlinuz-{release} root=UUID={} ro quiet\n", machine.uuid("root"))
+}
+
+pub(super) fn filesystems(_: &Machine, _: Timestamp) -> String {
+    "nodev\tsysfs\nnodev\ttmpfs\nnodev\tbdev\nnodev\tproc\nnodev\tcgroup\nnodev\tcgroup2\nnodev\t\
+     cpuset\nnodev\tdevtmpfs\nnodev\tdebugfs\nnodev\ttracefs\nnodev\tsecurityfs\nnodev\tsockfs\n\
+     nodev\tbpf\nnodev\tpipefs\nnodev\tramfs\nnodev\thugetlbfs\nnodev\tdevpts\nnodev\tmqueue\n\
+     nodev\tpstore\n\text3\n\text2\n\text4\nnodev\tautofs\nnodev\tconfigfs\n"
+        .into()
+}
+
+pub(super) fn partitions(machine: &Machine, _: Timestamp) -> String {
+    let root = machine.disk().total + 400_000;
+    format!(
+        "major minor  #blocks  name\n\n   8        0 {:>10} sda\n   8        1 {root:>10} sda1\n   \
+         8        2          1 sda2\n   8        5     999424 sda5\n",
+        root + 1_001_472
+    )
+}
+
+pub(crate) fn mounts(machine: &Machine, _: Timestamp) -> String {
+    let total = u64::from(machine.persona.memory_mib) * 1024;
+    format!(
+        "sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc \
+         rw,nosuid,nodev,noexec,relatime 0 0\nudev /dev devtmpfs \
+         rw,nosuid,relatime,size={}k,nr_inodes={},mode=755,inode64 0 0\ndevpts /dev/pts devpts \
+         rw,nosuid,noexec,relatime,gid=5,mode=620,ptmxmode=000 0 0\ntmpfs /run tmpfs \
+         rw,nosuid,nodev,noexec,relatime,size={}k,mode=755,inode64 0 0\n/dev/sda1 / ext4 \
+         rw,relatime,errors=remount-ro 0 0\nsecurityfs /sys/kernel/security securityfs \
+         rw,nosuid,nodev,noexec,relatime 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,nodev,inode64 0 \
+         0\ntmpfs /run/lock tmpfs rw,nosuid,nodev,noexec,relatime,size=5120k,inode64 0 0\ncgroup2 \
+         /sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec,relatime,nsdelegate,memory_recursiveprot 0 \
+         0\npstore /sys/fs/pstore pstore rw,nosuid,nodev,noexec,relatime 0 0\n",
+        total / 2 - 20_000,
+        total / 8 - 5_000,
+        total / 10,
+    )
+}
+
+pub(super) fn self_cmdline(_: &Machine, _: Timestamp) -> String {
+    "cat\0/proc/self/cmdline\0".into()
+}
+
+pub(super) fn self_status(machine: &Machine, _: Timestamp) -> String {
+    let pid = machine.shell_pid();
+    format!(
+        "Name:\tcat\nUmask:\t0022\nState:\tR (running)\nTgid:\t{0}\nNgid:\t0\nPid:\t{0}\nPPid:\t{pid}\nTracerPid:\t0\n",
+        pid + 8
+    )
+}
+
+pub(super) fn init_cmdline(_: &Machine, _: Timestamp) -> String {
+    "/sbin/init\0".into()
+}
+
+pub(super) fn init_comm(_: &Machine, _: Timestamp) -> String {
+    "systemd\n".into()
+}
+
+pub(super) fn net_dev(machine: &Machine, now: Timestamp) -> String {
+    let up = machine.uptime(now).as_secs();
+    let (bytes, packets) = (up * 413, up / 2);
+    format!(
+        "Inter-|   Receive                                                |  Transmit\n face \
+         |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop \
+         fifo colls carrier compressed\n    lo:   84316     912    0    0    0     0          0    \
+         \x20    0    84316     912    0    0    0     0       0          0\n{:>6}: {bytes} \
+         {packets}    0    0    0     0          0         0 {} {}    0    0    0     0       0    \
+         \x20     0\n",
+        machine.interface(),
+        bytes / 3,
+        packets / 2,
+    )
+}
+
+pub(super) fn net_tcp(machine: &Machine, _: Timestamp) -> String {
+    let mut text = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   \
+                    uid  timeout inode\n"
+        .to_owned();
+    let servers = machine.servers();
+    let ports = std::iter::once(22).chain(servers.iter().map(|server| server.port));
+    for (index, port) in ports.enumerate() {
+        text.push_str(&format!(
+            "{index:>4}: 00000000:{port:04X} 00000000:0000 0A 00000000:00000000 00:00000000 \
+             00000000     0        0 {} 1 0000000000000000 100 0 0 10 0\n",
+            14_200 + machine.draw("socket") % 3000 + index as u64 * 37
+        ));
+    }
+    text
+}
+
+pub(super) fn net_route(machine: &Machine, _: Timestamp) -> String {
+    let octets = match machine.address {
+        std::net::IpAddr::V4(address) => address.octets(),
+        std::net::IpAddr::V6(_) => [10, 0, 0, 2],
+    };
+    let [a, b, c, _] = octets;
+    let interface = machine.interface();
+    format!(
+        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+         {interface}\t00000000\t01{c:02X}{b:02X}{a:02X}\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+         {interface}\t00{c:02X}{b:02X}{a:02X}\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+    )
+}
+
+pub(super) fn osrelease(machine: &Machine, _: Timestamp) -> String {
+    format!("{}\n", machine.persona.kernel_release)
+}
+
+pub(super) fn ostype(_: &Machine, _: Timestamp) -> String {
+    "Linux\n".into()
+}
+
+pub(super) fn kernel_version(machine: &Machine, _: Timestamp) -> String {
+    format!("{}\n", machine.persona.kernel_version)
+}
+
+const ROOT_COMMANDS: &[&str] = &[
+    "apt update",
+    "apt upgrade",
+    "systemctl status ssh",
+    "df -h",
+    "free -m",
+    "tail -f /var/log/syslog",
+    "journalctl -xe",
+    "nano /etc/ssh/sshd_config",
+    "systemctl restart ssh",
+    "ip a",
+    "ss -tlnp",
+    "crontab -l",
+    "du -sh /var/*",
+    "ls -la /var/www/html",
+    "passwd",
+    "uptime",
+    "last",
+    "apt install curl vim",
+    "tar czf /root/etc-backup.tar.gz /etc",
+    "reboot",
+];
+
+const USER_COMMANDS: &[&str] = &[
+    "ls",
+    "ls -la",
+    "cd /var/www",
+    "sudo -i",
+    "cat notes.txt",
+    "sudo systemctl status cron",
+    "ssh-keygen -t ed25519",
+    "nano notes.txt",
+    "sudo apt update",
+    "df -h",
+    "exit",
+    "top",
+    "history",
+];
+
+pub(super) fn root_history(machine: &Machine, _: Timestamp) -> String {
+    history(machine, "root", ROOT_COMMANDS, 34)
+}
+
+pub(super) fn user_history(machine: &Machine, _: Timestamp) -> String {
+    history(machine, machine.person(), USER_COMMANDS, 17)
+}
+
+fn history(machine: &Machine, user: &str, commands: &[&str], most: u64) -> String {
+    let count = most / 2 + machine.draw(&format!("history.{user}")) % most;
+    (0..count)
+        .map(|index| {
+            let draw = machine.draw(&format!("history.{user}.{index}"));
+            format!("{}\n", commands[(draw % commands.len() as u64) as usize])
+        })
+        .collect()
+}
+
+pub(super) fn notes(machine: &Machine, _: Timestamp) -> String {
+    format!(
+        "- backup job on {} runs at 02:30, check /var/log/apt first if it fails\n- ask for a new \
+         certificate before summer\n- remove old accounts\n",
+        machine.persona.host_name
+    )
+}
+
+pub(super) fn authorized_keys(machine: &Machine, _: Timestamp) -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let mut key = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
+    key.extend_from_slice(&machine.persona.seed("shell.authorized_keys"));
+    format!("ssh-ed25519 {} {}@laptop\n", STANDARD.encode(key), machine.person())
+}
