@@ -45,7 +45,8 @@ fn main() -> anyhow::Result<ExitCode> {
         .with_context(|| format!("no target `{}`\n{}", arguments.target, targets()))?;
     let failures = match &arguments.input {
         Some(path) => {
-            let input = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let input =
+                fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             check(target, &input).err().into_iter().collect()
         }
         None => run(target, &arguments)?.failures,

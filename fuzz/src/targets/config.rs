@@ -13,11 +13,36 @@ pub(super) const TARGET: Target = Target {
     name: "config",
     about: "any configuration file: taken, or refused with words; what was taken is shown as taken",
     words: &[
-        "[fleet]\n", "[log]\n", "[visitors]\n", "[mutator]\n", "listen = ", "data_dir = ",
-        "fleet.driver=fake\n", "bus = 'off'\n", "'127.66'", "port_offset = ", "poll_seconds = ",
-        "level = ", "format = 'json'\n", "info,morgana=trace", "[span{field=1}]=debug", "off",
-        "loopback", "\"\"\"", "'''", "{ a = 1 }", "[[a]]\n", "[a.b.c]\n", "1979-05-27", "inf", "nan",
-        "0x", "1_000", "\\u0000", "= ", "\n",
+        "[fleet]\n",
+        "[log]\n",
+        "[visitors]\n",
+        "[mutator]\n",
+        "listen = ",
+        "data_dir = ",
+        "fleet.driver=fake\n",
+        "bus = 'off'\n",
+        "'127.66'",
+        "port_offset = ",
+        "poll_seconds = ",
+        "level = ",
+        "format = 'json'\n",
+        "info,morgana=trace",
+        "[span{field=1}]=debug",
+        "off",
+        "loopback",
+        "\"\"\"",
+        "'''",
+        "{ a = 1 }",
+        "[[a]]\n",
+        "[a.b.c]\n",
+        "1979-05-27",
+        "inf",
+        "nan",
+        "0x",
+        "1_000",
+        "\\u0000",
+        "= ",
+        "\n",
     ],
     mutation: None,
     run,
@@ -39,7 +64,8 @@ fn check(sources: &Sources, trace: &mut Trace) {
                 KEYS.iter().map(|key| (key.name.to_owned(), key.value(config))).collect()
             };
             let flags = shown(&config);
-            let again = Config::load(false, &Sources { flags: flags.clone(), ..Sources::default() });
+            let again =
+                Config::load(false, &Sources { flags: flags.clone(), ..Sources::default() });
             let again = again.unwrap_or_else(|e| panic!("{flags:?} is shown, but refused: {e}"));
             assert_eq!(shown(&again), flags);
             trace.note(flags);

@@ -9,7 +9,18 @@ use crate::Trace;
 pub(super) const TARGET: Target = Target {
     name: "subjects",
     about: "subjects and filters: who is one, and who matches whom, as an oracle says",
-    words: &["*", ">", ".", ".*", ".>", "*.", "topology", "decky.", "system.bus.health", "\u{2003}"],
+    words: &[
+        "*",
+        ">",
+        ".",
+        ".*",
+        ".>",
+        "*.",
+        "topology",
+        "decky.",
+        "system.bus.health",
+        "\u{2003}",
+    ],
     mutation: None,
     run,
 };
