@@ -1,5 +1,6 @@
 //! The targets: one for each parser that reads what strangers or operators write.
 
+#[cfg(feature = "app")]
 mod config;
 mod maze;
 mod ops;
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     text::TARGET,
     ops::TARGET,
     maze::TARGET,
+    #[cfg(feature = "app")]
     config::TARGET,
     services::HTTP,
     services::REDIS,

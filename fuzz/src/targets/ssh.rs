@@ -174,7 +174,7 @@ impl Talk {
                 self.request("shell", b"");
                 self.message(&[&[CHANNEL_DATA, 0, 0, 0, 0][..], &string(body)].concat());
             }
-            _ => self.forged(body),
+            FORGED.. => self.forged(body),
         }
     }
 
