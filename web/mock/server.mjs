@@ -130,7 +130,7 @@ async function handle(state, request, response) {
     visit(state, url.searchParams);
     return json(response, 200, {});
   }
-  if (!url.pathname.startsWith("/api/v1/")) return file(url.pathname, response);
+  if (!url.pathname.startsWith("/api/v1/")) return serveFile(url.pathname, response);
   const body = request.method === "POST" ? JSON.parse((await read(request)) || "{}") : {};
   const path = url.pathname.slice("/api/v1/".length).split("/");
   if (path[0] === "setup" && request.method === "GET") return json(response, 200, { open: !state.user });
@@ -405,7 +405,7 @@ function score(state, attacker, next, kind) {
 
 // Small things.
 
-function file(path, response) {
+export function serveFile(path, response) {
   const name = normalize(path === "/" ? "/index.html" : path);
   try {
     const bytes = readFileSync(join(DIST, name));

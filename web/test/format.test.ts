@@ -3,7 +3,7 @@ import type { Service } from "../src/api/types";
 import { plain, tell } from "../src/format/story";
 import { ago, bytes, count, duration, every, host, visible, visitCommand, words } from "../src/format/words";
 import { EMPTY } from "../src/live/world";
-import { layout } from "../src/view/maze/layout";
+import { inOrder, layout } from "../src/view/maze/layout";
 import { checkName } from "../src/view/maze/forms";
 import { parseRoute } from "../src/view/route";
 
@@ -100,6 +100,12 @@ describe("the maze's layout", () => {
     });
     expect(columns.map((zones) => zones.map((zone) => zone.lan.lan_id))).toEqual([["outer"], ["office"], ["inner"], ["apart"]]);
     expect(columns[1]?.[0]?.visitors.map((one) => one.decky.decky_id)).toEqual(["a"]);
+  });
+
+  it("puts LANs in the order of their subnets, after the DMZ", () => {
+    const at = (subnet: string, is_dmz = false) => ({ ...lan(subnet, is_dmz), subnet });
+    expect(inOrder([at("10.66.10.0/24"), at("10.66.9.0/24"), at("10.66.11.0/24", true)]).map((one) => one.subnet))
+      .toEqual(["10.66.11.0/24", "10.66.9.0/24", "10.66.10.0/24"]);
   });
 
   it("is nothing where there are no LANs", () => {

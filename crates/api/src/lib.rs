@@ -17,6 +17,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod answer;
 mod auth;
 mod config;

@@ -39,7 +39,7 @@ pub(crate) struct Page<T> {
 
 impl<T> Page<T> {
     /// A page of the store, shown.
-    pub(crate) fn of<R, C: Display>(page: store::Page<R, C>, show: impl Fn(&R) -> T) -> Self {
+    pub(crate) fn of<R, C: Display>(page: &store::Page<R, C>, show: impl Fn(&R) -> T) -> Self {
         Self {
             items: page.items.iter().map(show).collect(),
             next_cursor: page.next.as_ref().map(cursor_of),

@@ -36,13 +36,16 @@ pub async fn deploy_demo(morgana: &Morgana) -> anyhow::Result<TopologyRecord> {
     let id = record.topology.id;
     if record.status == TopologyStatus::Pending {
         let pending = TopologyStatus::Pending;
-        let deploy = morgana.store.set_status(id, pending, TopologyStatus::Deploying, None, Vec::new());
+        let deploy =
+            morgana.store.set_status(id, pending, TopologyStatus::Deploying, None, Vec::new());
         match deploy.await {
             Ok(_) | Err(TransitionError::Conflict { .. }) => morgana.wake_mutator(),
             Err(error) => return Err(error.into()),
         }
     }
-    tokio::time::timeout(DEPLOY, settled(morgana, id)).await.context("the demo maze did not come up")?
+    tokio::time::timeout(DEPLOY, settled(morgana, id))
+        .await
+        .context("the demo maze did not come up")?
 }
 
 /// Waits until the maze is no longer being deployed.
@@ -51,12 +54,15 @@ async fn settled(morgana: &Morgana, id: model::TopologyId) -> anyhow::Result<Top
     loop {
         head.borrow_and_update();
         let record = morgana.store.topology(id).await?.context("the demo is gone")?;
-        let answers = record.topology.deckies.keys().all(|d| !morgana.network.endpoints(*d).is_empty());
+        let answers =
+            record.topology.deckies.keys().all(|d| !morgana.network.endpoints(*d).is_empty());
         match record.status {
             TopologyStatus::Deploying => {}
             // After a restart the status is that of before until the network is rebuilt.
             TopologyStatus::Active if !answers => {}
-            TopologyStatus::Failed => bail!("the demo maze failed: {}", record.reason.unwrap_or_default()),
+            TopologyStatus::Failed => {
+                bail!("the demo maze failed: {}", record.reason.unwrap_or_default())
+            }
             _ => return Ok(record),
         }
         // Rebuilding writes nothing, so look again by the clock too.
@@ -68,10 +74,13 @@ async fn settled(morgana: &Morgana, id: model::TopologyId) -> anyhow::Result<Top
 /// gets in, then the rest.
 pub fn try_commands(morgana: &Morgana, record: &TopologyRecord) -> String {
     let mut text = String::new();
+    let mut deckies: Vec<_> = record.topology.deckies.values().collect();
+    // From the outside in: web servers stand in front.
+    deckies.sort_by(|a, b| b.name.cmp(&a.name));
     for service in [Service::Http, Service::Ssh, Service::Redis, Service::Ftp] {
-        let found = record.topology.deckies.values().find_map(|decky| {
+        let found = deckies.iter().find_map(|decky| {
             let endpoints = morgana.network.endpoints(decky.id);
-            Some((decky, endpoints.into_iter().find(|e| e.service == service)?))
+            Some((*decky, endpoints.into_iter().find(|e| e.service == service)?))
         });
         if let Some((decky, endpoint)) = found {
             let (host, port) = (endpoint.listening.ip(), endpoint.listening.port());
@@ -85,17 +94,22 @@ pub fn try_commands(morgana: &Morgana, record: &TopologyRecord) -> String {
 fn command(morgana: &Morgana, decky: &Decky, service: Service, host: &str, port: u16) -> String {
     let secret = &morgana.store.installation().secret;
     let persona = Persona::derive(secret, decky.id, &decky.name, decky.archetype);
-    let (user, password) = persona
-        .accounts
-        .first()
-        .map_or(("root", ""), |account| (account.user.as_str(), account.password.as_str()));
+    // Debian's ftpusers keeps root out of FTP.
+    let (root, person) = (&persona.accounts[0], &persona.accounts[1]);
+    let account = if service == Service::Ftp { person } else { root };
+    let (user, password) = (&account.user, &account.password);
     match service {
-        Service::Http => format!("  curl http://{host}:{port}/                # {}", decky.name),
+        Service::Http => format!("  curl -i http://{host}:{port}/    # {}", decky.name),
         Service::Ssh => format!(
             "  ssh -p {port} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR {user}@{host}    # {}, password: {password}",
             decky.name
         ),
-        Service::Redis => format!("  redis-cli -h {host} -p {port} info server    # {}", decky.name),
-        Service::Ftp => format!("  ftp {host} {port}                         # {}, {user} / {password}", decky.name),
+        Service::Redis => {
+            let login = decoys::redis::password(&persona)
+                .map(|password| format!("-a {password} --no-auth-warning "))
+                .unwrap_or_default();
+            format!("  redis-cli -h {host} -p {port} {login}info server    # {}", decky.name)
+        }
+        Service::Ftp => format!("  ftp {host} {port}    # {}, {user} / {password}", decky.name),
     }
 }

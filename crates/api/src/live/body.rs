@@ -20,7 +20,9 @@ pub(crate) type Snapshots = Box<dyn Fn() -> Pending<Result<Snapshot, StreamFault
 
 /// How often a stream asks again whether its login holds; ends of logins that happen in this
 /// process do not wait for it.
-const RECHECK: Duration = Duration::from_secs(30);
+const RECHECK: Duration = Duration::from_secs(10);
+/// When it asks first: a login may have ended while the stream was being opened.
+const FIRST_RECHECK: Duration = Duration::from_millis(500);
 
 /// What keeps a stream open.
 pub(crate) struct Guard {
@@ -58,7 +60,7 @@ impl StreamBody {
         stop: CancellationToken,
     ) -> Self {
         let changed = hub.watch();
-        let recheck_at = Instant::now() + RECHECK;
+        let recheck_at = Instant::now() + FIRST_RECHECK;
         Self { client, hub, changed, snapshots, guard, stop, recheck_at }
     }
 
@@ -115,7 +117,9 @@ impl StreamBody {
     async fn read_rows(&mut self, after: u64, out: &mut Outbox) {
         match self.hub.page(after).await {
             Ok(page) => self.client.rows(page),
-            Err(_) => {
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "the journal cannot be read for a stream");
                 let fault = StreamFault::unread(Unread::Journal);
                 self.client.fail(&self.hub.ring(), fault, out);
             }

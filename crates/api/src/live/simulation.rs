@@ -326,7 +326,7 @@ fn run(seed: u64) {
 }
 
 #[test]
-fn no_schedule_makes_a_gap_a_double_or_a_reorder() {
+fn schedules_make_no_gap_no_double_and_no_reorder() {
     let schedules = std::env::var("MORGANA_SCHEDULES").ok().and_then(|n| n.parse().ok());
     for seed in 0..schedules.unwrap_or(2_000) {
         if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {

@@ -44,11 +44,13 @@ pub(crate) struct MutationRequest {
 impl MutationRequest {
     fn op(&self) -> Result<Op, Problem> {
         let whole = serde_json::json!({ "op": self.op, "payload": self.payload });
-        Op::deserialize(whole).map_err(|error| {
-            let text = error.to_string();
-            match text.starts_with(&format!("unknown variant `{}`", self.op)) {
-                true => Problem::field("op", "UNKNOWN_VALUE", text),
-                false => json_problem(&error).below("payload"),
+        serde_path_to_error::deserialize(whole).map_err(|error| {
+            let path = error.path().to_string();
+            let text = error.inner().to_string();
+            match path.as_str() {
+                "op" => Problem::field("op", "UNKNOWN_VALUE", text),
+                "payload" => json_problem(error.inner()).below("payload"),
+                deeper => Problem::field(deeper, "INVALID_VALUE", text),
             }
         })
     }

@@ -105,7 +105,7 @@ pub(crate) async fn attackers(
 ) -> Result<axum::Json<Page<AttackerView>>, Problem> {
     let (after, limit) = query.parse()?;
     let page = app.store.attackers(after, limit).await?;
-    Ok(axum::Json(Page::of(page, |row| row.into())))
+    Ok(axum::Json(Page::of(&page, |row| row.into())))
 }
 
 /// One attacker.
@@ -134,7 +134,7 @@ pub(crate) async fn identities(
 ) -> Result<axum::Json<Page<IdentityView>>, Problem> {
     let (after, limit) = query.parse()?;
     let page = app.store.identities(after, limit).await?;
-    Ok(axum::Json(Page::of(page, |row| row.into())))
+    Ok(axum::Json(Page::of(&page, |row| row.into())))
 }
 
 /// One identity.
@@ -173,7 +173,7 @@ pub(crate) async fn sessions(
         });
     }
     let page = app.store.sessions(filter, after, limit).await?;
-    Ok(axum::Json(Page::of(page, |row| row.into())))
+    Ok(axum::Json(Page::of(&page, |row| row.into())))
 }
 
 /// One session with what happened in it.
@@ -205,5 +205,5 @@ pub(crate) async fn credentials(
 ) -> Result<axum::Json<Page<CredentialView>>, Problem> {
     let (after, limit) = query.parse()?;
     let page = app.store.credentials(after, limit).await?;
-    Ok(axum::Json(Page::of(page, |row| CredentialView::new(row, caller.role))))
+    Ok(axum::Json(Page::of(&page, |row| CredentialView::new(row, caller.role))))
 }

@@ -179,7 +179,7 @@ pub(crate) async fn audit_log(
 ) -> Result<axum::Json<Page<AuditView>>, Problem> {
     let (after, limit) = query.parse()?;
     let page = app.store.audit_log(after, limit).await?;
-    Ok(axum::Json(Page::of(page, |row| row.into())))
+    Ok(axum::Json(Page::of(&page, |row| row.into())))
 }
 
 /// Checks the chain of the audit log.

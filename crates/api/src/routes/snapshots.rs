@@ -134,13 +134,14 @@ fn stamped(head: u64, state: &impl Serialize) -> Result<Snapshot, StreamFault> {
     Ok(Snapshot { head, data })
 }
 
-fn unread(error: store::StoreError) -> StreamFault {
-    tracing::error!(error = &error as &dyn std::error::Error, "a snapshot cannot be read");
+fn unread(error: &store::StoreError) -> StreamFault {
+    tracing::error!(error = error as &dyn std::error::Error, "a snapshot cannot be read");
     StreamFault::unread(Unread::State)
 }
 
 pub(crate) async fn topology(app: Arc<App>, id: TopologyId) -> Result<Snapshot, StreamFault> {
-    let found = app.store.topology_snapshot(id).await.map_err(unread)?.ok_or(GONE)?;
+    let found =
+        app.store.topology_snapshot(id).await.map_err(|error| unread(&error))?.ok_or(GONE)?;
     let (record, topology) = (&found.record, &found.record.topology);
     let state = TopologySnapshot {
         v: ENVELOPE_VERSION,
@@ -158,7 +159,7 @@ pub(crate) async fn topology(app: Arc<App>, id: TopologyId) -> Result<Snapshot, 
 }
 
 pub(crate) async fn identities(app: Arc<App>) -> Result<Snapshot, StreamFault> {
-    let found = app.store.identities_snapshot().await.map_err(unread)?;
+    let found = app.store.identities_snapshot().await.map_err(|error| unread(&error))?;
     let state = IdentitiesSnapshot {
         v: ENVELOPE_VERSION,
         seq: found.head,
@@ -170,7 +171,7 @@ pub(crate) async fn identities(app: Arc<App>) -> Result<Snapshot, StreamFault> {
 }
 
 pub(crate) async fn attackers(app: Arc<App>) -> Result<Snapshot, StreamFault> {
-    let found = app.store.attackers_snapshot().await.map_err(unread)?;
+    let found = app.store.attackers_snapshot().await.map_err(|error| unread(&error))?;
     let state = AttackersSnapshot {
         v: ENVELOPE_VERSION,
         seq: found.head,

@@ -108,7 +108,6 @@ pub(crate) async fn create(
 #[utoipa::path(get, path = "/api/v1/topologies/{id}", tag = "topologies",
     params(("id" = String, Path, description = "Id, beginning of an id, or name")), responses(
     (status = 200, description = "The topology; its version is the ETag", body = TopologyView),
-    (status = 304, description = "Unchanged since the version in If-None-Match"),
     (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn show(

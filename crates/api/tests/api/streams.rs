@@ -127,6 +127,19 @@ async fn logout_disabling_and_token_revocation_end_streams() {
 }
 
 #[tokio::test]
+async fn a_login_that_ends_without_this_process_ends_its_streams() {
+    let service = Service::start().await;
+    let cookie = service.set_up().await;
+    let mut stream = service.get("/api/v1/identities/events").cookie(&cookie).open().await;
+    stream.expect("snapshot").await;
+    let user = service.store.user_by_name("root").await.unwrap().unwrap();
+    service.store.delete_web_sessions_of(user.id).await.unwrap();
+    stream.expect("auth-revoked").await;
+    assert_eq!(stream.event().await, None);
+    service.shut_down().await;
+}
+
+#[tokio::test]
 async fn a_ticket_opens_one_stream() {
     let service = Service::start().await;
     let cookie = service.set_up().await;
@@ -163,4 +176,33 @@ async fn too_many_streams_are_refused_before_anything_else_and_permits_come_back
         tokio::task::yield_now().await;
     }
     service.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_begin_amid_changes_miss_and_repeat_nothing() {
+    const CHANGES: u64 = 120;
+    const STREAMS: u64 = 12;
+    let service = std::sync::Arc::new(Service::start().await);
+    let watch = async |number: u64| {
+        while service.store.journal_head() < number * CHANGES / STREAMS {
+            tokio::task::yield_now().await;
+        }
+        let mut stream = service.get("/api/v1/events").local().open().await;
+        let mut position = stream.expect("snapshot").await.data["seq"].as_u64().unwrap();
+        while position < CHANGES {
+            let frame = stream.event().await.unwrap();
+            if let Some(seq) = frame.data["seq"].as_u64() {
+                assert_eq!(seq, position + 1, "stream {number}: {frame:?}");
+                position = seq;
+            }
+        }
+    };
+    let change = async {
+        for number in 0..CHANGES {
+            topology(&service, &format!("maze-{number}")).await;
+        }
+    };
+    let watching = futures_util::future::join_all((0..STREAMS).map(watch));
+    tokio::join!(change, watching);
+    std::sync::Arc::into_inner(service).unwrap().shut_down().await;
 }

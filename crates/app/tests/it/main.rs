@@ -1,6 +1,6 @@
 //! The binary as its users meet it: real clients against a real process.
 
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod bad_input;
 #[cfg(feature = "crash-points")]

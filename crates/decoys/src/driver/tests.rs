@@ -500,9 +500,45 @@ async fn a_data_connection_that_never_comes_is_given_up() {
     world.check_ends(None).await;
 }
 
-#[test]
-fn the_factory_is_the_crate_s_own() {
-    let (sender, _facts) = mpsc::channel(1);
-    let (driver, _handle) = Driver::new(Limits::default(), Ambient::system(), sender);
-    assert!(Arc::strong_count(&driver.directory) >= 2);
+#[tokio::test]
+async fn every_service_answers_in_its_own_voice() {
+    let ambient = Ambient::system();
+    let (sender, mut facts) = mpsc::channel(64);
+    let (driver, handle) = Driver::new(Limits::default(), ambient.clone(), sender);
+    let running = tokio::spawn(driver.run(CancellationToken::new()));
+    let persona = persona(1, "web-01", Archetype::WebServer);
+    let lan = ambient.id();
+    for service in Service::ALL {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let at = listener.local_addr().expect("bound");
+        let entry = Entry {
+            topology_id: ambient.id::<TopologyId>(),
+            lan_id: lan,
+            decky_id: persona.decky,
+            service: *service,
+            persona: Arc::clone(&persona),
+            local: SocketAddr::new("10.66.1.10".parse().expect("an address"), service.port()),
+        };
+        handle.bind(Place { lan, at }, &entry);
+        handle.listen(lan, listener).await.expect("accepts");
+        let mut visitor = Visitor(TcpStream::connect(at).await.expect("connects"));
+        let (said, heard) = match service {
+            Service::Ssh => ("", "SSH-2.0-OpenSSH_9.2p1"),
+            Service::Http => ("HEAD / HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n"),
+            Service::Ftp => ("", "220 "),
+            Service::Redis => ("QUIT\r\n", "+OK\r\n"),
+        };
+        visitor.send(said.as_bytes()).await;
+        visitor.expect(heard).await;
+        let started = timeout(PATIENCE, facts.recv()).await.expect("in time").expect("a fact");
+        assert_eq!((started.service, started.fact), (*service, SessionFact::Started));
+        drop(visitor);
+        while let Some(event) = timeout(PATIENCE, facts.recv()).await.expect("in time") {
+            if matches!(event.fact, SessionFact::Ended { .. }) {
+                break;
+            }
+        }
+    }
+    drop(handle);
+    timeout(PATIENCE, running).await.expect("in time").expect("ran");
 }

@@ -81,7 +81,25 @@ fn nothing_goes_before_the_login() {
         USER root
         PASS toor
         ",
-        expect![[""]],
+        expect![[r#"
+            220 (vsFTPd 3.0.3)
+            530 Please login with USER and PASS.
+            211-Features:
+             EPRT
+             EPSV
+             MDTM
+             PASV
+             REST STREAM
+             SIZE
+             TVFS
+            211 End
+            503 Login with USER first.
+            530 Please login with USER and PASS.
+            200 Always in UTF8 mode.
+            331 Please specify the password.
+              Login { principal: "root", secret: "toor", method: "password", accepted: false }
+            530 Login incorrect.
+        "#]],
     );
 }
 
@@ -115,7 +133,43 @@ fn a_user_moves_files() {
         RNTO x
         CWD /root
         ",
-        expect![[""]],
+        expect![[r#"
+            220 (vsFTPd 3.0.3)
+            331 Please specify the password.
+              Login { principal: "@user", secret: "@secret", method: "password", accepted: true }
+            230 Login successful.
+            257 "/home/@user" is the current directory
+            425 Use PORT or PASV first.
+            227 Entering Passive Mode (10,66,1,10,156,64).
+              Upload { name: "u.bin", sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", bytes: 3 }
+            150 Ok to send data.
+            226 Transfer complete.
+            229 Entering Extended Passive Mode (|||40000|)
+              Upload { name: "u.bin", sha256: "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721", bytes: 6 }
+            150 Ok to send data.
+            226 Transfer complete.
+            213 6
+            227 Entering Passive Mode (10,66,1,10,156,64).
+            -rw-r--r--    1 1000     1000          141 Mar 01 06:45 notes.txt
+            -rw-------    1 1000     1000            6 Mar 04 10:00 u.bin
+            150 Here comes the directory listing.
+            226 Directory send OK.
+            200 Switching to Binary mode.
+            227 Entering Passive Mode (10,66,1,10,156,64).
+            abcdef150 Opening BINARY mode data connection for u.bin (6 bytes).
+            226 Transfer complete.
+            227 Entering Passive Mode (10,66,1,10,156,64).
+            550 Failed to open file.
+            553 Could not create file.
+            350 Ready for RNTO.
+            250 Rename successful.
+            250 Delete operation successful.
+            257 "/home/@user/d" created
+            550 Create directory operation failed.
+            250 Remove directory operation successful.
+            503 RNFR required first.
+            550 Failed to change directory.
+        "#]],
     );
 }
 
@@ -132,7 +186,20 @@ fn it_never_bounces() {
         EPSV ALL
         PASV
         ",
-        expect![[""]],
+        expect![[r#"
+            220 (vsFTPd 3.0.3)
+            331 Please specify the password.
+              Login { principal: "@user", secret: "@secret", method: "password", accepted: true }
+            230 Login successful.
+              Request { text: "PORT 198.51.100.7:2570" }
+            500 Illegal PORT command.
+              Request { text: "PORT 10.1.1.1:22" }
+            500 Illegal PORT command.
+            500 Bad EPRT command.
+            500 Bad EPRT command.
+            200 EPSV ALL ok.
+            550 Permission denied.
+        "#]],
     );
 }
 
@@ -161,7 +228,46 @@ fn odd_commands_get_vsftpds_words() {
         MLSD
         HELP
         ",
-        expect![[""]],
+        expect![[r#"
+            220 (vsFTPd 3.0.3)
+            331 Please specify the password.
+              Login { principal: "@user", secret: "@secret", method: "password", accepted: true }
+            230 Login successful.
+            530 Can't change to another user.
+            230 Already logged in.
+            211-FTP server status:
+                 Connected to 198.51.100.7
+                 Logged in as @user
+                 TYPE: ASCII
+                 No session bandwidth limit
+                 Session timeout in seconds is 300
+                 Control connection is plain text
+                 Data connections will be plain text
+                 At session startup, client count was 1
+                 vsFTPd 3.0.3 - secure, fast, stable
+            211 End of status
+            500 Unrecognised TYPE command.
+            504 Bad MODE command.
+            504 Bad STRU command.
+            350 Restart position accepted (3).
+            202 ALLO command ignored.
+            502 ACCT not implemented.
+            500 Unknown SITE command.
+            214 CHMOD UMASK HELP
+            200 Your current UMASK is 077
+            550 SITE CHMOD command failed.
+            213-Status follows:
+            213 End of status
+            225 No transfer to ABOR.
+            550 Permission denied.
+            500 Unknown command.
+            214-The following commands are recognized.
+             ABOR ACCT ALLO APPE CDUP CWD  DELE EPRT EPSV FEAT HELP LIST MDTM MKD
+             MODE NLST NOOP OPTS PASS PASV PORT PWD  QUIT REIN REST RETR RMD  RNFR
+             RNTO SITE SIZE SMNT STAT STOR STOU STRU SYST TYPE USER XCUP XCWD XMKD
+             XPWD XRMD
+            214 Help OK.
+        "#]],
     );
 }
 

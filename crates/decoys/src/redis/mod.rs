@@ -15,6 +15,8 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use server::password;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use model::{Persona, SessionFact, Timestamp, escape_text};

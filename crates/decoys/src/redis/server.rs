@@ -80,11 +80,16 @@ pub(super) fn fits(arity: i64, words: usize) -> bool {
     if arity < 0 { words >= -arity } else { words == arity }
 }
 
+/// The password that the redis of `persona` wants: one in two wants one, root's.
+pub fn password(persona: &Persona) -> Option<&str> {
+    let guarded = persona.draw("redis.password", 2) == 1;
+    guarded.then(|| persona.accounts[0].password.as_str())
+}
+
 impl Server {
-    /// The redis of `persona`, on `port`: one in two wants a password, root's.
+    /// The redis of `persona`, on `port`.
     pub(super) fn of(persona: &Arc<Persona>, port: u16) -> Self {
-        let guarded = persona.draw("redis.password", 2) == 1;
-        let password = guarded.then(|| persona.accounts[0].password.clone());
+        let password = password(persona).map(str::to_owned);
         Self { persona: Arc::clone(persona), port, password }
     }
 

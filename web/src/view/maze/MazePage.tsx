@@ -87,18 +87,20 @@ function MazeBar({ topology, topologies, setOpen, problem, attempt }: {
       <span className="dim">{count(lans.length, "LAN")}, {count(deckies.length, "decky", "deckies")}</span>
       <span className="spring" />
       {problem && <span className="problem" role="alert">{problem}</span>}
-      {mayChange && (
+      {mayChange && !isOver(topology) && (
         <>
-          <button onClick={() => setOpen({ what: "add-lan" })} data-testid="add-lan" disabled={isOver(topology)}>Add LAN</button>
-          <button onClick={() => setOpen({ what: "add-decky" })} data-testid="add-decky"
-            disabled={isOver(topology) || lans.length === 0}
+          <button onClick={() => setOpen({ what: "add-lan" })} data-testid="add-lan">Add LAN</button>
+          <button onClick={() => setOpen({ what: "add-decky" })} data-testid="add-decky" disabled={lans.length === 0}
             title={lans.length === 0 ? "Add a LAN first" : undefined}
             className={status === "pending" ? undefined : "primary"}>Add decky</button>
           {status === "pending" && <button className="primary" onClick={() => attempt(api.deploy(topology.topology_id))} data-testid="deploy">Deploy</button>}
           {STANDING.includes(status) &&
             <button className="danger quiet" onClick={() => setOpen({ what: "teardown" })} data-testid="teardown">Tear down</button>}
-          <button className="ghost" onClick={() => setOpen({ what: "create" })} data-testid="create-topology">New maze</button>
         </>
+      )}
+      {mayChange && (
+        <button className={status === "torn_down" ? "primary" : "ghost"} data-testid="create-topology"
+          onClick={() => setOpen({ what: "create" })}>New maze</button>
       )}
     </div>
   );
@@ -142,7 +144,8 @@ function Canvas({ topology, setOpen, attempt }: {
 function ZoneView({ zone: { lan, residents, visitors }, topology, live, setOpen, attempt }: {
   zone: Zone; topology: Topology; live: Session[]; setOpen: (open: Open) => void; attempt: Attempt;
 }) {
-  const { sight: { world }, mayChange } = useConsole();
+  const { sight: { world }, mayChange: mayAct } = useConsole();
+  const mayChange = mayAct && !isOver(topology);
   const act = useCallback((action: Action, decky: Decky) => {
     if (action !== "rotate") return setOpen({ what: action, decky });
     attempt(api.mutate(topology.topology_id, { op: "rotate_decky", payload: { decky: decky.name } }));

@@ -7,6 +7,7 @@ import { every } from "../../format/words";
 import { Dialog, Field, FieldNote, FormProblem, useSubmit } from "../parts";
 import { go } from "../route";
 import { useConsole } from "../Shell";
+import { inOrder } from "./layout";
 
 const NAME_HINT = "Lower-case letters, digits and hyphens.";
 
@@ -57,7 +58,7 @@ export function AddDecky({ topology, close }: { topology: Topology; close: () =>
           hint={`Also its host name. ${NAME_HINT}`} error={problem?.at("name")} />
         <div className="pair">
           <Select label="LAN" name="lan" error={problem?.at("lan")}
-            options={topology.lans.map((lan) => [lan.name, `${lan.name} (${lan.subnet})`])} />
+            options={inOrder(topology.lans).map((lan) => [lan.name, `${lan.name} (${lan.subnet})`])} />
           <Select label="Archetype" name="archetype" value={archetype} change={(word) => setArchetype(word as Archetype)}
             error={problem?.at("archetype")} options={Object.keys(ARCHETYPES).map((word) => [word, word])} />
         </div>

@@ -20,10 +20,14 @@ export interface Zone {
 export function layout(topology: Topology): Zone[][] {
   const depths = depthOf(topology);
   const columns: Zone[][] = [];
-  const lans = [...topology.lans].sort(
-    (a, b) => Number(b.is_dmz) - Number(a.is_dmz) || (a.lan_id < b.lan_id ? -1 : 1));
-  for (const lan of lans) (columns[depths.get(lan.lan_id) ?? 0] ??= []).push(zone(topology, lan));
+  for (const lan of inOrder(topology.lans)) (columns[depths.get(lan.lan_id) ?? 0] ??= []).push(zone(topology, lan));
   return columns.filter(Boolean);
+}
+
+/** The DMZ first, then by subnet. */
+export function inOrder(lans: readonly Lan[]): Lan[] {
+  const bySubnet = (a: Lan, b: Lan) => a.subnet.localeCompare(b.subnet, "en", { numeric: true });
+  return [...lans].sort((a, b) => Number(b.is_dmz) - Number(a.is_dmz) || bySubnet(a, b));
 }
 
 function zone(topology: Topology, lan: Lan): Zone {
@@ -32,7 +36,9 @@ function zone(topology: Topology, lan: Lan): Zone {
     decky.interfaces.slice(1)
       .filter((one) => one.lan_id === lan.lan_id)
       .map(({ address }) => ({ decky, address })));
-  return { lan, residents: residents.sort((a, b) => (a.decky_id < b.decky_id ? -1 : 1)), visitors };
+  const address = (decky: Decky) => decky.interfaces[0]?.address ?? "";
+  residents.sort((a, b) => address(a).localeCompare(address(b), "en", { numeric: true }));
+  return { lan, residents, visitors };
 }
 
 /** Steps from the DMZ over deckies with several interfaces; what is not connected comes last. */
