@@ -139,13 +139,14 @@ pub(super) const REDIS: Target = Target {
     run: |input, trace| run(Service::Redis, input, trace),
 };
 
-/// Bytes on the control connection of an FTP client; `PASS !` is the right password.
+/// Bytes on the control connection of an FTP client; `USER !` and `PASS !` get in.
 pub(super) const FTP: Target = Target {
     name: "ftp",
     about: "FTP with its data connection: every cut of the same input gives the same output",
     words: &[
         "USER ",
         "PASS ",
+        "USER !\r\n",
         "PASS !\r\n",
         "root\r\n",
         "anonymous\r\n",
@@ -206,13 +207,15 @@ fn run(service: Service, input: &[u8], trace: &mut Trace) {
 
 fn ftp(input: &[u8], trace: &mut Trace) {
     let persona = visit::persona(input.len());
-    let right = format!("PASS {}", persona.accounts[0].password);
+    let person = &persona.accounts[1];
     let mut spoken = Vec::new();
     for line in input.split_inclusive(|b| *b == b'\n') {
-        match line.strip_prefix(b"PASS !") {
-            Some(rest) => spoken.extend([right.as_bytes(), rest].concat()),
-            None => spoken.extend_from_slice(line),
-        }
+        let (command, word, rest) = match line {
+            [b'U', b'S', b'E', b'R', b' ', b'!', rest @ ..] => ("USER ", &*person.user, rest),
+            [b'P', b'A', b'S', b'S', b' ', b'!', rest @ ..] => ("PASS ", &*person.password, rest),
+            _ => ("", "", line),
+        };
+        spoken.extend([command.as_bytes(), word.as_bytes(), rest].concat());
     }
     visit::check(Service::Ftp, &persona, &spoken, trace);
 }
