@@ -2,7 +2,7 @@
 //! down and the process ends.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
@@ -66,12 +66,12 @@ fn lock(running: &Running) -> MutexGuard<'_, Option<(Instant, Vec<u8>)>> {
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn look(target: &str, found: &PathBuf, running: &Running) {
-    if let Some((since, input)) = &*lock(running) {
-        if since.elapsed() > HANGS_AFTER {
-            let place = corpus::save(found, target, input);
-            eprintln!("{target}: an input runs for more than {HANGS_AFTER:?}: {place:?}");
-            process::exit(1);
-        }
+fn look(target: &str, found: &Path, running: &Running) {
+    if let Some((since, input)) = &*lock(running)
+        && since.elapsed() > HANGS_AFTER
+    {
+        let place = corpus::save(found, target, input);
+        eprintln!("{target}: an input runs for more than {HANGS_AFTER:?}: {place:?}");
+        process::exit(1);
     }
 }
