@@ -6,6 +6,7 @@
 
 pub mod directory;
 pub mod driver;
+pub mod ftp;
 pub mod http;
 pub mod redis;
 pub mod session;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use model::{Persona, Service};
 
-use crate::{Session, http::HttpSession, redis::RedisSession, ssh::SshSession};
+use crate::{Session, ftp::FtpSession, http::HttpSession, redis::RedisSession, ssh::SshSession};
 
 /// Begins a session of `service` as `persona`. `local` is the persona's own address as the
 /// visitor believes it. All randomness of the session comes from `seed`.
@@ -22,24 +22,6 @@ pub fn start(
         Service::Http => Box::new(HttpSession::new(persona, seed, local, peer)),
         Service::Redis => Box::new(RedisSession::new(persona, seed, local, peer)),
         Service::Ssh => Box::new(SshSession::new(persona, seed, local, peer)),
-        Service::Ftp => Box::new(Closed),
-    }
-}
-
-/// A session that closes at once.
-struct Closed;
-
-impl Session for Closed {
-    fn open(&mut self, _now: model::Timestamp, _out: &mut crate::Output) -> crate::Flow {
-        crate::Flow::Close
-    }
-
-    fn receive(
-        &mut self,
-        _now: model::Timestamp,
-        _bytes: &[u8],
-        _out: &mut crate::Output,
-    ) -> crate::Flow {
-        crate::Flow::Close
+        Service::Ftp => Box::new(FtpSession::new(persona, seed, local, peer)),
     }
 }

@@ -4,7 +4,7 @@
 //! Owns the state of one visitor's shell. It opens no file and no socket and starts no process:
 //! what would leave the machine fails as on a host without a way out, and is recorded.
 
-mod calendar;
+pub(crate) mod calendar;
 mod commands;
 mod expand;
 pub(crate) mod fs;
