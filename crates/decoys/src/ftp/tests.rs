@@ -224,7 +224,31 @@ fn a_file_that_was_stored_is_listed_and_read_back() {
          ! connects
          RETR run.sh
          ! closes",
-        &expect![[r#""#]],
+        &expect![[r#"
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > STOR run.sh
+            150 Ok to send data.
+            226 Transfer complete.
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > LIST run*
+            150 Here comes the directory listing.
+            [sends]
+            -rw-------    1 4242     4242           10 Mar 04 10:00 run.sh
+            [closes]
+            226 Directory send OK.
+            > REST 3
+            350 Restart position accepted (3).
+            > EPSV
+            229 Entering Extended Passive Mode (|||50000|)
+            > RETR run.sh
+            150 Opening BINARY mode data connection for run.sh (10 bytes).
+            [sends]
+            loworld[closes]
+            226 Transfer complete.
+            * Upload { name: "/home/goldftp/run.sh", sha256: "936a185caaa266bb9cbe981e9e05cb78cd732b0b3280eb944412bb6f8f8f07af", bytes: 10 }
+        "#]],
     );
 }
 
@@ -237,7 +261,19 @@ fn commands_wait_for_the_data_connection() {
          ! connects
          PWD
          ! closes",
-        &expect![[r#""#]],
+        &expect![[r#"
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > NLST
+            > NOOP
+            150 Here comes the directory listing.
+            [sends]
+            [closes]
+            > PWD
+            226 Directory send OK.
+            200 NOOP ok.
+            257 "/home/goldftp" is the current directory
+        "#]],
     );
 }
 
@@ -250,7 +286,16 @@ fn bytes_may_come_before_the_command_that_wants_them() {
          ! closes
          APPE early
          SIZE early",
-        &expect![[r#""#]],
+        &expect![[r#"
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > APPE early
+            150 Ok to send data.
+            226 Transfer complete.
+            > SIZE early
+            213 5
+            * Upload { name: "/home/goldftp/early", sha256: "f408830bcc7fab370819172244aa32e3ba66a848835911c02629d9a4dff77992", bytes: 5 }
+        "#]],
     );
 }
 
@@ -264,7 +309,18 @@ fn a_visitor_who_does_not_connect_is_told() {
          PASV
          ! closes
          LIST",
-        &expect![[r#""#]],
+        &expect![[r#"
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > LIST
+            425 Failed to establish connection.
+            > LIST
+            425 Use PORT or PASV first.
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > LIST
+            425 Failed to establish connection.
+        "#]],
     );
 }
 
@@ -275,19 +331,41 @@ fn active_mode_is_refused_and_recorded() {
          PORT 10,0,0,1,4,1
          EPRT |1|198.51.100.7|5000|
          LIST",
-        &expect![[r#""#]],
+        &expect![[r#"
+            > PORT 198,51,100,7,200,1
+            500 Illegal PORT command.
+            > PORT 10,0,0,1,4,1
+            500 Illegal PORT command.
+            > EPRT |1|198.51.100.7|5000|
+            500 Illegal EPRT command.
+            > LIST
+            425 Use PORT or PASV first.
+            * Request { text: "PORT 198,51,100,7,200,1" }
+            * Request { text: "PORT 10,0,0,1,4,1" }
+            * Request { text: "EPRT |1|198.51.100.7|5000|" }
+        "#]],
     );
 }
 
 #[test]
 fn silence_ends_a_session() {
-    check("! waits", &expect![[r#""#]]);
+    check("! waits", &expect![[r#"
+        421 Timeout.
+        [closed]
+    "#]]);
     check(
         "PASV
          STOR x
          ! connects
          ! waits",
-        &expect![[r#""#]],
+        &expect![[r#"
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > STOR x
+            150 Ok to send data.
+            421 Data timeout. Reconnect. Sorry.
+            [closed]
+        "#]],
     );
 }
 
@@ -310,7 +388,40 @@ fn changes_are_seen_by_later_commands() {
          CDUP
          RMD loot
          CWD loot",
-        &expect![[r#""#]],
+        &expect![[r#"
+            > MKD loot
+            257 "/home/goldftp/loot" created
+            > CWD loot
+            250 Directory successfully changed.
+            > EPSV
+            229 Entering Extended Passive Mode (|||50000|)
+            > STOU
+            150 FILE: STOU.1
+            226 Transfer complete.
+            > MDTM 20200102030405 STOU.1
+            213 File modification time set.
+            > SITE CHMOD 755 STOU.1
+            200 SITE CHMOD command ok.
+            > RNFR STOU.1
+            350 Ready for RNTO.
+            > RNTO kept
+            250 Rename successful.
+            > STAT .
+            213-Status follows:
+            drwx------    2 4242     4242         4096 Mar 04 10:00 .
+            drwxr-xr-x    4 4242     4242         4096 Mar 01 19:48 ..
+            -rwxr-xr-x    1 4242     4242            3 Jan 02  2020 kept
+            213 End of status
+            > DELE kept
+            250 Delete operation successful.
+            > CDUP
+            250 Directory successfully changed.
+            > RMD loot
+            250 Remove directory operation successful.
+            > CWD loot
+            550 Failed to change directory.
+            * Upload { name: "/home/goldftp/loot/STOU.1", sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", bytes: 3 }
+        "#]],
     );
 }
 

@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use model::{Archetype, Persona, PersonaAccount, Service, Timestamp};
+use model::{Persona, PersonaAccount, Service, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::calendar::Date;
@@ -241,11 +241,6 @@ impl Machine {
     /// Whether a server of this kind runs here.
     pub(crate) fn serves(&self, service: Service) -> bool {
         self.persona.archetype.pool().contains(&service)
-    }
-
-    /// Whether the operations team works from here.
-    pub(crate) fn is_devops(&self) -> bool {
-        matches!(self.persona.archetype, Archetype::DevopsHost)
     }
 
     /// Login name, or the number where there is none.

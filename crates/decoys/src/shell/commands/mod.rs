@@ -1,8 +1,8 @@
 //! The commands: builtins of bash, and programs by the name of their file.
 
 mod builtins;
-mod files;
-mod lists;
+pub(crate) mod files;
+pub(crate) mod lists;
 mod network;
 mod system;
 mod texts;

@@ -44,7 +44,7 @@ impl Shell {
     }
 
     /// The answer to a password question of `su` or `sudo`.
-    pub(crate) fn answer(&mut self, question: Question, line: &str, io: Io) {
+    pub(in crate::shell) fn answer(&mut self, question: Question, line: &str, io: Io) {
         self.say(io, "\n");
         let sudo = question.then[0] == "sudo";
         let accepted = line == question.expected;

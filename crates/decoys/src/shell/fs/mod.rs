@@ -352,18 +352,6 @@ impl Fs {
         names.into_iter().collect()
     }
 
-    /// The names in a directory, if `who` may read it.
-    pub(crate) fn list(&self, who: Who, cwd: &str, path: &str) -> Found<Vec<String>> {
-        let (path, node) = self.find(who, cwd, path)?;
-        if !node.is_dir() {
-            return Err(FsError::NotDir);
-        }
-        if !node.allows(who, READ) {
-            return Err(FsError::Denied);
-        }
-        Ok(self.names(&path))
-    }
-
     /// Writes a file, new or not. Gives its resolved path, or none where the bytes went to a
     /// device.
     pub(crate) fn write(
@@ -377,8 +365,7 @@ impl Fs {
     ) -> Found<Option<String>> {
         let path = self.resolve(who, cwd, path, true)?;
         let Some(node) = self.node(&path) else {
-            let umask = if who.uid == 0 { 0o644 } else { 0o644 };
-            let node = self.create(who, &path, Kind::File(Content::Own(Vec::new())), umask, now)?;
+            let node = self.create(who, &path, Kind::File(Content::Own(Vec::new())), 0o644, now)?;
             return self.store(path, node, bytes.to_vec(), now).map(Some);
         };
         if !node.allows(who, WRITE) {
