@@ -101,7 +101,7 @@ async fn tnftp_lists_stores_and_fetches() {
     for reply in [
         "220 (vsFTPd 3.0.3)",
         "230 Login successful.",
-        "257 \"/root\" is the current directory",
+        "Remote directory: /root",
         ".bashrc",
         "226 Directory send OK.",
         "226 Transfer complete.",
@@ -127,13 +127,13 @@ async fn curl_lists_and_stores() {
     let (shown, fine, facts) = serve(
         |port, persona| {
             let mut curl = Command::new("curl");
-            curl.args(["-sS", "--max-time", "20", &at(port, persona, "")]);
+            curl.args(["-sS", "--max-time", "20", &at(port, persona, "%2F/")]);
             curl
         },
         |_| String::new(),
     )
     .await;
-    assert!(fine && shown.contains("drwx"), "{shown}");
+    assert!(fine && shown.contains(" bin -> usr/bin"), "{shown}");
     assert!(facts.iter().any(|f| matches!(f, SessionFact::Login { accepted: true, .. })));
     let (shown, fine, facts) = serve(
         |port, persona| {

@@ -379,6 +379,9 @@ impl Session for FtpSession {
         if matches!(self.state, State::Refusing { .. }) {
             return self.refuse(now, out);
         }
+        if let Some(Transfer::Receive { path, received, .. }) = &self.transfer {
+            out.record(received.fact(&bytes_of(path)));
+        }
         out.send(if self.transfer.is_some() {
             b"421 Data timeout. Reconnect. Sorry.\r\n"
         } else {

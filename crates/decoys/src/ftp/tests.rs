@@ -349,14 +349,18 @@ fn active_mode_is_refused_and_recorded() {
 
 #[test]
 fn silence_ends_a_session() {
-    check("! waits", &expect![[r#"
+    check(
+        "! waits",
+        &expect![[r#"
         421 Timeout.
         [closed]
-    "#]]);
+    "#]],
+    );
     check(
         "PASV
          STOR x
          ! connects
+         ! abc
          ! waits",
         &expect![[r#"
             > PASV
@@ -364,6 +368,7 @@ fn silence_ends_a_session() {
             > STOR x
             150 Ok to send data.
             421 Data timeout. Reconnect. Sorry.
+            * Upload { name: "/home/goldftp/x", sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", bytes: 3 }
             [closed]
         "#]],
     );
