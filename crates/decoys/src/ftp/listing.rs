@@ -148,3 +148,33 @@ fn matches(filter: &[u8], name: &[u8], steps: &mut u32) -> bool {
         [byte, rest @ ..] => name.first() == Some(byte) && matches(rest, &name[1..], steps),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(filter: &str, listed: &[&str], hidden: &[&str]) {
+        let mut matches = |name: &&str| matches(filter.as_bytes(), name.as_bytes(), &mut 10_000);
+        assert!(listed.iter().all(&mut matches), "{filter} lists {listed:?}");
+        assert!(!hidden.iter().any(&mut matches), "{filter} hides {hidden:?}");
+    }
+
+    #[test]
+    fn filters_are_those_of_vsftpd() {
+        check("o*", &["o180", "old"], &["noread"]);
+        check("ead", &[], &["noread"]);
+        check("?b", &["ab"], &["b", "aab"]);
+        check("{ab,b}", &["ab", "b"], &["aab"]);
+        check("[ab]b", &["[ab]b"], &["ab"]);
+        check("*b", &["aab", "ab", "b"], &["ba"]);
+        check("a*b", &["aab", "ab"], &["b"]);
+    }
+
+    #[test]
+    fn a_filter_cannot_take_long() {
+        let mut steps = MAX_STEPS;
+        let name = [b'a'; 255];
+        assert!(!matches("*a".repeat(60).as_bytes(), &[&name[..], b"b"].concat(), &mut steps));
+    }
+}
