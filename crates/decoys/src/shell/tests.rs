@@ -196,7 +196,8 @@ fn nothing_goes_out_and_attempts_are_recorded() {
         GET http://evil.example/x.sh
         GET http://192.0.2.1/y
         ping example.org
-        CONNECT 192.0.2.1:80"#]].assert_eq(&requests.join("\n"));
+        CONNECT 192.0.2.1:80"#]]
+    .assert_eq(&requests.join("\n"));
 }
 
 #[test]

@@ -195,7 +195,9 @@ fn build() -> BTreeMap<&'static str, Node> {
             } else {
                 0o755
             };
-            let size = 14_640 + name.bytes().fold(7, |n: u32, b| n.wrapping_mul(31).wrapping_add(u32::from(b))) % 137_000;
+            let size = 14_640
+                + name.bytes().fold(7, |n: u32, b| n.wrapping_mul(31).wrapping_add(u32::from(b)))
+                    % 137_000;
             let program = Kind::File(Content::Program(size & !7));
             base.insert(path, root_owned(program, mode, Stamp::Installed(0)));
         }
