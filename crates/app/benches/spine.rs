@@ -32,7 +32,8 @@ async fn main() {
 
 fn machine() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|l| l.strip_prefix("model name\t: ")).unwrap_or("unknown").to_owned();
+    let model =
+        cpu.lines().find_map(|l| l.strip_prefix("model name\t: ")).unwrap_or("unknown").to_owned();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!("{cores} x {model}, Linux {}", kernel.trim())
@@ -65,7 +66,11 @@ async fn start_up(runs: usize) {
             service.terminate().await;
         }
     }
-    println!("start-up to serving the demo maze, first time: {:.1} ms; again: {:.1} ms (medians of {runs})", median(first), median(again));
+    println!(
+        "start-up to serving the demo maze, first time: {:.1} ms; again: {:.1} ms (medians of {runs})",
+        median(first),
+        median(again)
+    );
 }
 
 /// POST of a mutation over the API's socket until `applied` is read from a live stream.
@@ -75,7 +80,8 @@ async fn change_latency(runs: usize, changes: usize) {
         let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
         let service = service(dir.path(), &prefix, &["--demo"]).await;
         let client = service.client();
-        let mut frames = client.stream("/api/v1/events?filter=topology.*.mutation.applied").await.unwrap();
+        let mut frames =
+            client.stream("/api/v1/events?filter=topology.*.mutation.applied").await.unwrap();
         frames.next().await.unwrap();
         let mut times = Vec::with_capacity(changes);
         for turn in 0..changes {
@@ -100,7 +106,11 @@ async fn change_latency(runs: usize, changes: usize) {
         p99.push(quantile(&times, 0.99));
         service.terminate().await;
     }
-    println!("change, POST to applied on the stream, {changes} changes: p50 {:.2} ms, p99 {:.2} ms (medians of {runs})", median(p50), median(p99));
+    println!(
+        "change, POST to applied on the stream, {changes} changes: p50 {:.2} ms, p99 {:.2} ms (medians of {runs})",
+        median(p50),
+        median(p99)
+    );
 }
 
 /// Resident memory of the process, in KiB (VmRSS of /proc/PID/status).
@@ -119,7 +129,8 @@ async fn add_deckies(client: &Client, deckies: usize) {
     }
     let deadline = Instant::now() + std::time::Duration::from_secs(60);
     loop {
-        let waiting = client.get("/api/v1/topologies/demo/mutations?state=pending,applying").await.unwrap();
+        let waiting =
+            client.get("/api/v1/topologies/demo/mutations?state=pending,applying").await.unwrap();
         if waiting["items"].as_array().is_some_and(Vec::is_empty) {
             return;
         }
@@ -136,7 +147,11 @@ async fn memory(deckies: usize) {
     add_deckies(&service.client(), deckies).await;
     let took = began.elapsed().as_secs_f64() * 1e3;
     let full = resident(service.pid());
-    println!("resident memory with the demo maze: {:.1} MiB; with {deckies} deckies of 3 services more: {:.1} MiB; adding them one by one took {took:.0} ms", idle / 1024.0, full / 1024.0);
+    println!(
+        "resident memory with the demo maze: {:.1} MiB; with {deckies} deckies of 3 services more: {:.1} MiB; adding them one by one took {took:.0} ms",
+        idle / 1024.0,
+        full / 1024.0
+    );
     service.terminate().await;
 }
 
@@ -152,11 +167,15 @@ async fn journal(runs: usize, batches: usize) {
         let line = SystemLog { worker: "bench".into(), level: "info".into(), message };
         let began = Instant::now();
         for _ in 0..batches {
-            let events = (0..100).map(|_| Event::new(&ambient, Payload::SystemLog(line.clone()))).collect();
+            let events =
+                (0..100).map(|_| Event::new(&ambient, Payload::SystemLog(line.clone()))).collect();
             store.observe(Observation { events, ..Observation::default() }).await.unwrap();
         }
         rates.push((batches * 100) as f64 / began.elapsed().as_secs_f64());
         store.close().await;
     }
-    println!("events journalled per second, 100 in a transaction, each commit synced: {:.0} (median of {runs})", median(rates));
+    println!(
+        "events journalled per second, 100 in a transaction, each commit synced: {:.0} (median of {runs})",
+        median(rates)
+    );
 }

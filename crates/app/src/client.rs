@@ -202,7 +202,8 @@ mod tests {
                 buffer.extend_from_slice(part);
                 frames.extend(std::iter::from_fn(|| take_frame(&mut buffer)));
             }
-            let want = Frame { event: "status".into(), id: Some("e:7".into()), data: "{\"v\":1}".into() };
+            let want =
+                Frame { event: "status".into(), id: Some("e:7".into()), data: "{\"v\":1}".into() };
             assert_eq!(frames, [Frame::default(), want], "cut at {cut}");
         }
     }

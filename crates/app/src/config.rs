@@ -116,7 +116,9 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "listen",
         meaning: "address and port of the console and the REST API",
-        set: |c, v| parsed(v, "an address with a port, such as 127.0.0.1:8470").map(|a| c.listen = a),
+        set: |c, v| {
+            parsed(v, "an address with a port, such as 127.0.0.1:8470").map(|a| c.listen = a)
+        },
         show: |c| c.listen.to_string(),
     },
     Key {
@@ -128,14 +130,32 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "bus",
         meaning: "the inner bus: embedded or off",
-        set: |c, v| choice(v, &[("embedded", BusChoice::Embedded), ("off", BusChoice::Off)]).map(|b| c.bus = b),
-        show: |c| match c.bus { BusChoice::Embedded => "embedded", BusChoice::Off => "off" }.into(),
+        set: |c, v| {
+            choice(v, &[("embedded", BusChoice::Embedded), ("off", BusChoice::Off)])
+                .map(|b| c.bus = b)
+        },
+        show: |c| {
+            match c.bus {
+                BusChoice::Embedded => "embedded",
+                BusChoice::Off => "off",
+            }
+            .into()
+        },
     },
     Key {
         name: "fleet.driver",
         meaning: "what makes the network: loopback or fake",
-        set: |c, v| choice(v, &[("loopback", DriverChoice::Loopback), ("fake", DriverChoice::Fake)]).map(|d| c.driver = d),
-        show: |c| match c.driver { DriverChoice::Loopback => "loopback", DriverChoice::Fake => "fake" }.into(),
+        set: |c, v| {
+            choice(v, &[("loopback", DriverChoice::Loopback), ("fake", DriverChoice::Fake)])
+                .map(|d| c.driver = d)
+        },
+        show: |c| {
+            match c.driver {
+                DriverChoice::Loopback => "loopback",
+                DriverChoice::Fake => "fake",
+            }
+            .into()
+        },
     },
     Key {
         name: "fleet.loopback_prefix",
@@ -200,8 +220,17 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "log.format",
         meaning: "how it is logged: text or json",
-        set: |c, v| choice(v, &[("text", LogFormat::Text), ("json", LogFormat::Json)]).map(|f| c.log_format = f),
-        show: |c| match c.log_format { LogFormat::Text => "text", LogFormat::Json => "json" }.into(),
+        set: |c, v| {
+            choice(v, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+                .map(|f| c.log_format = f)
+        },
+        show: |c| {
+            match c.log_format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            }
+            .into()
+        },
     },
 ];
 
@@ -272,7 +301,8 @@ impl Config {
         }
         for key in KEYS {
             let variable = key.variable();
-            if let Some((_, value)) = sources.environment.iter().find(|(name, _)| *name == variable) {
+            if let Some((_, value)) = sources.environment.iter().find(|(name, _)| *name == variable)
+            {
                 note(&mut errors, &variable, (key.set)(&mut config, value));
             }
         }
@@ -334,7 +364,9 @@ fn nearest(name: &str) -> String {
     let leaf = name.rsplit('.').next().unwrap_or(name);
     match KEYS.iter().find(|key| key.name.ends_with(leaf) || leaf.ends_with(key.name)) {
         Some(key) => format!(" (did you mean `{}`?)", key.name),
-        None => format!("; known are {}", KEYS.iter().map(|k| k.name).collect::<Vec<_>>().join(", ")),
+        None => {
+            format!("; known are {}", KEYS.iter().map(|k| k.name).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
@@ -393,7 +425,11 @@ fn log_filter(value: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn load(file: Option<&str>, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
+    fn load(
+        file: Option<&str>,
+        environment: &[(&str, &str)],
+        flags: &[(&str, &str)],
+    ) -> Result<Config, String> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("m.toml");
         let pairs = |list: &[(&str, &str)]| {
@@ -413,7 +449,8 @@ mod tests {
 
     #[test]
     fn later_sources_win() {
-        let file = "listen = '127.0.0.1:1'\nbus = 'off'\n[fleet]\ndriver = 'fake'\nport_offset = 3000\n";
+        let file =
+            "listen = '127.0.0.1:1'\nbus = 'off'\n[fleet]\ndriver = 'fake'\nport_offset = 3000\n";
         let config = load(Some(file), &[("MORGANA_LISTEN", "127.0.0.1:2")], &[("bus", "embedded")]);
         let config = config.expect("all of it is right");
         assert_eq!(config.listen.port(), 2);
@@ -425,7 +462,9 @@ mod tests {
     #[test]
     fn every_error_names_its_key() {
         let file = "lisen = 'x'\n[fleet]\ndriver = 'docker'\nloopback_prefix = '10.1'\n";
-        let error = load(Some(file), &[("MORGANA_MUTATOR_POLL_SECONDS", "0")], &[("log.level", "[")]).expect_err("wrong");
+        let error =
+            load(Some(file), &[("MORGANA_MUTATOR_POLL_SECONDS", "0")], &[("log.level", "[")])
+                .expect_err("wrong");
         for part in [
             "configuration has 5 errors",
             "FILE: lisen: unknown key",
@@ -457,6 +496,9 @@ mod tests {
     fn data_goes_where_the_user_keeps_data() {
         let home = [("HOME".to_owned(), "/home/a".to_owned())];
         assert_eq!(Config::default_for(true, &home).data_dir, Path::new("/var/lib/morgana"));
-        assert_eq!(Config::default_for(false, &home).data_dir, Path::new("/home/a/.local/share/morgana"));
+        assert_eq!(
+            Config::default_for(false, &home).data_dir,
+            Path::new("/home/a/.local/share/morgana")
+        );
     }
 }

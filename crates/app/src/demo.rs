@@ -36,13 +36,16 @@ pub async fn deploy_demo(morgana: &Morgana) -> anyhow::Result<TopologyRecord> {
     let id = record.topology.id;
     if record.status == TopologyStatus::Pending {
         let pending = TopologyStatus::Pending;
-        let deploy = morgana.store.set_status(id, pending, TopologyStatus::Deploying, None, Vec::new());
+        let deploy =
+            morgana.store.set_status(id, pending, TopologyStatus::Deploying, None, Vec::new());
         match deploy.await {
             Ok(_) | Err(TransitionError::Conflict { .. }) => morgana.wake_mutator(),
             Err(error) => return Err(error.into()),
         }
     }
-    tokio::time::timeout(DEPLOY, settled(morgana, id)).await.context("the demo maze did not come up")?
+    tokio::time::timeout(DEPLOY, settled(morgana, id))
+        .await
+        .context("the demo maze did not come up")?
 }
 
 /// Waits until the maze is no longer being deployed.
@@ -51,12 +54,15 @@ async fn settled(morgana: &Morgana, id: model::TopologyId) -> anyhow::Result<Top
     loop {
         head.borrow_and_update();
         let record = morgana.store.topology(id).await?.context("the demo is gone")?;
-        let answers = record.topology.deckies.keys().all(|d| !morgana.network.endpoints(*d).is_empty());
+        let answers =
+            record.topology.deckies.keys().all(|d| !morgana.network.endpoints(*d).is_empty());
         match record.status {
             TopologyStatus::Deploying => {}
             // After a restart the status is that of before until the network is rebuilt.
             TopologyStatus::Active if !answers => {}
-            TopologyStatus::Failed => bail!("the demo maze failed: {}", record.reason.unwrap_or_default()),
+            TopologyStatus::Failed => {
+                bail!("the demo maze failed: {}", record.reason.unwrap_or_default())
+            }
             _ => return Ok(record),
         }
         // Rebuilding writes nothing, so look again by the clock too.

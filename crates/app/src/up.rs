@@ -113,7 +113,10 @@ impl Morgana {
             bus: bus.clone(),
             ambient: ambient.clone(),
             network: Arc::new(network.clone()),
-            wake_mutator: { let wake = wake.clone(); Arc::new(move || wake.notify_one()) },
+            wake_mutator: {
+                let wake = wake.clone();
+                Arc::new(move || wake.notify_one())
+            },
         };
         let api = api::Server::new(api_config(config), handles).bind().await?;
         let url = api.addr().map(|addr| format!("http://{addr}")).unwrap_or_default();
@@ -194,7 +197,10 @@ impl Half {
         self.stop.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, all).await.is_err() {
-            warn!(components = self.tasks.len(), "components did not end within the grace period and are cut");
+            warn!(
+                components = self.tasks.len(),
+                "components did not end within the grace period and are cut"
+            );
             self.tasks.shutdown().await;
         }
     }

@@ -152,3 +152,17 @@ fn the_real_client_works_with_every_algorithm() {
     }
     check(&decoy, &["-C"]);
 }
+
+#[test]
+fn an_upload_survives_compression_and_new_keys() {
+    let decoy = Decoy::start();
+    let file: String = (0..150_000).map(|n| format!("{}\n", n * 7919 % 1_000_003)).collect();
+    let options = ["-C", "-o", "RekeyLimit=100K"];
+    let ran = decoy.ssh(&options, &["cat > /tmp/x; wc -c < /tmp/x"], &file);
+    assert_eq!(text(&ran.stdout).trim(), file.len().to_string(), "{}", text(&ran.stderr));
+    let uploaded = decoy.facts().into_iter().find_map(|fact| match fact {
+        SessionFact::Upload { name, bytes, .. } => Some((name, bytes)),
+        _ => None,
+    });
+    assert_eq!(uploaded, Some(("/tmp/x".to_owned(), file.len() as u64)));
+}

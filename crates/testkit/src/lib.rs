@@ -6,5 +6,5 @@ mod process;
 mod visit;
 
 pub use events::Events;
-pub use process::{Service, Prefix, Start};
+pub use process::{Prefix, Service, Start};
 pub use visit::{run, run_line};

@@ -29,7 +29,8 @@ impl Prefix {
     /// Claims a free one.
     pub fn claim() -> Self {
         let free = (130..=250).find_map(|second: u8| {
-            let guard = TcpListener::bind(SocketAddr::from(([127, second, 255, 254], GUARD_PORT))).ok()?;
+            let guard =
+                TcpListener::bind(SocketAddr::from(([127, second, 255, 254], GUARD_PORT))).ok()?;
             Some(Self { second, _guard: guard })
         });
         free.expect("one of 120 loopback prefixes is free")
@@ -169,7 +170,9 @@ impl Service {
             }
             panic!("it ended without {text:?}:\n{seen}");
         };
-        tokio::time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| panic!("{text:?} was never logged"));
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .unwrap_or_else(|_| panic!("{text:?} was never logged"));
     }
 
     /// Kills it with SIGKILL and waits until it is gone.

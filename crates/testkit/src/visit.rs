@@ -23,7 +23,8 @@ pub async fn run_line(line: &str, input: &str) -> String {
 
 async fn visit(mut command: Command, input: &str, what: &str) -> String {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{what}: {error}; `make tools` installs it"));
+    let mut child =
+        command.spawn().unwrap_or_else(|error| panic!("{what}: {error}; `make tools` installs it"));
     let mut stdin = child.stdin.take().expect("its input is a pipe");
     let input = input.to_owned();
     let feeding = tokio::spawn(async move {
@@ -31,7 +32,8 @@ async fn visit(mut command: Command, input: &str, what: &str) -> String {
         let _ = stdin.write_all(input.as_bytes()).await;
     });
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
-    let output = output.unwrap_or_else(|_| panic!("{what} did not end")).expect("it can be awaited");
+    let output =
+        output.unwrap_or_else(|_| panic!("{what} did not end")).expect("it can be awaited");
     feeding.await.expect("feeding does not panic");
     let text = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&text).into_owned()

@@ -61,7 +61,12 @@ async fn rotate(client: &Client, decky: &str, services: Option<Vec<String>>) -> 
     let events = format!("/api/v1/topologies/{}/events", cell(&found, "topology_id"));
     let mut frames = client.stream(&events).await?;
     let body = services.map_or_else(|| json!({}), |services| json!({ "services": services }));
-    let queued = client.post(&format!("/api/v1/deckies/{}/rotate", cell(&found, "decky_id")), &body).await?;
+    let queued =
+        client.post(&format!("/api/v1/deckies/{}/rotate", cell(&found, "decky_id")), &body).await?;
     follow(&mut frames, &cell(&queued, "mutation_id")).await?;
-    render::line(&format!("{} now answers at: {}", cell(&found, "name"), endpoints(&get(client, &cell(&found, "decky_id")).await?)))
+    render::line(&format!(
+        "{} now answers at: {}",
+        cell(&found, "name"),
+        endpoints(&get(client, &cell(&found, "decky_id")).await?)
+    ))
 }

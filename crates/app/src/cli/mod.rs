@@ -169,7 +169,9 @@ fn segment(word: &str) -> String {
     let mut encoded = String::with_capacity(word.len());
     for byte in word.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte as char),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(byte as char)
+            }
             other => encoded += &format!("%{other:02X}"),
         }
     }

@@ -86,10 +86,19 @@ impl Topology {
             Self::Create { name, template } => {
                 let body = json!({ "name": name, "template": template });
                 let made = client.post("/api/v1/topologies", &body).await?;
-                render::line(&format!("topology {} ({}) is {}", cell(&made, "name"), cell(&made, "topology_id"), cell(&made, "status")))
+                render::line(&format!(
+                    "topology {} ({}) is {}",
+                    cell(&made, "name"),
+                    cell(&made, "topology_id"),
+                    cell(&made, "status")
+                ))
             }
-            Self::Deploy { topology } => transition(client, &topology, "deploy", &["active", "degraded", "failed"]).await,
-            Self::Teardown { topology } => transition(client, &topology, "teardown", &["torn_down", "degraded"]).await,
+            Self::Deploy { topology } => {
+                transition(client, &topology, "deploy", &["active", "degraded", "failed"]).await
+            }
+            Self::Teardown { topology } => {
+                transition(client, &topology, "teardown", &["torn_down", "degraded"]).await
+            }
             Self::Mutate { topology, op, fields, expect_version, no_wait } => {
                 let mut body = json!({ "op": op, "payload": payload(&fields)? });
                 if let Some(version) = expect_version {
@@ -97,7 +106,9 @@ impl Topology {
                 }
                 mutate(client, &topology, &body, no_wait).await
             }
-            Self::Mutations { topology, state } => mutations(client, &topology, state.as_deref()).await,
+            Self::Mutations { topology, state } => {
+                mutations(client, &topology, state.as_deref()).await
+            }
         }
     }
 }
@@ -107,7 +118,13 @@ async fn list(client: &Client) -> anyhow::Result<()> {
     render::table(
         &["NAME", "STATUS", "VERSION", "ID", "REASON"],
         items(&answer).iter().map(|t| {
-            vec![cell(t, "name"), cell(t, "status"), cell(t, "version"), cell(t, "topology_id"), cell(t, "reason")]
+            vec![
+                cell(t, "name"),
+                cell(t, "status"),
+                cell(t, "version"),
+                cell(t, "topology_id"),
+                cell(t, "reason"),
+            ]
         }),
     )
 }
@@ -117,7 +134,13 @@ async fn show(client: &Client, topology: &str, as_json: bool) -> anyhow::Result<
     if as_json {
         return render::json(&answer);
     }
-    render::line(&format!("{} is {} at version {} ({})", cell(&answer, "name"), cell(&answer, "status"), cell(&answer, "version"), cell(&answer, "topology_id")))?;
+    render::line(&format!(
+        "{} is {} at version {} ({})",
+        cell(&answer, "name"),
+        cell(&answer, "status"),
+        cell(&answer, "version"),
+        cell(&answer, "topology_id")
+    ))?;
     let mut lans = answer["lans"].as_array().cloned().unwrap_or_default();
     lans.sort_by_key(|lan| (lan["is_dmz"] != true, cell(lan, "name")));
     let deckies = answer["deckies"].as_array().map_or(&[][..], Vec::as_slice);
@@ -149,7 +172,12 @@ pub(super) fn endpoints(decky: &Value) -> String {
 }
 
 /// Asks for a deploy or teardown and follows the status.
-async fn transition(client: &Client, topology: &str, verb: &str, ends: &[&str]) -> anyhow::Result<()> {
+async fn transition(
+    client: &Client,
+    topology: &str,
+    verb: &str,
+    ends: &[&str],
+) -> anyhow::Result<()> {
     let base = format!("/api/v1/topologies/{}", segment(topology));
     let mut frames = client.stream(&format!("{base}/events")).await?;
     client.post(&format!("{base}/{verb}"), &json!({})).await?;
@@ -160,7 +188,11 @@ async fn transition(client: &Client, topology: &str, verb: &str, ends: &[&str]) 
         let event: Value = serde_json::from_str(&frame.data)?;
         let payload = &event["payload"];
         let status = cell(payload, "status");
-        render::line(&format!("{}  {status} {}", clock(&cell(&event, "ts")), cell(payload, "reason")))?;
+        render::line(&format!(
+            "{}  {status} {}",
+            clock(&cell(&event, "ts")),
+            cell(payload, "reason")
+        ))?;
         if status == "failed" {
             bail!("the topology failed: {}", cell(payload, "reason"));
         }
@@ -177,8 +209,12 @@ fn payload(fields: &[(String, String)]) -> anyhow::Result<Value> {
     for (key, text) in fields {
         let value = match key.as_str() {
             "services" => text.split(',').map(str::trim).collect::<Vec<_>>().into(),
-            "is_dmz" => text.parse::<bool>().with_context(|| format!("{key} is true or false"))?.into(),
-            "rotate_every_seconds" => text.parse::<u64>().with_context(|| format!("{key} is a whole number"))?.into(),
+            "is_dmz" => {
+                text.parse::<bool>().with_context(|| format!("{key} is true or false"))?.into()
+            }
+            "rotate_every_seconds" => {
+                text.parse::<u64>().with_context(|| format!("{key} is a whole number"))?.into()
+            }
             "position" => {
                 let (x, y) = text.split_once(',').context("position is X,Y")?;
                 json!({ "x": x.parse::<i32>()?, "y": y.parse::<i32>()? })
@@ -191,14 +227,22 @@ fn payload(fields: &[(String, String)]) -> anyhow::Result<Value> {
 }
 
 /// Posts a change and, unless told not to, follows it to its end.
-pub(super) async fn mutate(client: &Client, topology: &str, body: &Value, no_wait: bool) -> anyhow::Result<()> {
+pub(super) async fn mutate(
+    client: &Client,
+    topology: &str,
+    body: &Value,
+    no_wait: bool,
+) -> anyhow::Result<()> {
     let base = format!("/api/v1/topologies/{}", segment(topology));
     // Subscribed before it is queued: nothing of it can be missed.
     let mut frames = client.stream(&format!("{base}/events")).await?;
     let queued = client.post(&format!("{base}/mutations"), body).await?;
     let id = cell(&queued, "mutation_id");
     if no_wait {
-        return render::line(&format!("mutation {id} is queued at position {}", cell(&queued, "position")));
+        return render::line(&format!(
+            "mutation {id} is queued at position {}",
+            cell(&queued, "position")
+        ));
     }
     follow(&mut frames, &id).await
 }
@@ -214,7 +258,12 @@ pub(super) async fn follow(frames: &mut Frames, id: &str) -> anyhow::Result<()> 
             continue;
         }
         let state = frame.event.trim_start_matches("mutation.");
-        render::line(&format!("{}  {state:<9} {} (version {})", clock(&cell(&event, "ts")), cell(payload, "op"), cell(payload, "version")))?;
+        render::line(&format!(
+            "{}  {state:<9} {} (version {})",
+            clock(&cell(&event, "ts")),
+            cell(payload, "op"),
+            cell(payload, "version")
+        ))?;
         match state {
             "applied" => return Ok(()),
             "failed" => bail!("the mutation failed: {}", cell(payload, "reason")),
@@ -233,7 +282,14 @@ async fn mutations(client: &Client, topology: &str, state: Option<&str>) -> anyh
     render::table(
         &["REQUESTED", "STATE", "OP", "PAYLOAD", "BY", "REASON"],
         items(&answer).iter().map(|m| {
-            vec![cell(m, "requested_at"), cell(m, "state"), cell(m, "op"), m["payload"].to_string(), cell(m, "requested_by"), cell(m, "reason")]
+            vec![
+                cell(m, "requested_at"),
+                cell(m, "state"),
+                cell(m, "op"),
+                m["payload"].to_string(),
+                cell(m, "requested_by"),
+                cell(m, "reason"),
+            ]
         }),
     )
 }

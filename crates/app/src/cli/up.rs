@@ -54,15 +54,22 @@ impl Up {
         let mut text = String::from("\nMorgana is up.\n\n");
         match &morgana.setup_secret {
             Some(secret) => {
-                text += &format!("Open the console and set it up (the link works once, for 24 hours):\n  {}/#setup={secret}\n", morgana.url);
+                text += &format!(
+                    "Open the console and set it up (the link works once, for 24 hours):\n  {}/#setup={secret}\n",
+                    morgana.url
+                );
             }
             None => text += &format!("Console:\n  {}\n", morgana.url),
         }
         if self.demo {
             let record = deploy_demo(morgana).await?;
             let (lans, deckies) = (record.topology.lans.len(), record.topology.deckies.len());
-            text += &format!("\nThe demo maze has {lans} LANs and {deckies} deckies. Be the intruder:\n{}", try_commands(morgana, &record));
-            text += "\nWatch it happen in the console, or in another terminal with `morgana watch`.\n";
+            text += &format!(
+                "\nThe demo maze has {lans} LANs and {deckies} deckies. Be the intruder:\n{}",
+                try_commands(morgana, &record)
+            );
+            text +=
+                "\nWatch it happen in the console, or in another terminal with `morgana watch`.\n";
             text += "Change the maze: morgana topology mutate demo add_decky name=web-09 lan=dmz archetype=web-server\n";
         }
         text += "\nStop with Ctrl-C.";

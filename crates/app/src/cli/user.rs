@@ -59,17 +59,34 @@ impl User {
         match self {
             Self::List => {
                 let users = client.get("/api/v1/users").await?;
-                let row = |u: &serde_json::Value| vec![cell(u, "name"), cell(u, "role"), cell(u, "disabled"), cell(u, "created_at")];
-                render::table(&["NAME", "ROLE", "DISABLED", "CREATED"], items(&users).iter().map(row))
+                let row = |u: &serde_json::Value| {
+                    vec![
+                        cell(u, "name"),
+                        cell(u, "role"),
+                        cell(u, "disabled"),
+                        cell(u, "created_at"),
+                    ]
+                };
+                render::table(
+                    &["NAME", "ROLE", "DISABLED", "CREATED"],
+                    items(&users).iter().map(row),
+                )
             }
             Self::Add { name, role } => {
                 let body = json!({ "name": name, "role": role, "password": password()? });
                 client.post("/api/v1/users", &body).await?;
                 render::line(&format!("user {name} ({role}) can log in"))
             }
-            Self::Passwd { name } => change(client, &name, &json!({ "password": password()? }), "has a new password").await,
-            Self::Disable { name } => change(client, &name, &json!({ "disabled": true }), "is locked out").await,
-            Self::Enable { name } => change(client, &name, &json!({ "disabled": false }), "can log in again").await,
+            Self::Passwd { name } => {
+                change(client, &name, &json!({ "password": password()? }), "has a new password")
+                    .await
+            }
+            Self::Disable { name } => {
+                change(client, &name, &json!({ "disabled": true }), "is locked out").await
+            }
+            Self::Enable { name } => {
+                change(client, &name, &json!({ "disabled": false }), "can log in again").await
+            }
             Self::Token { name, role, days } => {
                 let body = json!({ "name": name, "role": role, "days": days });
                 let made = client.post("/api/v1/tokens", &body).await?;
@@ -79,7 +96,12 @@ impl User {
     }
 }
 
-async fn change(client: &Client, name: &str, body: &serde_json::Value, done: &str) -> anyhow::Result<()> {
+async fn change(
+    client: &Client,
+    name: &str,
+    body: &serde_json::Value,
+    done: &str,
+) -> anyhow::Result<()> {
     client.patch(&format!("/api/v1/users/{}", segment(name)), body).await?;
     render::line(&format!("user {name} {done}"))
 }

@@ -56,7 +56,13 @@ impl Identity {
     pub(super) async fn run(self, client: &Client) -> anyhow::Result<()> {
         match self {
             Self::List => {
-                let columns = [("ID", "identity_id"), ("FORMED", "formed_at"), ("LAST SEEN", "last_seen"), ("SCORE", "score"), ("ATTACKERS", "attacker_ids")];
+                let columns = [
+                    ("ID", "identity_id"),
+                    ("FORMED", "formed_at"),
+                    ("LAST SEEN", "last_seen"),
+                    ("SCORE", "score"),
+                    ("ATTACKERS", "attacker_ids"),
+                ];
                 list(client, "/api/v1/identities", &columns).await
             }
             Self::Show { id } => show(client, "identities", &id).await,
@@ -68,7 +74,15 @@ impl Attacker {
     pub(super) async fn run(self, client: &Client) -> anyhow::Result<()> {
         match self {
             Self::List => {
-                let columns = [("ADDRESS", "address"), ("SCORE", "score"), ("SESSIONS", "sessions"), ("LOGINS", "logins"), ("COMMANDS", "commands"), ("LAST SEEN", "last_seen"), ("ID", "attacker_id")];
+                let columns = [
+                    ("ADDRESS", "address"),
+                    ("SCORE", "score"),
+                    ("SESSIONS", "sessions"),
+                    ("LOGINS", "logins"),
+                    ("COMMANDS", "commands"),
+                    ("LAST SEEN", "last_seen"),
+                    ("ID", "attacker_id"),
+                ];
                 list(client, "/api/v1/attackers", &columns).await
             }
             Self::Show { id } => show(client, "attackers", &id).await,
@@ -81,7 +95,16 @@ impl Session {
         match self {
             Self::List { live } => {
                 let path = if live { "/api/v1/sessions?live=true" } else { "/api/v1/sessions" };
-                let columns = [("STARTED", "started_at"), ("ENDED", "ended_at"), ("PEER", "peer"), ("SERVICE", "service"), ("LOGINS", "logins"), ("COMMANDS", "commands"), ("TRUNCATED", "truncated"), ("ID", "session_id")];
+                let columns = [
+                    ("STARTED", "started_at"),
+                    ("ENDED", "ended_at"),
+                    ("PEER", "peer"),
+                    ("SERVICE", "service"),
+                    ("LOGINS", "logins"),
+                    ("COMMANDS", "commands"),
+                    ("TRUNCATED", "truncated"),
+                    ("ID", "session_id"),
+                ];
                 list(client, path, &columns).await
             }
             Self::Show { id } => replay(client, &id).await,
@@ -102,10 +125,21 @@ async fn show(client: &Client, family: &str, id: &str) -> anyhow::Result<()> {
 
 async fn replay(client: &Client, id: &str) -> anyhow::Result<()> {
     let session = client.get(&format!("/api/v1/sessions/{}", segment(id))).await?;
-    render::line(&format!("{} session of {} from {} to {}", cell(&session, "service"), cell(&session, "peer"), cell(&session, "started_at"), cell(&session, "ended_at")))?;
+    render::line(&format!(
+        "{} session of {} from {} to {}",
+        cell(&session, "service"),
+        cell(&session, "peer"),
+        cell(&session, "started_at"),
+        cell(&session, "ended_at")
+    ))?;
     for activity in session["activity"].as_array().into_iter().flatten() {
         let at = cell(activity, "at");
-        render::line(&format!("{}  {:<8} {}", render::clock(&at), cell(activity, "kind"), cell(activity, "text")))?;
+        render::line(&format!(
+            "{}  {:<8} {}",
+            render::clock(&at),
+            cell(activity, "kind"),
+            cell(activity, "text")
+        ))?;
     }
     Ok(())
 }

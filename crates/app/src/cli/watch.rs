@@ -38,7 +38,9 @@ impl Watch {
         match frame.event.as_str() {
             "snapshot" => return Ok(()),
             "stream-error" | "auth-revoked" => bail!("the stream ended: {}", frame.data),
-            "reset" | "degraded" if !self.json => return render::line(&format!("-- {}: {}", frame.event, frame.data)),
+            "reset" | "degraded" if !self.json => {
+                return render::line(&format!("-- {}: {}", frame.event, frame.data));
+            }
             _ => {}
         }
         if self.json {
@@ -51,7 +53,12 @@ impl Watch {
             return Ok(());
         }
         let ts = cell(&event, "ts");
-        render::line(&format!("{}  {:<28} {}", clock(&ts), cell(&event, "type"), sentence(&topic, &event["payload"])))
+        render::line(&format!(
+            "{}  {:<28} {}",
+            clock(&ts),
+            cell(&event, "type"),
+            sentence(&topic, &event["payload"])
+        ))
     }
 }
 
@@ -66,23 +73,78 @@ fn sentence(topic: &str, payload: &Value) -> String {
             let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
             format!("{op} (version {}, by {}){reason}", field("version"), field("requested_by"))
         }
-        ["topology", _, "status"] => format!("{} → {} {}", field("from"), field("status"), field("reason")),
-        ["decky", _, "state"] => format!("{}: {} → {} [{}] {}", field("name"), field("from"), field("state"), field("services"), field("reason")),
-        ["decky", _, "mutation"] => format!("{}: [{}] → [{}] ({})", field("name"), field("old_services"), field("new_services"), field("trigger")),
-        ["decky", _, "traffic"] => format!("{} {} {}: {}", field("peer"), field("service"), field("kind"), field("summary")),
-        ["attacker", "observed"] => format!("{} for the first time, on {}", field("address"), field("service")),
-        ["attacker", "scored"] => format!("{} {} → {} ({}): {}", render::short_id(&field("attacker_id")), field("previous"), field("score"), field("level"), field("reasons")),
+        ["topology", _, "status"] => {
+            format!("{} → {} {}", field("from"), field("status"), field("reason"))
+        }
+        ["decky", _, "state"] => format!(
+            "{}: {} → {} [{}] {}",
+            field("name"),
+            field("from"),
+            field("state"),
+            field("services"),
+            field("reason")
+        ),
+        ["decky", _, "mutation"] => format!(
+            "{}: [{}] → [{}] ({})",
+            field("name"),
+            field("old_services"),
+            field("new_services"),
+            field("trigger")
+        ),
+        ["decky", _, "traffic"] => format!(
+            "{} {} {}: {}",
+            field("peer"),
+            field("service"),
+            field("kind"),
+            field("summary")
+        ),
+        ["attacker", "observed"] => {
+            format!("{} for the first time, on {}", field("address"), field("service"))
+        }
+        ["attacker", "scored"] => format!(
+            "{} {} → {} ({}): {}",
+            render::short_id(&field("attacker_id")),
+            field("previous"),
+            field("score"),
+            field("level"),
+            field("reasons")
+        ),
         ["attacker", "fingerprinted"] => format!("{} {}", field("kind"), field("value")),
-        ["attacker", "session", "started"] => format!("{} {} from {}", render::short_id(&field("session_id")), field("service"), field("peer")),
-        ["attacker", "session", "activity"] => format!("{} {}: {}", render::short_id(&field("session_id")), field("kind"), field("text")),
+        ["attacker", "session", "started"] => format!(
+            "{} {} from {}",
+            render::short_id(&field("session_id")),
+            field("service"),
+            field("peer")
+        ),
+        ["attacker", "session", "activity"] => format!(
+            "{} {}: {}",
+            render::short_id(&field("session_id")),
+            field("kind"),
+            field("text")
+        ),
         ["attacker", "session", "ended"] => format!(
             "{} {}: {} logins, {} commands, {} requests, {} bytes in, {} out {}",
-            render::short_id(&field("session_id")), field("service"), field("logins"), field("commands"),
-            field("requests"), field("bytes_in"), field("bytes_out"), field("truncated")
+            render::short_id(&field("session_id")),
+            field("service"),
+            field("logins"),
+            field("commands"),
+            field("requests"),
+            field("bytes_in"),
+            field("bytes_out"),
+            field("truncated")
         ),
         ["credential", "captured"] => format!("{} by {}", field("principal"), field("kind")),
-        ["identity", "formed"] => format!("{} of {}", render::short_id(&field("identity_id")), short_ids(&payload["attacker_ids"])),
-        ["identity", "observation", "linked"] => format!("{} ← {} {}", render::short_id(&field("identity_id")), render::short_id(&field("attacker_id")), field("reasons")),
+        ["identity", "formed"] => format!(
+            "{} of {}",
+            render::short_id(&field("identity_id")),
+            short_ids(&payload["attacker_ids"])
+        ),
+        ["identity", "observation", "linked"] => format!(
+            "{} ← {} {}",
+            render::short_id(&field("identity_id")),
+            render::short_id(&field("attacker_id")),
+            field("reasons")
+        ),
         _ => payload.to_string(),
     }
 }

@@ -15,8 +15,8 @@ use std::{
 
 use bus::{Bus, Delivery, OnLag, Subscription};
 use model::{
-    Ambient, DeckyId, DeckyState, Event, EventId, MutateRequest, Name, Op, Payload,
-    Timestamp, Topology, TopologyId, Trigger, WorkerHealth,
+    Ambient, DeckyId, DeckyState, Event, EventId, MutateRequest, Name, Op, Payload, Timestamp,
+    Topology, TopologyId, Trigger, WorkerHealth,
 };
 use store::{
     Claim, DeckyOutcome, EnqueueError, FinishError, MutationRecord, NewMutation, Store, StoreError,
@@ -125,7 +125,10 @@ impl Mutator {
         match self.store.release_leases(WORKER).await {
             Ok(0) => {}
             Ok(mutations) => info!(mutations, "mutations of an earlier run are taken up again"),
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "leases of an earlier run stay until they are over"),
+            Err(error) => warn!(
+                error = &error as &dyn std::error::Error,
+                "leases of an earlier run stay until they are over"
+            ),
         }
     }
 
@@ -213,15 +216,25 @@ impl Mutator {
         let Some(Delivery::Event(entry)) = delivery else { return Look::Everything };
         match serde_json::from_str::<MutateRequest>(entry.payload.get()) {
             Ok(request) => self.queue_request(entry.id, &request).await,
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "mutate_request has no payload of its kind"),
+            Err(error) => warn!(
+                error = &error as &dyn std::error::Error,
+                "mutate_request has no payload of its kind"
+            ),
         }
         Look::Queue
     }
 
     async fn queue_request(&self, event: EventId, request: &MutateRequest) {
         let found = match self.store.topologies().await {
-            Ok(records) => records.into_iter().find_map(|r| Some((r.topology.id, named(&r.topology, request.decky_id)?))),
-            Err(error) => return warn!(error = &error as &dyn std::error::Error, "mutate_request could not be looked up"),
+            Ok(records) => records
+                .into_iter()
+                .find_map(|r| Some((r.topology.id, named(&r.topology, request.decky_id)?))),
+            Err(error) => {
+                return warn!(
+                    error = &error as &dyn std::error::Error,
+                    "mutate_request could not be looked up"
+                );
+            }
         };
         let Some((topology_id, decky)) = found else {
             return info!(decky.id = %request.decky_id, "mutate_request names no decky");
@@ -265,7 +278,8 @@ impl Mutator {
         let Claim { mutation, topology: record } = claim;
         let before = &record.topology;
         if let Some(expected) = mutation.expected_version.filter(|v| *v != before.version) {
-            let reason = format!("the topology has version {} by now, not {expected}", before.version);
+            let reason =
+                format!("the topology has version {} by now, not {expected}", before.version);
             return self.fail(&mutation, reason).await;
         }
         let applied = match maze::apply(before, &mutation.op, &self.ambient) {
@@ -303,7 +317,11 @@ impl Mutator {
     }
 
     /// Waits for `work` and renews the claim meanwhile.
-    async fn holding_lease<T>(&self, mutation: &MutationRecord, work: impl Future<Output = T>) -> T {
+    async fn holding_lease<T>(
+        &self,
+        mutation: &MutationRecord,
+        work: impl Future<Output = T>,
+    ) -> T {
         tokio::pin!(work);
         loop {
             // Cancel-safe: the work is pinned outside of the loop and goes on.
@@ -426,16 +444,17 @@ fn outcomes(record: &TopologyRecord, after: &Topology, trigger: Trigger) -> Vec<
             trigger: if old.is_some() { trigger } else { Trigger::Creation },
         }
     });
-    let removed = delta.deckies_removed.iter().filter_map(|id| before.deckies.get(id)).map(|decky| {
-        DeckyOutcome {
-            decky_id: decky.id,
-            name: decky.name.to_string(),
-            from: state(&decky.id),
-            to: DeckyState::Retired,
-            old_services: decky.service_set(),
-            new_services: Vec::new(),
-            trigger: Trigger::Retirement,
-        }
-    });
+    let removed =
+        delta.deckies_removed.iter().filter_map(|id| before.deckies.get(id)).map(|decky| {
+            DeckyOutcome {
+                decky_id: decky.id,
+                name: decky.name.to_string(),
+                from: state(&decky.id),
+                to: DeckyState::Retired,
+                old_services: decky.service_set(),
+                new_services: Vec::new(),
+                trigger: Trigger::Retirement,
+            }
+        });
     put.chain(removed).collect()
 }

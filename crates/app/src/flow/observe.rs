@@ -159,7 +159,10 @@ where
         match attempt().await {
             Ok(value) => return value,
             Err(err) => {
-                error!(error = &err as &dyn std::error::Error, what, "database away; visitors wait");
+                error!(
+                    error = &err as &dyn std::error::Error,
+                    what, "database away; visitors wait"
+                );
                 tokio::time::sleep(RETRY[tries.min(RETRY.len() - 1)]).await;
                 tries += 1;
             }
@@ -176,8 +179,12 @@ fn summary(fact: &SessionFact) -> (&'static str, String) {
         }
         SessionFact::Command { text } => ("command", short(text)),
         SessionFact::Request { text } => ("request", short(text)),
-        SessionFact::Upload { name, bytes, .. } => ("upload", short(&format!("{name} ({bytes} bytes)"))),
-        SessionFact::Fingerprint { name, value } => ("fingerprint", short(&format!("{name} {value}"))),
+        SessionFact::Upload { name, bytes, .. } => {
+            ("upload", short(&format!("{name} ({bytes} bytes)")))
+        }
+        SessionFact::Fingerprint { name, value } => {
+            ("fingerprint", short(&format!("{name} {value}")))
+        }
         SessionFact::Ended { .. } => ("ended", "disconnected".into()),
     }
 }

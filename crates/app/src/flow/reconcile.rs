@@ -81,7 +81,8 @@ async fn keep(
     changes: Vec<DeckyChange>,
 ) -> TopologyRecord {
     let id = record.topology.id;
-    let current = |change: &DeckyChange| record.decky_states.get(&change.decky_id) == Some(&change.state);
+    let current =
+        |change: &DeckyChange| record.decky_states.get(&change.decky_id) == Some(&change.state);
     let changes: Vec<_> = changes.into_iter().filter(|change| !current(change)).collect();
     if status == record.status && changes.is_empty() {
         return record;
@@ -96,7 +97,11 @@ async fn keep(
         }
         // Somebody asked for something else meanwhile: the next look sees to it.
         Err(TransitionError::Conflict { .. }) => {}
-        Err(error @ (TransitionError::Unknown { .. } | TransitionError::Illegal { .. } | TransitionError::Store(_))) => {
+        Err(
+            error @ (TransitionError::Unknown { .. }
+            | TransitionError::Illegal { .. }
+            | TransitionError::Store(_)),
+        ) => {
             warn!(topology.id = %id, error = &error as &dyn std::error::Error, "status not kept");
         }
     }
@@ -113,7 +118,9 @@ impl Truth {
             own.or(failures.first()).map(|f| f.error.to_string())
         };
         let state = |decky: &model::Decky| match observed.deckies.get(&decky.id) {
-            Some(there) if decky.services.iter().all(|s| there.services.contains(s)) => (DeckyState::Running, None),
+            Some(there) if decky.services.iter().all(|s| there.services.contains(s)) => {
+                (DeckyState::Running, None)
+            }
             Some(_) => (DeckyState::Degraded, reason(decky.id)),
             None => (DeckyState::Failed, reason(decky.id)),
         };

@@ -30,7 +30,10 @@ pub async fn run(store: Store, bus: Bus, stop: CancellationToken) {
                     position = last;
                 }
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "journal not readable; trying at the next commit");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "journal not readable; trying at the next commit"
+                    );
                     break;
                 }
             }

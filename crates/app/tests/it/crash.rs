@@ -10,7 +10,10 @@ use crate::{demo, with};
 const POINTS: &[&str] = &["claimed", "step:1", "step:2", "executed", "finished"];
 
 const OPS: &[(&str, &str)] = &[
-    ("add_decky", r#"{"name": "new-01", "lan": "office", "archetype": "linux-server", "services": ["ssh", "http"]}"#),
+    (
+        "add_decky",
+        r#"{"name": "new-01", "lan": "office", "archetype": "linux-server", "services": ["ssh", "http"]}"#,
+    ),
     ("update_decky", r#"{"decky": "web-01", "services": ["http", "ftp"]}"#),
     ("remove_decky", r#"{"decky": "web-01"}"#),
     ("add_lan", r#"{"name": "lab"}"#),
@@ -36,8 +39,17 @@ async fn check(point: &str, op: &str, payload: &str) {
     let ended = wait_until_ended(&client, id).await;
     assert_eq!(ended["state"], "applied", "{op} killed at {point}: {ended:#}");
     let mut ends = Vec::new();
-    let mut frames = client.stream(&format!("/api/v1/events?filter={}&last_event_id={}", "topology.*.mutation.*", epoch_start(&client).await)).await.unwrap();
-    while let Ok(Ok(Some(frame))) = tokio::time::timeout(std::time::Duration::from_millis(500), frames.next()).await {
+    let mut frames = client
+        .stream(&format!(
+            "/api/v1/events?filter={}&last_event_id={}",
+            "topology.*.mutation.*",
+            epoch_start(&client).await
+        ))
+        .await
+        .unwrap();
+    while let Ok(Ok(Some(frame))) =
+        tokio::time::timeout(std::time::Duration::from_millis(500), frames.next()).await
+    {
         if frame.event == "mutation.applied" || frame.event == "mutation.failed" {
             let data: Value = serde_json::from_str(&frame.data).unwrap();
             if data["payload"]["mutation_id"] == id {
@@ -77,7 +89,12 @@ async fn assert_network_is_desired(client: &morgana::client::Client, what: &str)
     assert_eq!(topology["status"], "active", "{what}");
     for decky in topology["deckies"].as_array().unwrap() {
         let name = &decky["name"];
-        let mut desired: Vec<_> = decky["services"].as_array().unwrap().iter().map(|s| s["service"].clone().to_string()).collect();
+        let mut desired: Vec<_> = decky["services"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| s["service"].clone().to_string())
+            .collect();
         let endpoints = decky["endpoints"].as_array().unwrap();
         let mut open: Vec<_> = endpoints.iter().map(|e| e["service"].to_string()).collect();
         desired.sort();
@@ -86,7 +103,9 @@ async fn assert_network_is_desired(client: &morgana::client::Client, what: &str)
         assert_eq!(decky["state"], "running", "{what}: {name}");
         for endpoint in endpoints {
             let at = endpoint["listening"].as_str().unwrap();
-            tokio::net::TcpStream::connect(at).await.unwrap_or_else(|e| panic!("{what}: {name} at {at}: {e}"));
+            tokio::net::TcpStream::connect(at)
+                .await
+                .unwrap_or_else(|e| panic!("{what}: {name} at {at}: {e}"));
         }
     }
 }
@@ -117,7 +136,8 @@ async fn killed_at_every_step_of_a_deployment_and_of_a_teardown() {
         };
         start.until_crash_point().await.kill().await;
         let service = demo(dir.path(), &prefix).await;
-        assert_network_is_desired(&service.client(), &format!("deployment killed at {point}")).await;
+        assert_network_is_desired(&service.client(), &format!("deployment killed at {point}"))
+            .await;
         service.terminate().await;
     }
     for point in ["step:1", "step:7", "taken-down"] {
@@ -151,7 +171,9 @@ async fn steps_of_demo(data_dir: &std::path::Path, prefix: &Prefix) -> u64 {
     let demo = service.client().get("/api/v1/topologies/demo").await.unwrap();
     let services = |d: &Value| d["services"].as_array().unwrap().len();
     let deckies = demo["deckies"].as_array().unwrap();
-    let steps = demo["lans"].as_array().unwrap().len() + deckies.len() + deckies.iter().map(services).sum::<usize>();
+    let steps = demo["lans"].as_array().unwrap().len()
+        + deckies.len()
+        + deckies.iter().map(services).sum::<usize>();
     service.terminate().await;
     steps as u64
 }

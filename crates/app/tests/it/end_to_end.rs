@@ -19,7 +19,8 @@ fn printed_endpoint(service: &Service, client: &str) -> (String, String) {
     let commands = service.try_commands();
     let line = commands.iter().find(|line| line.starts_with(client)).expect("it is printed");
     let words: Vec<&str> = line.split_whitespace().collect();
-    let after = |flag: &str| words.iter().position(|w| *w == flag).map(|at| words[at + 1].to_owned());
+    let after =
+        |flag: &str| words.iter().position(|w| *w == flag).map(|at| words[at + 1].to_owned());
     match client {
         "ssh" => {
             let target = words.last().expect("a target");
@@ -28,7 +29,8 @@ fn printed_endpoint(service: &Service, client: &str) -> (String, String) {
         "redis-cli" => (after("-h").expect("a host"), after("-p").expect("a port")),
         "ftp" => (words[1].to_owned(), words[2].to_owned()),
         _ => {
-            let url = words.last().expect("a URL").trim_start_matches("http://").trim_end_matches('/');
+            let url =
+                words.last().expect("a URL").trim_start_matches("http://").trim_end_matches('/');
             let (host, port) = url.split_once(':').expect("host:port");
             (host.to_owned(), port.to_owned())
         }
@@ -70,7 +72,8 @@ async fn printed_commands_are_sessions_with_events_rows_and_order() {
 
     // ssh, with the printed login.
     let ssh = commands.iter().find(|line| line.starts_with("ssh ")).expect("ssh is printed");
-    let login = format!("sshpass -p '{}' {ssh} 'id; echo $((1+1)) > f; cat f'", printed_password(&service));
+    let login =
+        format!("sshpass -p '{}' {ssh} 'id; echo $((1+1)) > f; cat f'", printed_password(&service));
     let answer = run_line(&login, "").await;
     assert!(answer.contains("uid=0(root)"), "{answer}");
     let ended = events.wait("attacker.session.ended", |p| p["service"] == "ssh").await;
@@ -78,7 +81,9 @@ async fn printed_commands_are_sessions_with_events_rows_and_order() {
     let session = events.of_session(&session_id);
     let journalled: Vec<_> = session.iter().copied().filter(|e| e["seq"].is_u64()).collect();
     let order = kinds(&journalled);
-    let place = |kind: &str| order.iter().position(|k| *k == kind).unwrap_or_else(|| panic!("no {kind} in {order:?}"));
+    let place = |kind: &str| {
+        order.iter().position(|k| *k == kind).unwrap_or_else(|| panic!("no {kind} in {order:?}"))
+    };
     assert_eq!(place("attacker.session.started"), 0, "{order:?}");
     assert_eq!(order.last(), Some(&"attacker.session.ended"), "{order:?}");
     assert!(place("credential.captured") > 0, "{order:?}");
@@ -93,18 +98,30 @@ async fn printed_commands_are_sessions_with_events_rows_and_order() {
     assert_eq!(row["ended_at"], ended["payload"]["ended_at"]);
     assert_eq!(row["attacker_id"], *attacker);
     let rows: Vec<_> = row["activity"].as_array().unwrap().iter().map(|a| &a["text"]).collect();
-    let live: Vec<_> = journalled.iter().filter(|e| e["type"] == "attacker.session.activity").map(|e| &e["payload"]["text"]).collect();
+    let live: Vec<_> = journalled
+        .iter()
+        .filter(|e| e["type"] == "attacker.session.activity")
+        .map(|e| &e["payload"]["text"])
+        .collect();
     assert_eq!(rows, live);
 
     // redis and ftp.
-    let redis = commands.iter().find(|line| line.starts_with("redis-cli ")).expect("redis is printed");
+    let redis =
+        commands.iter().find(|line| line.starts_with("redis-cli ")).expect("redis is printed");
     let info = run_line(redis, "").await;
     assert!(info.contains("redis_version:7.0.15"), "{info}");
     let ended = events.wait("attacker.session.ended", |p| p["service"] == "redis").await;
-    assert!(texts(&events.of_session(&ended["payload"]["session_id"])).iter().any(|t| t.contains("info server")));
+    assert!(
+        texts(&events.of_session(&ended["payload"]["session_id"]))
+            .iter()
+            .any(|t| t.contains("info server"))
+    );
     let interactive = redis.replace(" info server", "");
     let answer = run_line(&interactive, "NOSUCH a\n").await;
-    assert!(answer.contains("ERR unknown command 'NOSUCH', with args beginning with: 'a'"), "{answer}");
+    assert!(
+        answer.contains("ERR unknown command 'NOSUCH', with args beginning with: 'a'"),
+        "{answer}"
+    );
 
     let (host, port) = printed_endpoint(&service, "ftp");
     let line = service.welcome_line("  ftp ");
@@ -165,7 +182,12 @@ async fn changes_are_queued_applied_and_real() {
     let remove = json!({"op": "remove_decky", "payload": {"decky": "web-77"}});
     let removed = client.post("/api/v1/topologies/demo/mutations", &remove).await.unwrap();
     events.wait("topology.mutation.applied", |p| p["mutation_id"] == removed["mutation_id"]).await;
-    let gone = run("curl", &["-s", "-o", "/dev/null", "-w", "%{errormsg}", &format!("http://{endpoint}/")], "").await;
+    let gone = run(
+        "curl",
+        &["-s", "-o", "/dev/null", "-w", "%{errormsg}", &format!("http://{endpoint}/")],
+        "",
+    )
+    .await;
     assert!(gone.contains("Failed to connect") || gone.contains("refused"), "{gone}");
     assert!(client.get("/api/v1/deckies/web-77").await.is_err());
     service.terminate().await;

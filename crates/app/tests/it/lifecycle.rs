@@ -14,7 +14,8 @@ async fn it_stops_within_five_seconds_with_visitors_and_streams_open() {
     let service = demo(dir.path(), &prefix).await;
     let client = service.client();
     let _stream = client.stream("/api/v1/events").await.unwrap();
-    let endpoint = service.try_commands()[0].split("http://").nth(1).unwrap().trim_end_matches('/').to_owned();
+    let endpoint =
+        service.try_commands()[0].split("http://").nth(1).unwrap().trim_end_matches('/').to_owned();
     let _visitor = tokio::net::TcpStream::connect(endpoint).await.unwrap();
     let (took, log) = service.terminate().await;
     assert!(took < Duration::from_secs(5), "it took {took:?}: {log}");
@@ -41,7 +42,8 @@ async fn the_command_line_changes_a_maze_without_a_bus() {
         let all = [&["--data-dir", &data_dir], arguments].concat();
         run(BINARY, &all, "").await
     };
-    let add = ["topology", "mutate", "demo", "add_decky", "name=cli-01", "lan=office", "services=ssh"];
+    let add =
+        ["topology", "mutate", "demo", "add_decky", "name=cli-01", "lan=office", "services=ssh"];
     let said = morgana(&add).await;
     assert!(said.contains("enqueued") && said.contains("applied"), "{said}");
     assert!(morgana(&["decky", "list"]).await.contains("demo/cli-01"));

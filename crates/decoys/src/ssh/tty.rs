@@ -19,15 +19,18 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
+    /// Debian's ncurses-base knows these; readline takes every other one for dumb.
     fn is_dumb(&self) -> bool {
-        self.name == "dumb" || self.name.is_empty()
+        !self.is_one_of(&["vt", "sun", "cygwin", "cons25", "pcansi"]) && !self.shifts()
     }
 
     /// Whether its terminfo entry inserts and deletes characters.
     fn shifts(&self) -> bool {
-        ["xterm", "rxvt", "screen", "tmux", "linux", "vt220", "putty", "alacritty", "ansi"]
-            .iter()
-            .any(|known| self.name.starts_with(known))
+        self.is_one_of(&["xterm", "rxvt", "screen", "tmux", "linux", "vt220", "ansi"])
+    }
+
+    fn is_one_of(&self, prefixes: &[&str]) -> bool {
+        prefixes.iter().any(|prefix| self.name.starts_with(prefix))
     }
 
     fn has_title(&self) -> bool {
@@ -235,8 +238,10 @@ impl LineEditor {
             0x02 => self.go(self.cursor.wrapping_sub(1), out),
             0x03 => return self.interrupt(out),
             0x04 if self.line.is_empty() => {
-                self.leave(out);
-                out.extend_from_slice(b"\r\n");
+                if !self.is_plain() {
+                    self.leave(out);
+                    out.extend_from_slice(b"\r\n");
+                }
                 return Key::EndOfFile;
             }
             0x04 => self.delete(self.cursor, self.cursor + 1, out),
@@ -361,7 +366,11 @@ impl LineEditor {
     }
 
     fn clear_screen(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"\x1b[H\x1b[2J");
+        out.extend_from_slice(match self.terminal.name.as_str() {
+            _ if self.terminal.is_dumb() => b"\r\n",
+            "vt100" => b"\x1b[H\x1b[J",
+            _ => b"\x1b[H\x1b[2J",
+        });
         out.extend_from_slice(self.prompt.as_bytes());
         put(&self.line, out);
         let cursor = std::mem::replace(&mut self.cursor, self.line.len());
