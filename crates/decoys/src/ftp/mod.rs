@@ -1,574 +1,440 @@
-//! FTP decoy: vsftpd 3.0.3 of Debian 12 with local users who may write.
+//! FTP decoy: the vsftpd 3.0.3 of Debian 12, writable, without TLS.
 //!
-//! Owns the control connection of one visitor and what passes over its data connection. Texts
-//! and their order are those of the real daemon, captured in the tests. Like that daemon it does
-//! one thing at a time: input waits while a login is delayed or a transfer runs. The files are
-//! those of the [`crate::shell`]; nothing is ever opened towards a visitor (no bounce).
+//! States of a session: greeting (nobody is logged in), refusing (a wrong password is answered
+//! after the time that PAM and vsftpd take), serving, closed. While refusing, and while the data
+//! connection is waited for or moves bytes, further commands wait unread, as they do in the
+//! daemon. `commands` answers a login's commands, `files` is its view of the file system,
+//! `listing` prints directories, `transfer` knows the data connection. Nothing connects out:
+//! active mode is always refused.
 
+mod commands;
 mod files;
+mod listing;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use model::{Persona, SessionFact, Timestamp, escape_text};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
+use self::{
+    commands::Login,
+    files::{Files, bytes_of},
+    transfer::{Channel, Received, Transfer},
+};
 use crate::{DataAction, DataEvent, Flow, Output, Session};
-use files::Files;
 
-/// Longest command line that vsftpd takes, in bytes.
-const MAX_LINE_BYTES: usize = 4096;
-/// Most bytes of commands that wait while something else is going on.
-const MAX_WAITING_BYTES: usize = 64 << 10;
-/// How long a refused login takes: PAM's delay and vsftpd's own second.
-const LOGIN_DELAY: Duration = Duration::from_millis(2_900);
-/// Refused logins after which vsftpd hangs up.
-const MAX_LOGIN_FAILURES: u32 = 3;
-/// vsftpd's `idle_session_timeout`.
+/// Longest command line with its end, in bytes.
+const MAX_LINE_BYTES: usize = 4_096;
+
+/// Most bytes of commands that wait while another one is carried out.
+const MAX_WAITING_BYTES: usize = 256 << 10;
+
+/// Longest user name that is asked about; longer ones fail at once.
+const MAX_USER_BYTES: usize = 128;
+
+/// Wrong passwords after which the daemon closes (`max_login_fails`).
+const MAX_FAILURES: u32 = 3;
+
+/// How long a visitor may send no command (`idle_session_timeout`), or no data.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// What the session is waiting for.
-enum Busy {
-    /// For a command.
-    No,
-    /// For the end of a refused login's delay.
-    Delay(Timestamp),
-    /// For the driver to listen; `true` after EPSV.
-    Listen(bool),
-    /// For the visitor to connect, to do this.
-    Accept(Transfer),
-    /// For sent bytes to be through; then this is said.
-    Sending(&'static str),
-    /// For the end of an upload.
-    Receiving { path: String, name: String, bytes: Vec<u8>, full: bool },
-}
+/// What the daemon waits after a wrong password (`delay_failed_login`).
+const DAEMON_DELAY: Duration = Duration::from_secs(1);
 
-/// What a data connection is wanted for.
-enum Transfer {
-    Send { before: String, bytes: Vec<u8>, after: &'static str },
-    Receive { before: String, path: String, name: String, bytes: Vec<u8> },
-}
+/// What `pam_unix` asks for after a wrong password, in microseconds.
+const PAM_DELAY: u32 = 2_000_000;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Data {
-    None,
-    Listening,
-    Connected,
-}
+const FEATURES: &str = "211-Features:\r\n EPRT\r\n EPSV\r\n MDTM\r\n PASV\r\n REST STREAM\r\n SIZE\r\n \
+TVFS\r\n211 End\r\n";
 
-/// One control connection.
+/// One connection of an FTP client.
 pub struct FtpSession {
     persona: Arc<Persona>,
-    local: SocketAddr,
-    peer: SocketAddr,
-    input: Vec<u8>,
-    busy: Busy,
-    data: Data,
-    early: Vec<u8>,
-    user: Option<String>,
-    files: Option<Files>,
+    local: IpAddr,
+    peer: IpAddr,
+    random: StdRng,
+    state: State,
+    channel: Channel,
+    /// What waits for the data connection, or moves over it.
+    transfer: Option<Transfer>,
+    buffer: Vec<u8>,
+    /// How much of the buffer is known to hold no line end.
+    searched: usize,
+    input_ended: bool,
     failures: u32,
-    binary: bool,
-    epsv_all: bool,
-    restart: u64,
-    rename_from: Option<String>,
-    umask: u32,
-    active_at: Timestamp,
+    heard_at: Timestamp,
+}
+
+enum State {
+    /// The name of `USER`, empty before.
+    Greeting(Vec<u8>),
+    Refusing {
+        until: Timestamp,
+    },
+    Serving(Box<Login>),
+    Closed,
 }
 
 impl FtpSession {
-    /// A session of `persona`'s FTP server. It draws nothing at random.
-    pub fn new(
-        persona: Arc<Persona>,
-        _seed: [u8; 32],
-        local: SocketAddr,
-        peer: SocketAddr,
-    ) -> Self {
+    /// A session of `persona`'s FTP server.
+    pub fn new(persona: Arc<Persona>, seed: [u8; 32], local: SocketAddr, peer: SocketAddr) -> Self {
         Self {
             persona,
-            local,
-            peer,
-            input: Vec::new(),
-            busy: Busy::No,
-            data: Data::None,
-            early: Vec::new(),
-            user: None,
-            files: None,
+            local: local.ip(),
+            peer: peer.ip(),
+            random: StdRng::from_seed(seed),
+            state: State::Greeting(Vec::new()),
+            channel: Channel::None,
+            transfer: None,
+            buffer: Vec::new(),
+            searched: 0,
+            input_ended: false,
             failures: 0,
-            binary: false,
-            epsv_all: false,
-            restart: 0,
-            rename_from: None,
-            umask: 0o077,
-            active_at: Timestamp::default(),
+            heard_at: Timestamp::default(),
         }
     }
 
-    /// Runs the commands that have arrived, as long as nothing has to be waited for.
-    fn work(&mut self, now: Timestamp, out: &mut Output) -> Flow {
-        while matches!(self.busy, Busy::No) {
-            let Some(end) = self.input.iter().position(|b| *b == b'\n') else {
-                if self.input.len() > MAX_LINE_BYTES {
+    /// Whether commands wait.
+    fn is_busy(&self) -> bool {
+        matches!(self.state, State::Refusing { .. })
+            || matches!(self.channel, Channel::Opening(_))
+            || self.transfer.is_some()
+    }
+
+    fn close(&mut self) -> Flow {
+        self.state = State::Closed;
+        self.transfer = None;
+        self.buffer = Vec::new();
+        Flow::Close
+    }
+
+    /// Carries out the commands that are there, until one makes the others wait.
+    fn advance(&mut self, now: Timestamp, out: &mut Output) -> Flow {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut at = 0;
+        while !self.is_busy() {
+            let rest = &buffer[at..];
+            let within = &rest[..rest.len().min(MAX_LINE_BYTES)];
+            let end = within[self.searched..].iter().position(|byte| *byte == b'\n');
+            let Some(end) = end.map(|end| end + self.searched) else {
+                if within.len() == MAX_LINE_BYTES {
                     out.send(b"500 Input line too long.\r\n");
-                    return Flow::Close;
+                    return self.close();
                 }
+                if self.input_ended {
+                    return self.close();
+                }
+                self.searched = within.len();
                 break;
             };
-            let line: Vec<u8> = self.input.drain(..=end).collect();
-            let line = line.strip_suffix(b"\n").unwrap_or(&line);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.len() > MAX_LINE_BYTES {
-                out.send(b"500 Input line too long.\r\n");
-                return Flow::Close;
+            self.searched = 0;
+            self.heard_at = now;
+            if self.line(now, &rest[..end], out) == Flow::Close {
+                return self.close();
             }
-            if self.command(now, line, out) == Flow::Close {
-                return Flow::Close;
-            }
+            at += end + 1;
         }
+        buffer.drain(..at);
+        if buffer.len() > MAX_WAITING_BYTES {
+            return self.close();
+        }
+        self.buffer = buffer;
         Flow::Continue
     }
 
-    fn command(&mut self, now: Timestamp, line: &[u8], out: &mut Output) -> Flow {
-        let line = String::from_utf8_lossy(line).into_owned();
-        let (verb, argument) = line.split_once(' ').unwrap_or((&line, ""));
-        let verb = verb.to_ascii_uppercase();
-        if verb != "PASS" {
-            out.record(SessionFact::Command { text: escape_text(line.as_bytes()) });
+    /// Answers one line.
+    fn line(&mut self, now: Timestamp, line: &[u8], out: &mut Output) -> Flow {
+        let ends = line.iter().rev().take_while(|byte| **byte == b'\r').count();
+        let line = &line[..line.len() - ends];
+        if line.is_empty() {
+            return Flow::Continue;
         }
-        match verb.as_str() {
-            "QUIT" => {
+        let (verb, argument) = match line.iter().position(|byte| *byte == b' ') {
+            Some(at) => (&line[..at], &line[at + 1..]),
+            None => (line, &[][..]),
+        };
+        let verb = verb.to_ascii_uppercase();
+        match verb.as_slice() {
+            b"PASS" => {}
+            b"PORT" | b"EPRT" => out.record(SessionFact::Request { text: escape_text(line) }),
+            _ => out.record(SessionFact::Command { text: escape_text(line) }),
+        }
+        if matches!(self.state, State::Serving(_)) {
+            self.command(now, &verb, argument, out)
+        } else {
+            self.greet(now, &verb, argument, out)
+        }
+    }
+
+    /// Answers a command of a visitor who is not logged in.
+    fn greet(&mut self, now: Timestamp, verb: &[u8], argument: &[u8], out: &mut Output) -> Flow {
+        match verb {
+            b"USER" => {
+                self.state = State::Greeting(argument.to_vec());
+                out.send(b"331 Please specify the password.\r\n");
+            }
+            b"PASS" => self.password(now, argument, out),
+            b"QUIT" => {
                 out.send(b"221 Goodbye.\r\n");
                 return Flow::Close;
             }
-            "FEAT" => out.send(
-                b"211-Features:\r\n EPRT\r\n EPSV\r\n MDTM\r\n PASV\r\n REST STREAM\r\n SIZE\r\n \
-                  TVFS\r\n211 End\r\n",
-            ),
-            "OPTS" if argument.eq_ignore_ascii_case("UTF8 ON") => {
-                out.send(b"200 Always in UTF8 mode.\r\n");
-            }
-            "OPTS" => out.send(b"501 Option not understood.\r\n"),
-            "USER" if self.files.is_none() => {
-                self.user = Some(argument.to_owned());
-                out.send(b"331 Please specify the password.\r\n");
-            }
-            "PASS" if self.files.is_none() => self.password(now, argument, out),
-            _ => match self.files.take() {
-                None => out.send(b"530 Please login with USER and PASS.\r\n"),
-                Some(mut files) => {
-                    files.now = now;
-                    self.serve(&verb, argument, &mut files, out);
-                    self.files = Some(files);
-                }
-            },
+            b"FEAT" => out.send(FEATURES.as_bytes()),
+            b"OPTS" => out.send(options(argument)),
+            _ => out.send(b"530 Please login with USER and PASS.\r\n"),
         }
         Flow::Continue
     }
 
-    fn password(&mut self, now: Timestamp, secret: &str, out: &mut Output) {
-        let Some(user) = self.user.take() else {
+    fn password(&mut self, now: Timestamp, password: &[u8], out: &mut Output) {
+        let user = match &mut self.state {
+            State::Greeting(user) => std::mem::take(user),
+            State::Refusing { .. } | State::Serving(_) | State::Closed => return,
+        };
+        let mut tried = |accepted| {
+            out.record(SessionFact::Login {
+                principal: escape_text(&user),
+                secret: escape_text(password),
+                method: "password".into(),
+                accepted,
+            });
+        };
+        if user.is_empty() {
+            tried(false);
             out.send(b"503 Login with USER first.\r\n");
             return;
-        };
-        // Debian's PAM configuration of vsftpd refuses the users in /etc/ftpusers, root first
-        let account = self.persona.login(&user, secret).filter(|account| account.uid != 0);
-        out.record(SessionFact::Login {
-            principal: escape_text(user.as_bytes()),
-            secret: escape_text(secret.as_bytes()),
-            method: "password".into(),
-            accepted: account.is_some(),
-        });
-        match account {
-            Some(account) => {
-                let (local, peer) = (self.local.ip(), self.peer.ip());
-                self.files = Some(Files::new(&self.persona, account, local, peer, now));
+        }
+        let login = self.login(now, &user, password);
+        tried(login.is_some());
+        match login {
+            Some(login) => {
+                login.message("230", now, out);
                 out.send(b"230 Login successful.\r\n");
+                self.state = State::Serving(Box::new(login));
             }
-            None => self.busy = Busy::Delay(now.plus(LOGIN_DELAY)),
+            None => self.state = State::Refusing { until: now.plus(self.delay(&user)) },
         }
     }
 
-    /// A command of a user who is logged in.
-    fn serve(&mut self, verb: &str, argument: &str, files: &mut Files, out: &mut Output) {
-        let said = match verb {
-            "USER" if argument == files.user => "331 Any password will do.".into(),
-            "USER" => "530 Can't change to another user.".into(),
-            "PASS" => "230 Already logged in.".into(),
-            "SYST" => "215 UNIX Type: L8".into(),
-            "NOOP" => "200 NOOP ok.".into(),
-            "PWD" | "XPWD" => {
-                let shown = files.cwd.replace('"', "\"\"");
-                format!("257 \"{shown}\" is the current directory")
-            }
-            "CWD" | "XCWD" => files.change_dir(argument),
-            "CDUP" | "XCUP" => files.change_dir(".."),
-            "TYPE" => self.set_type(argument),
-            "MODE" if argument.eq_ignore_ascii_case("S") => "200 Mode set to S.".into(),
-            "MODE" => "504 Bad MODE command.".into(),
-            "STRU" if argument.eq_ignore_ascii_case("F") => "200 Structure set to F.".into(),
-            "STRU" => "504 Bad STRU command.".into(),
-            "ALLO" => "202 ALLO command ignored.".into(),
-            "ACCT" | "REIN" | "SMNT" => format!("502 {verb} not implemented."),
-            "ABOR" => "225 No transfer to ABOR.".into(),
-            "REST" => {
-                self.restart = argument.trim().parse().unwrap_or(0);
-                format!("350 Restart position accepted ({}).", self.restart)
-            }
-            "SIZE" => files.size(argument),
-            "MDTM" => files.modified(argument),
-            "MKD" | "XMKD" => files.make_dir(argument, self.umask),
-            "RMD" | "XRMD" => files.remove_dir(argument),
-            "DELE" => files.delete(argument),
-            "RNFR" => match files.exists(argument) {
-                true => {
-                    self.rename_from = Some(argument.to_owned());
-                    "350 Ready for RNTO.".into()
-                }
-                false => "550 RNFR command failed.".into(),
-            },
-            "RNTO" => match self.rename_from.take() {
-                Some(from) => files.rename(&from, argument),
-                None => "503 RNFR required first.".into(),
-            },
-            "PORT" => self.refuse_port(argument, out),
-            "EPRT" => self.refuse_eprt(argument, out),
-            "PASV" | "EPSV" => match self.passive(verb, argument, out) {
-                Some(said) => said,
-                None => return,
-            },
-            "LIST" | "NLST" | "RETR" | "STOR" | "APPE" | "STOU" => {
-                match self.transfer(verb, argument, files, out) {
-                    Some(said) => said,
-                    None => return,
-                }
-            }
-            "STAT" if argument.is_empty() => self.status(files),
-            "STAT" => format!("213-Status follows:\r\n{}213 End of status", files.list(argument)),
-            "HELP" => HELP.into(),
-            "SITE" => self.site(argument, files),
-            "AUTH" | "PBSZ" | "PROT" => "550 Permission denied.".into(),
-            _ => "500 Unknown command.".into(),
-        };
-        out.send(said.as_bytes());
-        out.send(b"\r\n");
+    fn login(&self, now: Timestamp, user: &[u8], password: &[u8]) -> Option<Login> {
+        let persona = Arc::clone(&self.persona);
+        let guest = [&b"anonymous"[..], b"ftp"].iter().any(|name| user.eq_ignore_ascii_case(name));
+        if guest && welcomes_guests(&self.persona) {
+            let files = Files::of_guest(persona, self.local, self.peer, now);
+            return Some(Login::new("ftp".into(), true, files));
+        }
+        let (user, password) = (str::from_utf8(user).ok()?, str::from_utf8(password).ok()?);
+        let uid = self.persona.login(user, password)?.uid;
+        let files = Files::of_account(persona, user, uid, self.local, self.peer, now);
+        Some(Login::new(user.into(), false, files))
     }
 
-    fn set_type(&mut self, argument: &str) -> String {
-        match argument.to_ascii_uppercase().as_str() {
-            "I" | "L8" | "L 8" => {
-                self.binary = true;
-                "200 Switching to Binary mode.".into()
-            }
-            "A" | "A N" => {
-                self.binary = false;
-                "200 Switching to ASCII mode.".into()
-            }
-            _ => "500 Unrecognised TYPE command.".into(),
+    /// How long a wrong password takes: PAM varies its part like the mean of three dice.
+    fn delay(&mut self, user: &[u8]) -> Duration {
+        if user.len() > MAX_USER_BYTES {
+            return DAEMON_DELAY;
+        }
+        let dice: u64 = (0..3).map(|_| u64::from(self.random.next_u32() % PAM_DELAY)).sum();
+        DAEMON_DELAY + Duration::from_micros(u64::from(PAM_DELAY) / 2 + dice / 3)
+    }
+
+    /// A wrong password has taken its time.
+    fn refuse(&mut self, now: Timestamp, out: &mut Output) -> Flow {
+        out.send(b"530 Login incorrect.\r\n");
+        self.failures += 1;
+        if self.failures >= MAX_FAILURES {
+            return self.close();
+        }
+        self.state = State::Greeting(Vec::new());
+        self.heard_at = now;
+        self.advance(now, out)
+    }
+
+    /// Begins a transfer, or waits for the visitor to connect.
+    fn begin(&mut self, now: Timestamp, transfer: Transfer, out: &mut Output) {
+        self.heard_at = now;
+        self.transfer = Some(transfer);
+        match &self.channel {
+            Channel::Connected { .. } => self.connected(now, out),
+            Channel::Missed => self.missed(out),
+            Channel::None | Channel::Opening(_) | Channel::Listening => {}
         }
     }
 
-    /// vsftpd refuses foreign addresses; this decoy refuses the visitor's own as well, since it
-    /// never opens a connection.
-    fn refuse_port(&mut self, argument: &str, out: &mut Output) -> String {
-        let bytes: Vec<u16> = argument.split(',').filter_map(|n| n.trim().parse().ok()).collect();
-        if let [a, b, c, d, high, low] = bytes.as_slice() {
-            let port = u32::from(*high) * 256 + u32::from(*low);
-            let text = format!("PORT {a}.{b}.{c}.{d}:{port}");
-            out.record(SessionFact::Request { text: escape_text(text.as_bytes()) });
-        }
-        "500 Illegal PORT command.".into()
-    }
-
-    fn refuse_eprt(&mut self, argument: &str, out: &mut Output) -> String {
-        let mark = argument.chars().next().unwrap_or('|');
-        let parts: Vec<&str> = argument.split(mark).collect();
-        match parts.as_slice() {
-            ["", "1" | "2", address, port, ""] => {
-                let text = format!("EPRT {address} {port}");
-                out.record(SessionFact::Request { text: escape_text(text.as_bytes()) });
-                "500 Illegal EPRT command.".into()
-            }
-            ["", family, ..] if parts.len() == 5 && family.parse::<u8>().is_ok() => {
-                "522 Bad network protocol.".into()
-            }
-            _ => "500 Bad EPRT command.".into(),
-        }
-    }
-
-    /// Asks for a listener; says something only where that is refused.
-    fn passive(&mut self, verb: &str, argument: &str, out: &mut Output) -> Option<String> {
-        let extended = verb == "EPSV";
-        if extended && argument.eq_ignore_ascii_case("ALL") {
-            self.epsv_all = true;
-            return Some("200 EPSV ALL ok.".into());
-        }
-        if !extended && self.epsv_all {
-            return Some("550 Permission denied.".into());
-        }
-        let family = if self.local.is_ipv4() { "1" } else { "2" };
-        if extended && !argument.is_empty() && argument != family {
-            return Some("522 Bad network protocol.".into());
-        }
-        self.drop_data(out);
-        out.data(DataAction::Listen);
-        self.busy = Busy::Listen(extended);
-        None
-    }
-
-    fn drop_data(&mut self, out: &mut Output) {
-        if self.data == Data::Connected {
-            out.data(DataAction::Close);
-        }
-        self.data = Data::None;
-        self.early.clear();
-    }
-
-    /// Prepares a transfer; says something only where it cannot begin.
-    fn transfer(
-        &mut self,
-        verb: &str,
-        argument: &str,
-        files: &mut Files,
-        out: &mut Output,
-    ) -> Option<String> {
-        if self.data == Data::None {
-            return Some("425 Use PORT or PASV first.".into());
-        }
-        let restart = std::mem::take(&mut self.restart);
-        let wanted = match verb {
-            "LIST" | "NLST" => Transfer::Send {
-                before: "150 Here comes the directory listing.".into(),
-                bytes: if verb == "LIST" { files.list(argument) } else { files.names(argument) }
-                    .into_bytes(),
-                after: "226 Directory send OK.",
-            },
-            "RETR" if restart > 0 && !self.binary => {
-                return Some("550 No support for resume of ASCII transfer.".into());
-            }
-            "RETR" => {
-                let Some(mut bytes) = files.read(argument) else {
-                    return Some("550 Failed to open file.".into());
-                };
-                let before = format!(
-                    "150 Opening BINARY mode data connection for {argument} ({} bytes).",
-                    bytes.len()
-                );
-                bytes.drain(..(restart as usize).min(bytes.len()));
-                Transfer::Send { before, bytes, after: "226 Transfer complete." }
-            }
-            _ => {
-                let unique = format!("{}.1", if argument.is_empty() { "STOU" } else { argument });
-                let name = if verb == "STOU" { unique } else { argument.to_owned() };
-                let keep = match verb {
-                    "APPE" => usize::MAX,
-                    _ => restart as usize,
-                };
-                let Some((path, mut bytes)) = files.create(&name, keep, self.umask) else {
-                    return Some("553 Could not create file.".into());
-                };
-                bytes.truncate(keep);
-                let before = if verb == "STOU" {
-                    format!("150 FILE: {name}")
-                } else {
-                    "150 Ok to send data.".into()
-                };
-                Transfer::Receive { before, path, name, bytes }
-            }
-        };
-        if self.data == Data::Connected {
-            self.begin(wanted, out);
-        } else {
-            self.busy = Busy::Accept(wanted);
-        }
-        None
-    }
-
-    /// Begins a transfer over a connection that is there.
-    fn begin(&mut self, wanted: Transfer, out: &mut Output) {
-        match wanted {
-            Transfer::Send { before, bytes, after } => {
-                out.send(format!("{before}\r\n").as_bytes());
-                if !bytes.is_empty() {
-                    out.data(DataAction::Send(bytes));
-                }
-                out.data(DataAction::Close);
-                self.busy = Busy::Sending(after);
-            }
-            Transfer::Receive { before, path, name, bytes } => {
-                out.send(format!("{before}\r\n").as_bytes());
-                self.busy = Busy::Receiving { path, name, bytes, full: false };
-                let early = std::mem::take(&mut self.early);
-                self.received(&early, out);
-            }
-        }
-    }
-
-    fn received(&mut self, more: &[u8], out: &mut Output) {
-        match &mut self.busy {
-            Busy::Receiving { bytes, full, .. } => {
-                if bytes.len() + more.len() > files::MAX_UPLOAD_BYTES {
-                    if !*full {
-                        out.data(DataAction::Close);
-                    }
-                    *full = true;
-                } else if !*full {
-                    bytes.extend_from_slice(more);
+    /// The visitor is connected, and a command wants something of it.
+    fn connected(&mut self, now: Timestamp, out: &mut Output) {
+        let Channel::Connected { early, ended } = &mut self.channel else { return };
+        let Some(transfer) = &mut self.transfer else { return };
+        out.send(transfer.begin());
+        let ended = *ended;
+        match transfer {
+            Transfer::Send { bytes, .. } => {
+                if !ended {
+                    out.data(DataAction::Send(std::mem::take(bytes)));
+                    out.data(DataAction::Close);
                 }
             }
-            _ => {
-                let room = MAX_WAITING_BYTES.saturating_sub(self.early.len());
-                self.early.extend_from_slice(&more[..more.len().min(room)]);
-            }
+            Transfer::Receive { received, .. } => *received = std::mem::take(early),
+        }
+        if ended {
+            self.moved(now, out);
         }
     }
 
-    /// The data connection is over: says how what it was for went.
-    fn closed(&mut self, now: Timestamp, out: &mut Output) {
-        let connected = self.data == Data::Connected;
-        match std::mem::replace(&mut self.busy, Busy::No) {
-            Busy::Sending(after) => out.send(format!("{after}\r\n").as_bytes()),
-            Busy::Accept(_) => out.send(b"425 Failed to establish connection.\r\n"),
-            Busy::Listen(_) => out.send(b"500 OOPS: vsf_sysutil_bind\r\n"),
-            Busy::Receiving { path, name, bytes, full } => {
-                let stored = match &mut self.files {
-                    Some(files) if !full => {
-                        files.now = now;
-                        files.store(&path, &bytes)
-                    }
-                    _ => false,
-                };
-                let fact = crate::shell::upload(&name, &bytes);
-                out.record(fact);
-                out.send(if stored {
-                    b"226 Transfer complete.\r\n".as_slice()
+    fn missed(&mut self, out: &mut Output) {
+        self.transfer = None;
+        self.channel = Channel::None;
+        out.send(b"425 Failed to establish connection.\r\n");
+    }
+
+    /// The data connection is closed: the transfer is complete.
+    fn moved(&mut self, now: Timestamp, out: &mut Output) {
+        self.heard_at = now;
+        self.channel = Channel::None;
+        match self.transfer.take() {
+            None => {}
+            Some(Transfer::Send { end, .. }) => out.send(end.as_bytes()),
+            Some(Transfer::Receive { path, offset, received, .. }) => {
+                let complete = self.store(now, &path, offset, &received, out);
+                out.send(if complete {
+                    b"226 Transfer complete.\r\n"
                 } else {
                     b"451 Failure writing to local file.\r\n"
                 });
             }
-            // a connection that came and went before its command: the command still uses it
-            busy @ (Busy::No | Busy::Delay(_)) => {
-                self.busy = busy;
-                if connected {
-                    return;
-                }
-            }
         }
-        self.data = Data::None;
     }
 
-    fn status(&self, files: &Files) -> String {
-        format!(
-            "211-FTP server status:\r\n     Connected to {}\r\n     Logged in as {}\r\n     TYPE: \
-             {}\r\n     No session bandwidth limit\r\n     Session timeout in seconds is 300\r\n     \
-             Control connection is plain text\r\n     Data connections will be plain text\r\n     \
-             At session startup, client count was 1\r\n     vsFTPd 3.0.3 - secure, fast, \
-             stable\r\n211 End of status",
-            self.peer.ip(),
-            files.user,
-            if self.binary { "BINARY" } else { "ASCII" },
-        )
-    }
-
-    fn site(&mut self, argument: &str, files: &mut Files) -> String {
-        let (verb, rest) = argument.split_once(' ').unwrap_or((argument, ""));
-        match (verb.to_ascii_uppercase().as_str(), rest) {
-            ("HELP", _) => "214 CHMOD UMASK HELP".into(),
-            ("UMASK", "") => format!("200 Your current UMASK is {:03o}", self.umask),
-            ("UMASK", mask) => {
-                self.umask = u32::from_str_radix(mask, 8).unwrap_or(0) & 0o777;
-                format!("200 UMASK set to {:03o}", self.umask)
-            }
-            ("CHMOD", rest) => match rest.split_once(' ') {
-                Some((mode, name)) => files.change_mode(mode, name),
-                None => "500 SITE CHMOD needs 2 arguments.".into(),
-            },
-            _ => "500 Unknown SITE command.".into(),
-        }
+    fn store(
+        &mut self,
+        now: Timestamp,
+        path: &str,
+        offset: Option<u64>,
+        received: &Received,
+        out: &mut Output,
+    ) -> bool {
+        let State::Serving(login) = &mut self.state else { return false };
+        out.record(received.fact(&bytes_of(path)));
+        let (kept, all) = received.kept();
+        login.files.put(path, offset, kept, now).is_ok() && all
     }
 }
 
-const HELP: &str = "214-The following commands are recognized.\r
- ABOR ACCT ALLO APPE CDUP CWD  DELE EPRT EPSV FEAT HELP LIST MDTM MKD\r
- MODE NLST NOOP OPTS PASS PASV PORT PWD  QUIT REIN REST RETR RMD  RNFR\r
- RNTO SITE SIZE SMNT STAT STOR STOU STRU SYST TYPE USER XCUP XCWD XMKD\r
- XPWD XRMD\r
-214 Help OK.";
+/// Whether a persona lets guests in: one server in four, as administrators go.
+fn welcomes_guests(persona: &Persona) -> bool {
+    persona.draw("ftp.anonymous", 4) == 0
+}
+
+fn options(argument: &[u8]) -> &'static [u8] {
+    if argument.eq_ignore_ascii_case(b"UTF8 ON") {
+        b"200 Always in UTF8 mode.\r\n"
+    } else {
+        b"501 Option not understood.\r\n"
+    }
+}
+
+/// A decimal number as vsftpd reads it: 0 where it is none or has more than 15 digits.
+fn number(text: &[u8]) -> u64 {
+    if text.len() > 15 || !text.iter().all(u8::is_ascii_digit) {
+        return 0;
+    }
+    text.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+}
 
 impl Session for FtpSession {
     fn open(&mut self, now: Timestamp, out: &mut Output) -> Flow {
-        self.active_at = now;
+        self.heard_at = now;
         out.send(b"220 (vsFTPd 3.0.3)\r\n");
         Flow::Continue
     }
 
     fn receive(&mut self, now: Timestamp, bytes: &[u8], out: &mut Output) -> Flow {
-        self.active_at = now;
-        for line in bytes.split_inclusive(|b| *b == b'\n') {
-            if self.input.len() + line.len() > MAX_WAITING_BYTES {
-                out.send(b"500 Input line too long.\r\n");
-                return Flow::Close;
-            }
-            self.input.extend_from_slice(line);
-            if self.work(now, out) == Flow::Close {
-                return Flow::Close;
-            }
+        if matches!(self.state, State::Closed) {
+            return Flow::Close;
         }
-        Flow::Continue
+        self.buffer.extend_from_slice(bytes);
+        self.advance(now, out)
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        Some(match self.busy {
-            Busy::Delay(until) => until,
-            _ => self.active_at.plus(IDLE),
-        })
+        match (&self.state, &self.channel) {
+            (State::Closed, _) => None,
+            (State::Refusing { until }, _) => Some(*until),
+            // The driver bounds how long it listens.
+            (_, Channel::Listening) if self.transfer.is_some() => None,
+            _ => Some(self.heard_at.plus(IDLE)),
+        }
     }
 
     fn expire(&mut self, now: Timestamp, out: &mut Output) -> Flow {
-        match self.busy {
-            Busy::Delay(until) if now >= until => {
-                self.busy = Busy::No;
-                self.failures += 1;
-                out.send(b"530 Login incorrect.\r\n");
-                if self.failures >= MAX_LOGIN_FAILURES {
-                    return Flow::Close;
-                }
-                self.work(now, out)
-            }
-            _ if now >= self.active_at.plus(IDLE) => {
-                out.send(b"421 Timeout.\r\n");
-                Flow::Close
-            }
-            _ => Flow::Continue,
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Flow::Continue;
         }
+        if matches!(self.state, State::Refusing { .. }) {
+            return self.refuse(now, out);
+        }
+        if let Some(Transfer::Receive { path, received, .. }) = &self.transfer {
+            out.record(received.fact(&bytes_of(path)));
+        }
+        out.send(if self.transfer.is_some() {
+            b"421 Data timeout. Reconnect. Sorry.\r\n"
+        } else {
+            b"421 Timeout.\r\n"
+        });
+        self.close()
+    }
+
+    fn finished(&mut self, now: Timestamp, out: &mut Output) -> Flow {
+        if matches!(self.state, State::Closed) {
+            return Flow::Close;
+        }
+        self.input_ended = true;
+        self.advance(now, out)
     }
 
     fn data(&mut self, now: Timestamp, event: DataEvent, out: &mut Output) -> Flow {
-        self.active_at = now;
+        if matches!(self.state, State::Closed) {
+            return Flow::Close;
+        }
         match event {
             DataEvent::Listening { addr, port } => {
-                if let Busy::Listen(extended) = self.busy {
-                    self.busy = Busy::No;
-                    self.data = Data::Listening;
-                    let comma = addr.to_string().replace('.', ",");
-                    let said = if extended {
-                        format!("229 Entering Extended Passive Mode (|||{port}|)\r\n")
-                    } else {
-                        let (high, low) = (port >> 8, port & 255);
-                        format!("227 Entering Passive Mode ({comma},{high},{low}).\r\n")
-                    };
-                    out.send(said.as_bytes());
+                if let Channel::Opening(extended) = self.channel {
+                    self.channel = Channel::Listening;
+                    out.send(commands::passive(extended, addr, port).as_bytes());
                 }
             }
             DataEvent::Connected => {
-                self.data = Data::Connected;
-                match std::mem::replace(&mut self.busy, Busy::No) {
-                    Busy::Accept(wanted) => self.begin(wanted, out),
-                    busy => self.busy = busy,
-                }
+                self.channel = Channel::Connected { early: Received::default(), ended: false };
+                self.heard_at = now;
+                self.connected(now, out);
             }
-            DataEvent::Received(bytes) => self.received(&bytes, out),
-            DataEvent::Closed => self.closed(now, out),
+            DataEvent::Received(bytes) => match (&mut self.transfer, &mut self.channel) {
+                (Some(Transfer::Receive { received, .. }), Channel::Connected { .. }) => {
+                    self.heard_at = now;
+                    received.take(&bytes);
+                }
+                (None, Channel::Connected { early, .. }) => early.take(&bytes),
+                // Nobody reads what comes the wrong way.
+                (Some(_) | None, _) => {}
+            },
+            DataEvent::Closed => match (&mut self.channel, &self.transfer) {
+                (Channel::None | Channel::Missed, _) => {}
+                (Channel::Opening(_), _) => {
+                    out.send(b"500 OOPS: vsf_sysutil_bind\r\n");
+                    return self.close();
+                }
+                (Channel::Listening, Some(_)) => self.missed(out),
+                (Channel::Listening, None) => self.channel = Channel::Missed,
+                (Channel::Connected { ended, .. }, None) => *ended = true,
+                (Channel::Connected { .. }, Some(_)) => self.moved(now, out),
+            },
         }
-        self.work(now, out)
+        self.advance(now, out)
     }
 }

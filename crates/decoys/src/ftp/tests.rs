@@ -1,315 +1,559 @@
-//! Dialogues with the FTP server, as vsftpd 3.0.3 of Debian 12 held them.
+//! Replies held against what Debian's own vsftpd sent (`golden/`), and the data connection, the
+//! facts and the bounds against what they promise.
 
-use std::time::Duration;
+use std::{fmt::Write, net::IpAddr, sync::Arc};
 
 use expect_test::{Expect, expect};
-use model::{Archetype, SessionFact};
+use model::{Archetype, Persona, PersonaAccount, SessionFact, Timestamp};
 use proptest::prelude::*;
 
-use super::{FtpSession, LOGIN_DELAY};
+use super::{FtpSession, MAX_WAITING_BYTES, welcomes_guests};
 use crate::{
-    DataAction, DataEvent, Output, Session,
+    DataAction, DataEvent, Flow, Output, Session,
     testing::{START, check_splits, local, peer, persona},
 };
 
-fn session() -> FtpSession {
-    let persona = persona(1, "files-01", Archetype::FileServer);
-    FtpSession::new(persona, [5; 32], local(21), peer())
+/// A persona with the account of the captures that does, or does not, let guests in.
+fn host(guests: bool) -> Arc<Persona> {
+    let found = (0..64).map(|salt| persona(salt, "files", Archetype::LinuxServer));
+    let found = found.into_iter().find(|p| welcomes_guests(p) == guests).expect("some of both");
+    let mut host = Persona::clone(&found);
+    host.accounts.push(PersonaAccount {
+        user: "goldftp".into(),
+        password: "gold".into(),
+        uid: 4242,
+    });
+    Arc::new(host)
 }
 
-/// Commands and answers; `|` after a command uploads what follows. Time passes for delays, and
-/// the data connection comes up at once.
-fn check(lines: &str, expected: Expect) {
-    let persona = persona(1, "files-01", Archetype::FileServer);
-    let (user, secret) = (&persona.accounts[1].user, &persona.accounts[1].password);
-    let mut session = session();
-    let mut out = Output::new();
-    let mut shown = String::new();
-    session.open(START, &mut out);
-    for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let line = line.replace("@user", user).replace("@secret", secret);
-        let (command, upload) = line.split_once('|').unwrap_or((&line, ""));
-        session.receive(START, format!("{command}\r\n").as_bytes(), &mut out);
-        if let Some(at) = session.deadline().filter(|at| *at <= START.plus(LOGIN_DELAY)) {
-            session.expire(at, &mut out);
-        }
-        answer_data(&mut session, upload, &mut shown, &mut out);
-        for fact in out.take_facts() {
-            match fact {
-                SessionFact::Command { .. } => {}
-                fact => shown.push_str(&format!("  {fact:?}\n")),
-            }
-        }
-        let said = String::from_utf8_lossy(&out.take_wire()).replace("\r\n", "\n");
-        shown.push_str(&said.replace(user.as_str(), "@user"));
-    }
-    let shown = shown.replace(user.as_str(), "@user").replace(secret.as_str(), "@secret");
-    expected.assert_eq(&shown);
+fn session(guests: bool) -> FtpSession {
+    FtpSession::new(host(guests), [5; 32], local(21), peer())
 }
 
-fn answer_data(session: &mut FtpSession, upload: &str, shown: &mut String, out: &mut Output) {
-    for action in out.take_data() {
-        match action {
-            DataAction::Listen => {
-                let addr = local(0).ip();
-                session.data(START, DataEvent::Listening { addr, port: 40_000 }, out);
-                session.data(START, DataEvent::Connected, out);
+/// A session with what the driver would keep of it.
+struct Visit {
+    session: FtpSession,
+    now: Timestamp,
+    out: Output,
+    seen: String,
+    facts: Vec<SessionFact>,
+    closed: bool,
+}
+
+impl Visit {
+    fn new(guests: bool) -> Self {
+        let mut visit = Self {
+            session: session(guests),
+            now: START,
+            out: Output::new(),
+            seen: String::new(),
+            facts: Vec::new(),
+            closed: false,
+        };
+        visit.call(|session, now, out| session.open(now, out));
+        visit
+    }
+
+    /// Calls the session and answers what it asks of the data connection for a listener.
+    fn call(&mut self, call: impl FnOnce(&mut FtpSession, Timestamp, &mut Output) -> Flow) {
+        if self.closed {
+            return;
+        }
+        let mut flow = call(&mut self.session, self.now, &mut self.out);
+        loop {
+            self.seen.push_str(&String::from_utf8_lossy(&self.out.take_wire()));
+            self.facts.extend(self.out.take_facts());
+            let actions = self.out.take_data();
+            for action in &actions {
+                match action {
+                    DataAction::Listen => {}
+                    DataAction::Send(bytes) => {
+                        let bytes = String::from_utf8_lossy(bytes).replace('\r', "");
+                        write!(self.seen, "[sends]\n{bytes}").expect("a string takes it");
+                    }
+                    DataAction::Close => self.seen.push_str("[closes]\n"),
+                }
             }
-            DataAction::Send(bytes) => {
-                shown.push_str(&String::from_utf8_lossy(&bytes).replace("\r\n", "\n"));
+            self.closed |= flow != Flow::Continue;
+            if self.closed || !actions.contains(&DataAction::Listen) {
+                return;
             }
-            DataAction::Close => {
-                session.data(START, DataEvent::Closed, out);
-            }
+            let addr: IpAddr = "10.66.1.10".parse().expect("an address");
+            let event = DataEvent::Listening { addr, port: 50_000 };
+            flow = self.session.data(self.now, event, &mut self.out);
         }
     }
-    if !upload.is_empty() {
-        session.data(START, DataEvent::Received(upload.as_bytes().to_vec()), out);
-        session.data(START, DataEvent::Closed, out);
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.call(|session, now, out| session.receive(now, bytes, out));
     }
+
+    fn data(&mut self, event: DataEvent) {
+        self.call(|session, now, out| session.data(now, event, out));
+    }
+
+    /// Lets the time of the next deadline come.
+    fn wait(&mut self) {
+        if let Some(deadline) = self.session.deadline() {
+            self.now = deadline;
+            self.call(|session, now, out| session.expire(now, out));
+        }
+    }
+
+    /// Waits for refusals, however many commands wait behind.
+    fn settle(&mut self) {
+        while matches!(self.session.state, super::State::Refusing { .. }) {
+            self.wait();
+        }
+    }
+}
+
+/// Undoes the notation of the captures.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let taken = match (c, rest.get(1..2)) {
+            ('\\', Some("x")) => {
+                bytes.push(u8::from_str_radix(&rest[2..4], 16).expect("hex"));
+                4
+            }
+            ('\\', Some(kind)) => {
+                bytes.push(match kind {
+                    "r" => b'\r',
+                    "n" => b'\n',
+                    other => other.as_bytes()[0],
+                });
+                2
+            }
+            ('{', _) => {
+                let end = rest.find('}').expect("closed");
+                let count = rest[3..end].parse().expect("a number");
+                bytes.extend(std::iter::repeat_n(rest.as_bytes()[1], count));
+                end + 1
+            }
+            _ => {
+                bytes.push(c as u8);
+                1
+            }
+        };
+        rest = &rest[taken..];
+    }
+    bytes
 }
 
 #[test]
-fn nothing_goes_before_the_login() {
-    check(
-        "
-        SYST
-        FEAT
-        PASS x
-        AUTH TLS
-        OPTS UTF8 ON
-        USER root
-        PASS toor
-        ",
-        expect![[r#"
-            220 (vsFTPd 3.0.3)
-            530 Please login with USER and PASS.
-            211-Features:
-             EPRT
-             EPSV
-             MDTM
-             PASV
-             REST STREAM
-             SIZE
-             TVFS
-            211 End
-            503 Login with USER first.
-            530 Please login with USER and PASS.
-            200 Always in UTF8 mode.
-            331 Please specify the password.
-              Login { principal: "root", secret: "toor", method: "password", accepted: false }
-            530 Login incorrect.
-        "#]],
-    );
+fn vsftpd_is_imitated() {
+    let dialogues = include_str!("golden/dialogues.txt");
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for dialogue in dialogues.split("## ").skip(1) {
+        let (name, lines) = dialogue.split_once('\n').expect("a name");
+        let lines: Vec<&str> = lines.lines().collect();
+        let inputs: Vec<Vec<u8>> =
+            lines.iter().filter_map(|l| l.strip_prefix("> ")).map(unescape).collect();
+        let real: Vec<u8> =
+            lines.iter().filter_map(|l| l.strip_prefix("< ")).flat_map(unescape).collect();
+        let real = String::from_utf8_lossy(&real).into_owned();
+        let closes = lines.contains(&"= closed");
+        for step in [usize::MAX, 1] {
+            let mut visit = Visit::new(name.starts_with("anon") && name != "anonref");
+            for input in &inputs {
+                for chunk in input.chunks(step) {
+                    visit.send(chunk);
+                }
+                visit.settle();
+            }
+            if visit.seen != real || visit.closed != closes {
+                let ours = visit.seen.lines().zip(real.lines()).find(|(a, b)| a != b);
+                wrong.push(format!("{name} step {step} closed {}: {ours:?}", visit.closed));
+            }
+        }
+        count += 1;
+    }
+    assert!(count > 10 && wrong.is_empty(), "{count} dialogues, wrong:\n{}", wrong.join("\n"));
+}
+
+/// What a visitor sees who is logged in. Lines that begin with `!` are what his data connection
+/// does, or time that passes; others are commands. Facts come last.
+#[track_caller]
+fn check(script: &str, expected: &Expect) {
+    let mut visit = Visit::new(false);
+    visit.send(b"USER goldftp\r\nPASS gold\r\n");
+    visit.seen.clear();
+    visit.facts.clear();
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        match line.strip_prefix("! ") {
+            None => {
+                writeln!(visit.seen, "> {line}").expect("a string takes it");
+                visit.send(format!("{line}\r\n").as_bytes());
+            }
+            Some("connects") => visit.data(DataEvent::Connected),
+            Some("closes") => visit.data(DataEvent::Closed),
+            Some("waits") => visit.wait(),
+            Some(bytes) => visit.data(DataEvent::Received(bytes.as_bytes().to_vec())),
+        }
+    }
+    let mut text = visit.seen.replace('\r', "");
+    for fact in &visit.facts {
+        if !matches!(fact, SessionFact::Command { .. }) {
+            writeln!(text, "* {fact:?}").expect("a string takes it");
+        }
+    }
+    if visit.closed {
+        text.push_str("[closed]\n");
+    }
+    expected.assert_eq(&text);
 }
 
 #[test]
-fn a_user_moves_files() {
+fn a_file_that_was_stored_is_listed_and_read_back() {
     check(
-        "
-        user @user
-        PASS @secret
-        PWD
-        LIST
-        PASV
-        STOR u.bin|abc
-        EPSV
-        APPE u.bin|def
-        SIZE u.bin
-        PASV
-        LIST
-        TYPE I
-        PASV
-        RETR u.bin
-        PASV
-        RETR nope
-        STOR /etc/x
-        RNFR u.bin
-        RNTO v.bin
-        DELE v.bin
-        MKD d
-        MKD d
-        RMD d
-        RNTO x
-        CWD /root
-        ",
-        expect![[r#"
-            220 (vsFTPd 3.0.3)
-            331 Please specify the password.
-              Login { principal: "@user", secret: "@secret", method: "password", accepted: true }
-            230 Login successful.
-            257 "/home/@user" is the current directory
-            425 Use PORT or PASV first.
-            227 Entering Passive Mode (10,66,1,10,156,64).
-              Upload { name: "u.bin", sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", bytes: 3 }
+        "PASV
+         STOR run.sh
+         ! connects
+         ! hello
+         ! world
+         ! closes
+         PASV
+         LIST run*
+         ! connects
+         ! closes
+         REST 3
+         EPSV
+         ! connects
+         RETR run.sh
+         ! closes",
+        &expect![[r#"
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > STOR run.sh
             150 Ok to send data.
             226 Transfer complete.
-            229 Entering Extended Passive Mode (|||40000|)
-              Upload { name: "u.bin", sha256: "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721", bytes: 6 }
-            150 Ok to send data.
-            226 Transfer complete.
-            213 6
-            227 Entering Passive Mode (10,66,1,10,156,64).
-            -rw-r--r--    1 1000     1000          141 Mar 01 06:45 notes.txt
-            -rw-------    1 1000     1000            6 Mar 04 10:00 u.bin
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > LIST run*
             150 Here comes the directory listing.
+            [sends]
+            -rw-------    1 4242     4242           10 Mar 04 10:00 run.sh
+            [closes]
             226 Directory send OK.
-            200 Switching to Binary mode.
-            227 Entering Passive Mode (10,66,1,10,156,64).
-            abcdef150 Opening BINARY mode data connection for u.bin (6 bytes).
-            226 Transfer complete.
-            227 Entering Passive Mode (10,66,1,10,156,64).
-            550 Failed to open file.
-            553 Could not create file.
-            350 Ready for RNTO.
-            250 Rename successful.
-            250 Delete operation successful.
-            257 "/home/@user/d" created
-            550 Create directory operation failed.
-            250 Remove directory operation successful.
-            503 RNFR required first.
-            550 Failed to change directory.
-        "#]],
-    );
-}
-
-#[test]
-fn it_never_bounces() {
-    check(
-        "
-        USER @user
-        PASS @secret
-        PORT 198,51,100,7,10,10
-        PORT 10,1,1,1,0,22
-        EPRT |1|10.1.1.1|4000|
-        EPRT x
-        EPSV ALL
-        PASV
-        ",
-        expect![[r#"
-            220 (vsFTPd 3.0.3)
-            331 Please specify the password.
-              Login { principal: "@user", secret: "@secret", method: "password", accepted: true }
-            230 Login successful.
-              Request { text: "PORT 198.51.100.7:2570" }
-            500 Illegal PORT command.
-              Request { text: "PORT 10.1.1.1:22" }
-            500 Illegal PORT command.
-            500 Bad EPRT command.
-            500 Bad EPRT command.
-            200 EPSV ALL ok.
-            550 Permission denied.
-        "#]],
-    );
-}
-
-#[test]
-fn odd_commands_get_vsftpds_words() {
-    check(
-        "
-        USER @user
-        PASS @secret
-        USER x
-        PASS y
-        STAT
-        TYPE X
-        MODE B
-        STRU R
-        REST 3
-        ALLO 3
-        ACCT x
-        SITE
-        SITE HELP
-        SITE UMASK
-        SITE CHMOD 644 nope
-        STAT /nope
-        ABOR
-        AUTH TLS
-        MLSD
-        HELP
-        ",
-        expect![[r#"
-            220 (vsFTPd 3.0.3)
-            331 Please specify the password.
-              Login { principal: "@user", secret: "@secret", method: "password", accepted: true }
-            230 Login successful.
-            530 Can't change to another user.
-            230 Already logged in.
-            211-FTP server status:
-                 Connected to 198.51.100.7
-                 Logged in as @user
-                 TYPE: ASCII
-                 No session bandwidth limit
-                 Session timeout in seconds is 300
-                 Control connection is plain text
-                 Data connections will be plain text
-                 At session startup, client count was 1
-                 vsFTPd 3.0.3 - secure, fast, stable
-            211 End of status
-            500 Unrecognised TYPE command.
-            504 Bad MODE command.
-            504 Bad STRU command.
+            > REST 3
             350 Restart position accepted (3).
-            202 ALLO command ignored.
-            502 ACCT not implemented.
-            500 Unknown SITE command.
-            214 CHMOD UMASK HELP
-            200 Your current UMASK is 077
-            550 SITE CHMOD command failed.
-            213-Status follows:
-            213 End of status
-            225 No transfer to ABOR.
-            550 Permission denied.
-            500 Unknown command.
-            214-The following commands are recognized.
-             ABOR ACCT ALLO APPE CDUP CWD  DELE EPRT EPSV FEAT HELP LIST MDTM MKD
-             MODE NLST NOOP OPTS PASS PASV PORT PWD  QUIT REIN REST RETR RMD  RNFR
-             RNTO SITE SIZE SMNT STAT STOR STOU STRU SYST TYPE USER XCUP XCWD XMKD
-             XPWD XRMD
-            214 Help OK.
+            > EPSV
+            229 Entering Extended Passive Mode (|||50000|)
+            > RETR run.sh
+            150 Opening BINARY mode data connection for run.sh (10 bytes).
+            [sends]
+            loworld[closes]
+            226 Transfer complete.
+            * Upload { name: "/home/goldftp/run.sh", sha256: "936a185caaa266bb9cbe981e9e05cb78cd732b0b3280eb944412bb6f8f8f07af", bytes: 10 }
         "#]],
     );
 }
 
 #[test]
-fn the_third_refusal_hangs_up() {
-    let mut session = session();
-    let mut out = Output::new();
-    let mut now = START;
-    session.open(now, &mut out);
-    for round in 1..=3 {
-        session.receive(now, b"USER a\r\nPASS b\r\nUSER c\r\n", &mut out);
-        assert!(!String::from_utf8_lossy(&out.take_wire()).contains("530"));
-        now = now.plus(LOGIN_DELAY).plus(Duration::from_millis(1));
-        let flow = session.expire(now, &mut out);
-        assert!(out.take_wire().starts_with(b"530 Login incorrect.\r\n"));
-        assert_eq!(flow == crate::Flow::Close, round == 3);
-    }
+fn commands_wait_for_the_data_connection() {
+    check(
+        "PASV
+         NLST
+         NOOP
+         ! connects
+         PWD
+         ! closes",
+        &expect![[r#"
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > NLST
+            > NOOP
+            150 Here comes the directory listing.
+            [sends]
+            [closes]
+            > PWD
+            226 Directory send OK.
+            200 NOOP ok.
+            257 "/home/goldftp" is the current directory
+        "#]],
+    );
 }
 
 #[test]
-fn every_split_gives_the_same() {
-    let new = || -> Box<dyn Session> { Box::new(session()) };
-    check_splits(new, b"SYST\r\nFEAT\nUSER\r\nUSER x\r\n\r\nOPTS UTF8 ON\r\nPASS y\r\nQUIT\r\n");
-    check_splits(new, &[b"A".repeat(5000), b"\r\nSYST\r\n".to_vec()].concat()[4000..]);
+fn bytes_may_come_before_the_command_that_wants_them() {
+    check(
+        "PASV
+         ! connects
+         ! early
+         ! closes
+         APPE early
+         SIZE early",
+        &expect![[r#"
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > APPE early
+            150 Ok to send data.
+            226 Transfer complete.
+            > SIZE early
+            213 5
+            * Upload { name: "/home/goldftp/early", sha256: "f408830bcc7fab370819172244aa32e3ba66a848835911c02629d9a4dff77992", bytes: 5 }
+        "#]],
+    );
+}
+
+#[test]
+fn a_visitor_who_does_not_connect_is_told() {
+    check(
+        "PASV
+         LIST
+         ! closes
+         LIST
+         PASV
+         ! closes
+         LIST",
+        &expect![[r#"
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > LIST
+            425 Failed to establish connection.
+            > LIST
+            425 Use PORT or PASV first.
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > LIST
+            425 Failed to establish connection.
+        "#]],
+    );
+}
+
+#[test]
+fn active_mode_is_refused_and_recorded() {
+    check(
+        "PORT 198,51,100,7,200,1
+         PORT 10,0,0,1,4,1
+         EPRT |1|198.51.100.7|5000|
+         LIST",
+        &expect![[r#"
+            > PORT 198,51,100,7,200,1
+            500 Illegal PORT command.
+            > PORT 10,0,0,1,4,1
+            500 Illegal PORT command.
+            > EPRT |1|198.51.100.7|5000|
+            500 Illegal EPRT command.
+            > LIST
+            425 Use PORT or PASV first.
+            * Request { text: "PORT 198,51,100,7,200,1" }
+            * Request { text: "PORT 10,0,0,1,4,1" }
+            * Request { text: "EPRT |1|198.51.100.7|5000|" }
+        "#]],
+    );
+}
+
+#[test]
+fn silence_ends_a_session() {
+    check(
+        "! waits",
+        &expect![[r#"
+        421 Timeout.
+        [closed]
+    "#]],
+    );
+    check(
+        "PASV
+         STOR x
+         ! connects
+         ! abc
+         ! waits",
+        &expect![[r#"
+            > PASV
+            227 Entering Passive Mode (10,66,1,10,195,80).
+            > STOR x
+            150 Ok to send data.
+            421 Data timeout. Reconnect. Sorry.
+            * Upload { name: "/home/goldftp/x", sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", bytes: 3 }
+            [closed]
+        "#]],
+    );
+}
+
+#[test]
+fn changes_are_seen_by_later_commands() {
+    check(
+        "MKD loot
+         CWD loot
+         EPSV
+         STOU
+         ! connects
+         ! abc
+         ! closes
+         MDTM 20200102030405 STOU.1
+         SITE CHMOD 755 STOU.1
+         RNFR STOU.1
+         RNTO kept
+         STAT .
+         DELE kept
+         CDUP
+         RMD loot
+         CWD loot",
+        &expect![[r#"
+            > MKD loot
+            257 "/home/goldftp/loot" created
+            > CWD loot
+            250 Directory successfully changed.
+            > EPSV
+            229 Entering Extended Passive Mode (|||50000|)
+            > STOU
+            150 FILE: STOU.1
+            226 Transfer complete.
+            > MDTM 20200102030405 STOU.1
+            213 File modification time set.
+            > SITE CHMOD 755 STOU.1
+            200 SITE CHMOD command ok.
+            > RNFR STOU.1
+            350 Ready for RNTO.
+            > RNTO kept
+            250 Rename successful.
+            > STAT .
+            213-Status follows:
+            drwx------    2 4242     4242         4096 Mar 04 10:00 .
+            drwxr-xr-x    4 4242     4242         4096 Mar 01 19:48 ..
+            -rwxr-xr-x    1 4242     4242            3 Jan 02  2020 kept
+            213 End of status
+            > DELE kept
+            250 Delete operation successful.
+            > CDUP
+            250 Directory successfully changed.
+            > RMD loot
+            250 Remove directory operation successful.
+            > CWD loot
+            550 Failed to change directory.
+            * Upload { name: "/home/goldftp/loot/STOU.1", sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", bytes: 3 }
+        "#]],
+    );
+}
+
+#[test]
+fn logins_are_recorded_and_passwords_are_no_commands() {
+    let mut visit = Visit::new(false);
+    visit.send(b"USER admin\r\nPASS one\r\nUSER goldftp\r\npass gold\r\nPASS again\r\nQUIT\r\n");
+    let asked = visit.session.deadline().expect("the refusal has a time").since(START);
+    assert!((2_000..4_000).contains(&asked.as_millis()), "{asked:?}");
+    visit.settle();
+    let facts: Vec<String> = visit
+        .facts
+        .iter()
+        .map(|fact| match fact {
+            SessionFact::Login { principal, secret, method, accepted } => {
+                format!("{method} {principal} {secret} {accepted}")
+            }
+            SessionFact::Command { text } => text.clone(),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        facts,
+        [
+            "USER admin",
+            "password admin one false",
+            "USER goldftp",
+            "password goldftp gold true",
+            "QUIT"
+        ]
+    );
+    assert!(visit.closed);
+}
+
+#[test]
+fn input_may_be_cut_anywhere() {
+    let input = b"USER goldftp\r\nPASS gold\r\nPWD\r\nMKD a\r\nSTAT a\nPASV\r\nLIST\r\nQUIT\r\n";
+    check_splits(|| Box::new(session(false)), input);
+    check_splits(|| Box::new(session(false)), b"USER x\r\nPASS y\r\nNOOP\r\n");
+}
+
+#[test]
+fn a_file_larger_than_the_disk_is_hashed_whole() {
+    let mut visit = Visit::new(false);
+    visit.send(b"USER goldftp\r\nPASS gold\r\nPASV\r\nSTOR big\r\n");
+    visit.data(DataEvent::Connected);
+    for _ in 0..80 {
+        visit.data(DataEvent::Received(vec![0; 64 << 10]));
+    }
+    visit.data(DataEvent::Closed);
+    assert!(visit.seen.ends_with("451 Failure writing to local file.\r\n"));
+    let upload = visit.facts.iter().find_map(|fact| match fact {
+        SessionFact::Upload { bytes, sha256, .. } => Some((*bytes, sha256.as_str())),
+        _ => None,
+    });
+    let zeroes = "c036cbb7553a909f8b8877d4461924307f27ecb66cff928eeeafd569c3887e29";
+    assert_eq!(upload, Some((5 << 20, zeroes)));
+}
+
+#[test]
+fn what_waits_is_bounded() {
+    let mut visit = Visit::new(false);
+    visit.send(b"USER a\r\nPASS b\r\n");
+    for _ in 0..=MAX_WAITING_BYTES / 4096 {
+        visit.send(&[b'\n'; 4096]);
+    }
+    assert!(visit.closed);
+}
+
+/// A byte or a command of a hostile visitor, or an event.
+fn act() -> impl Strategy<Value = (u8, Vec<u8>)> {
+    let verbs = [
+        "LIST",
+        "NLST -alR",
+        "STOR",
+        "RETR",
+        "APPE",
+        "STOU",
+        "CWD",
+        "MKD",
+        "RNFR",
+        "RNTO",
+        "REST",
+        "SITE CHMOD",
+        "SITE UMASK",
+        "MDTM",
+        "SIZE",
+        "STAT",
+        "DELE",
+        "RMD",
+        "PASV",
+        "EPSV",
+        "TYPE",
+        "USER",
+        "PORT",
+        "MDTM 99999999999999",
+    ];
+    let tail = proptest::collection::vec(any::<u8>(), 0..24);
+    let command = (proptest::sample::select(verbs.to_vec()), tail.clone())
+        .prop_map(|(verb, tail)| (0, [verb.as_bytes(), b" ", &tail, b"\r\n"].concat()));
+    let known = proptest::sample::select(vec!["a", "/", "..", "~", ".profile", "a/../b", "*{a,"]);
+    let likely = (proptest::sample::select(verbs.to_vec()), known)
+        .prop_map(|(verb, path)| (0, format!("{verb} {path}\r\n").into_bytes()));
+    prop_oneof![
+        4 => likely,
+        2 => command,
+        1 => tail.clone().prop_map(|tail| (0, tail)),
+        1 => tail.prop_map(|tail| (1, tail)),
+        3 => (2..5_u8).prop_map(|event| (event, Vec::new())),
+    ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
-
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..512), cut in 0..512_usize) {
-        let persona = persona(1, "files-01", Archetype::FileServer);
-        let account = &persona.accounts[1];
-        let mut session = session();
-        let mut out = Output::new();
-        session.open(START, &mut out);
-        let login = format!("USER {}\r\nPASS {}\r\n", account.user, account.password);
-        session.receive(START, login.as_bytes(), &mut out);
-        let (head, tail) = bytes.split_at(cut.min(bytes.len()));
-        session.receive(START, head, &mut out);
-        session.receive(START, b"\r\nRETR ", &mut out);
-        session.receive(START, tail, &mut out);
-        session.data(START, DataEvent::Closed, &mut out);
+    fn nothing_that_a_visitor_does_breaks_it(acts in proptest::collection::vec(act(), 0..60)) {
+        let mut visit = Visit::new(false);
+        visit.send(b"USER goldftp\r\nPASS gold\r\n");
+        for (kind, bytes) in acts {
+            match kind {
+                0 => visit.send(&bytes),
+                1 => visit.data(DataEvent::Received(bytes)),
+                2 => visit.data(DataEvent::Connected),
+                3 => visit.data(DataEvent::Closed),
+                _ => visit.call(|session, now, out| session.expire(now, out)),
+            }
+            prop_assert!(visit.session.buffer.len() <= MAX_WAITING_BYTES);
+        }
     }
 }

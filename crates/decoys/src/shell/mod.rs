@@ -5,7 +5,7 @@
 //! what would leave the machine fails as on a host without a way out, and is recorded.
 
 pub(crate) mod calendar;
-pub(crate) mod commands;
+mod commands;
 mod expand;
 pub(crate) mod fs;
 pub(crate) mod limits;
