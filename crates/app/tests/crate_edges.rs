@@ -91,6 +91,40 @@ fn edges_are_found_in_every_spelling() {
     assert_eq!(found, ["bus", "fleet", "maze", "model", "store"]);
 }
 
+#[test]
+fn every_dependency_is_used() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut unused = Vec::new();
+    for (name, manifest) in manifests() {
+        let named = TABLES.iter().filter_map(|table| manifest.get(*table)?.as_table());
+        let source = source_below(&crates.join(&name).join("src"));
+        for dependency in named.flat_map(toml::Table::keys) {
+            // The one package whose library has another name.
+            let library = if dependency == "md-5" { "md5" } else { dependency };
+            let library = library.replace('-', "_");
+            let words = [format!("{library}::"), format!("use {library};"), format!("{library}!(")];
+            if !words.iter().any(|word| source.contains(word)) {
+                unused.push(format!("{name}: {dependency}"));
+            }
+        }
+    }
+    assert!(unused.is_empty(), "nothing uses {unused:?}");
+}
+
+/// All Rust source below a directory, as one text.
+fn source_below(directory: &Path) -> String {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| match path.is_dir() {
+            true => source_below(&path),
+            false if path.extension().is_some_and(|e| e == "rs") => {
+                fs::read_to_string(&path).unwrap()
+            }
+            false => String::new(),
+        })
+        .collect()
+}
+
 /// The manifest of every crate, by the name of its directory.
 fn manifests() -> BTreeMap<String, toml::Table> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
