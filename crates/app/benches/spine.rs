@@ -8,7 +8,7 @@
 
 use std::{path::Path, time::Instant};
 
-use model::{Ambient, Event, Observation, Payload, SystemLog};
+use model::{ActivityKind, ActivityPayload, Ambient, Event, Observation, Payload};
 use morgana::client::Client;
 use serde_json::{Value, json};
 use testkit::{Prefix, Service, Start};
@@ -163,14 +163,22 @@ async fn journal(runs: usize, batches: usize) {
         let dir = tempfile::tempdir().unwrap();
         let ambient = Ambient::system();
         let store = store::Store::open(dir.path(), ambient.clone()).unwrap();
-        let message = "x".repeat(900);
-        let line = SystemLog { worker: "bench".into(), level: "info".into(), message };
+        let activity = ActivityPayload {
+            session_id: ambient.id(),
+            attacker_id: ambient.id(),
+            decky_id: ambient.id(),
+            topology_id: ambient.id(),
+            index: 0,
+            kind: ActivityKind::Command,
+            text: "x".repeat(700),
+        };
         let began = Instant::now();
         for _ in 0..batches {
-            let events =
-                (0..100).map(|_| Event::new(&ambient, Payload::SystemLog(line.clone()))).collect();
+            let event = |_| Event::new(&ambient, Payload::SessionActivity(activity.clone()));
+            let events = (0..100).map(event).collect();
             store.observe(Observation { events, ..Observation::default() }).await.unwrap();
         }
+        assert_eq!(store.journal_head(), batches as u64 * 100, "all of them are journalled");
         rates.push((batches * 100) as f64 / began.elapsed().as_secs_f64());
         store.close().await;
     }

@@ -12,6 +12,9 @@ use crate::Morgana;
 /// Name of the demo maze.
 pub const DEMO: &str = "demo";
 
+/// Time between two looks at a maze that is being rebuilt.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// Longest wait for the demo maze to answer.
 const DEPLOY: Duration = Duration::from_secs(20);
 
@@ -66,7 +69,7 @@ async fn settled(morgana: &Morgana, id: model::TopologyId) -> anyhow::Result<Top
             _ => return Ok(record),
         }
         // Rebuilding writes nothing, so look again by the clock too.
-        let _ = tokio::time::timeout(Duration::from_millis(50), head.changed()).await;
+        let _ = tokio::time::timeout(LOOK_AGAIN, head.changed()).await;
     }
 }
 
