@@ -25,7 +25,7 @@ lint:
 	$(CARGO) clippy --workspace --all-targets $(FEATURES) -- -D warnings
 
 doc:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps -q
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items -q
 
 deny: tools         ## licences, sources, banned crates
 	.tools/cargo-deny --offline check bans licenses sources

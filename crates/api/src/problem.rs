@@ -179,9 +179,23 @@ impl From<store::StoreError> for Problem {
             store::StoreError::Statement { .. } => {
                 Self::internal("the request failed; see the log")
             }
-            store::StoreError::Commit { .. } => {
-                Self::unavailable("the change could not be kept").retry_after(5)
+            store::StoreError::Commit { source, .. } => {
+                let detail =
+                    format!("the change was not made, the database cannot keep it: {source}");
+                Self::unavailable(detail).retry_after(5)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named() {
+        let source = std::sync::Arc::new(std::io::Error::other("database or disk is full"));
+        let problem = Problem::from(store::StoreError::Commit { operation: "test", source });
+        assert!(format!("{problem:?}").contains("disk is full"), "{problem:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! `morgana up`.
 
+use std::path::Path;
+
 use anyhow::Context;
 use model::Ambient;
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,7 +35,11 @@ impl Up {
         let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
         let mut morgana = Morgana::start(config, Ambient::system()).await?;
-        let welcome = self.welcome(&morgana).await;
+        let environment: Vec<_> = std::env::vars().collect();
+        let usual = Config::default_for(super::is_root(), &environment).socket_path();
+        let program = std::env::args().next().unwrap_or_else(|| "morgana".into());
+        let client = client_command(&program, &config.socket_path(), &usual);
+        let welcome = self.welcome(&morgana, &client).await;
         let outcome = match welcome {
             Ok(text) => {
                 render::line(&text)?;
@@ -50,7 +56,7 @@ impl Up {
         outcome
     }
 
-    async fn welcome(&self, morgana: &Morgana) -> anyhow::Result<String> {
+    async fn welcome(&self, morgana: &Morgana, client: &str) -> anyhow::Result<String> {
         let mut text = String::from("\nMorgana is up.\n\n");
         match &morgana.setup_secret {
             Some(secret) => {
@@ -68,11 +74,36 @@ impl Up {
                 "\nThe demo maze has {lans} LANs and {deckies} deckies. Be the intruder:\n{}",
                 try_commands(morgana, &record)
             );
-            text +=
-                "\nWatch it happen in the console, or in another terminal with `morgana watch`.\n";
-            text += "Change the maze: morgana topology mutate demo add_decky name=web-09 lan=dmz archetype=web-server\n";
+            text += &format!(
+                "\nWatch it happen in the console, or in another terminal:\n  {client} watch\n"
+            );
+            text += &format!(
+                "Change the maze:\n  {client} topology mutate demo add_decky name=web-09 lan=dmz archetype=web-server\n"
+            );
         }
         text += "\nStop with Ctrl-C.";
         Ok(text)
+    }
+}
+
+/// How a client's command line begins so that it reaches this service: the program as it was
+/// called, and the socket unless that is where the client looks by itself.
+fn client_command(program: &str, socket: &Path, usual: &Path) -> String {
+    if socket == usual {
+        program.into()
+    } else {
+        format!("{program} --socket {}", socket.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_where_an_unusual_socket_is() {
+        let command = |socket| client_command("./morgana", Path::new(socket), Path::new("/a/s"));
+        assert_eq!(command("/a/s"), "./morgana");
+        assert_eq!(command("/b/s"), "./morgana --socket /b/s");
     }
 }
