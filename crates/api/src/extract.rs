@@ -140,7 +140,18 @@ fn parse<T: DeserializeOwned>(declared: bool, bytes: &[u8]) -> Result<T, Problem
     if !declared {
         return Err(Problem::media_type("send the body as application/json"));
     }
-    serde_json::from_slice(bytes).map_err(|error| json_problem(&error))
+    read_json(bytes)
+}
+
+/// One JSON value and nothing after it.
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        json_problem(&path, error.inner())
+    })?;
+    json.end().map_err(|error| json_problem("", &error))?;
+    Ok(value)
 }
 
 fn body_problem(error: &axum::Error) -> Problem {
@@ -163,21 +174,36 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// Tells what is wrong with a JSON value, and where that is known, in which field.
-pub(crate) fn json_problem(error: &serde_json::Error) -> Problem {
+/// Tells what is wrong with a JSON value, and at which path (`payload.services[1]`; empty or `.`
+/// where that is the whole of it).
+pub(crate) fn json_problem(path: &str, error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     if !error.is_data() {
         return Problem::malformed(format!("the body is not JSON: {text}"));
     }
+    // The line and column of a body that no person has laid out help nobody.
+    let text = text.split(" at line ").next().unwrap_or(&text);
+    let path = if path == "." { "" } else { path };
     let quoted = text.split('`').nth(1).unwrap_or_default();
     let (code, field) = match () {
-        () if text.starts_with("unknown field") => ("UNKNOWN_FIELD", quoted),
-        () if text.starts_with("missing field") => ("MISSING_FIELD", quoted),
-        () if text.starts_with("unknown variant") => ("UNKNOWN_VALUE", ""),
-        () => ("INVALID_VALUE", ""),
+        () if text.starts_with("unknown field") => ("UNKNOWN_FIELD", joined(path, quoted)),
+        () if text.starts_with("missing field") => ("MISSING_FIELD", joined(path, quoted)),
+        () if text.starts_with("unknown variant") => ("UNKNOWN_VALUE", path.to_owned()),
+        () => ("INVALID_VALUE", path.to_owned()),
     };
-    let error = FieldError { code: code.into(), field: field.into(), message: text.clone() };
-    Problem::invalid(text).with_errors(vec![error])
+    if field.is_empty() {
+        return Problem::invalid("the body is not an object of the expected fields");
+    }
+    Problem::field(&field, code, text)
+}
+
+/// The path of a field within `path`, which may name it already.
+fn joined(path: &str, field: &str) -> String {
+    match path.rsplit('.').next() {
+        _ if path.is_empty() => field.to_owned(),
+        Some(last) if last == field => path.to_owned(),
+        _ => format!("{path}.{field}"),
+    }
 }
 
 /// The parameters of the query.
@@ -231,13 +257,17 @@ mod tests {
     #[test]
     fn wrong_fields_are_named() {
         let check = |body: &str, expected: &str| {
-            let error = serde_json::from_str::<CreateTopology>(body).err().unwrap();
-            let shown = format!("{:?}", json_problem(&error));
+            let problem = read_json::<CreateTopology>(body.as_bytes()).err().unwrap();
+            let shown = format!("{problem:?}");
             assert!(shown.contains(expected), "{body}: {shown}");
         };
         check(r#"{"name":"a","colour":1}"#, r#"code: "UNKNOWN_FIELD", field: "colour""#);
         check("{}", r#"code: "MISSING_FIELD", field: "name""#);
         check("{", "MALFORMED_REQUEST");
+        check(r#"{"name":"a"} {"#, "MALFORMED_REQUEST");
+        check("[[[[", "MALFORMED_REQUEST");
+        check("7", "not an object of the expected fields");
+        check(r#"{"name":"a.b"}"#, r#"code: "INVALID_VALUE", field: "name""#);
         check(r#"{"name":"UPPER"}"#, "lower-case");
     }
 }

@@ -115,17 +115,6 @@ impl Problem {
         Self::invalid(format!("`{field}`: {message}")).with_errors(vec![error])
     }
 
-    /// Says that the fields named so far stand within `parent`.
-    pub(crate) fn below(mut self, parent: &str) -> Self {
-        for error in &mut self.errors {
-            error.field = match &*error.field {
-                "" => parent.into(),
-                field => format!("{parent}.{field}"),
-            };
-        }
-        self
-    }
-
     /// Says when to try again.
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);

@@ -119,16 +119,17 @@ async fn refusal(response: Response<Incoming>) -> anyhow::Error {
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
         Err(error) => return error,
     };
-    let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
-    let mut message = match (text("detail"), text("title")) {
-        (detail, _) if !detail.is_empty() => detail,
-        (_, title) if !title.is_empty() => title,
-        _ => status.to_string(),
-    };
-    for error in problem["errors"].as_array().into_iter().flatten() {
-        let part = |name: &str| error[name].as_str().unwrap_or_default();
-        message += &format!("\n  {}: {} ({})", part("field"), part("message"), part("code"));
+    let errors = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    if !errors.is_empty() {
+        let part = |error: &Value, name: &str| error[name].as_str().unwrap_or_default().to_owned();
+        let line = |e: &Value| {
+            format!("{}: {} ({})", part(e, "field"), part(e, "message"), part(e, "code"))
+        };
+        return anyhow::anyhow!(errors.iter().map(line).collect::<Vec<_>>().join("\n  "));
     }
+    let said = ["detail", "title"].iter().filter_map(|name| problem[*name].as_str());
+    let message =
+        said.into_iter().find(|text| !text.is_empty()).map_or(status.to_string(), str::to_owned);
     anyhow::anyhow!(message)
 }
 

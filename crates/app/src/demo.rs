@@ -12,9 +12,6 @@ use crate::Morgana;
 /// Name of the demo maze.
 pub const DEMO: &str = "demo";
 
-/// Time between two looks at a maze that is being rebuilt.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
-
 /// Longest wait for the demo maze to answer.
 const DEPLOY: Duration = Duration::from_secs(20);
 
@@ -57,19 +54,17 @@ async fn settled(morgana: &Morgana, id: model::TopologyId) -> anyhow::Result<Top
     loop {
         head.borrow_and_update();
         let record = morgana.store.topology(id).await?.context("the demo is gone")?;
-        let answers =
-            record.topology.deckies.keys().all(|d| !morgana.network.endpoints(*d).is_empty());
         match record.status {
-            TopologyStatus::Deploying => {}
-            // After a restart the status is that of before until the network is rebuilt.
-            TopologyStatus::Active if !answers => {}
+            TopologyStatus::Deploying => head.changed().await.context("the database is closed")?,
             TopologyStatus::Failed => {
                 bail!("the demo maze failed: {}", record.reason.unwrap_or_default())
             }
-            _ => return Ok(record),
+            TopologyStatus::Pending
+            | TopologyStatus::Active
+            | TopologyStatus::Degraded
+            | TopologyStatus::TearingDown
+            | TopologyStatus::TornDown => return Ok(record),
         }
-        // Rebuilding writes nothing, so look again by the clock too.
-        let _ = tokio::time::timeout(LOOK_AGAIN, head.changed()).await;
     }
 }
 

@@ -9,7 +9,7 @@ use intel::Analyst;
 use model::Ambient;
 use store::{Store, StoreError};
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,9 @@ use crate::{
 
 /// Time for each of the two halves of a stop: the outside first, then what is behind it.
 const GRACE: Duration = Duration::from_millis(2200);
+
+/// Longest wait for the network before the control surface answers all the same.
+const REBUILD: Duration = Duration::from_secs(10);
 
 /// Why Morgana did not start.
 #[derive(Debug, thiserror::Error)]
@@ -81,8 +84,8 @@ struct Half {
 }
 
 impl Morgana {
-    /// Boots everything in this process. Answers once the control surface listens and the
-    /// network is being rebuilt from desired state.
+    /// Boots everything in this process. Answers once the network is rebuilt from desired state
+    /// and the control surface answers, so that what it says of deckies is true from the start.
     ///
     /// # Errors
     /// Where the data directory, the database, the driver or a listener cannot be had.
@@ -121,6 +124,7 @@ impl Morgana {
         let api = api::Server::new(api_config(config), handles).bind().await?;
         let url = api.addr().map(|addr| format!("http://{addr}")).unwrap_or_default();
         let setup_secret = api::offer_setup(&store, &ambient).await?;
+        let (ready, rebuilt) = oneshot::channel();
         let mutator = Mutator {
             store: store.clone(),
             network: network.clone(),
@@ -130,12 +134,16 @@ impl Morgana {
             wake: wake.clone(),
             poll: config.poll,
             lease: config.lease,
+            ready: Some(ready),
         };
 
         inside.spawn("observer", |_| observer.run());
         inside.spawn("relay", |stop| relay::run(store.clone(), bus.clone(), stop));
         outside.spawn("decoys", |stop| decoys.run(stop));
         outside.spawn("mutator", |stop| mutator.run(stop));
+        if tokio::time::timeout(REBUILD, rebuilt).await.is_err() {
+            warn!("the network is not rebuilt yet; it goes on meanwhile");
+        }
         outside.spawn("api", |stop| api.run(stop));
         info!(url, data_dir = %config.data_dir.display(), socket = %config.socket_path().display(), "morgana is up");
         Ok(Self { store, bus, ambient, network, url, setup_secret, wake, outside, inside })

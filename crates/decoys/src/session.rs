@@ -1,7 +1,7 @@
 //! What a decoy protocol is to the driver: a state machine without I/O.
 //!
 //! Owns the trait and the output buffer. It must not know sockets, clocks or tasks: the time is
-//! an argument, randomness comes from the seed given to [`crate::start`].
+//! an argument, randomness comes from the seed given to [`crate::start()`].
 
 use std::net::IpAddr;
 

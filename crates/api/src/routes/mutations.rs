@@ -46,12 +46,7 @@ impl MutationRequest {
         let whole = serde_json::json!({ "op": self.op, "payload": self.payload });
         serde_path_to_error::deserialize(whole).map_err(|error| {
             let path = error.path().to_string();
-            let text = error.inner().to_string();
-            match path.as_str() {
-                "op" => Problem::field("op", "UNKNOWN_VALUE", text),
-                "payload" => json_problem(error.inner()).below("payload"),
-                deeper => Problem::field(deeper, "INVALID_VALUE", text),
-            }
+            json_problem(&path, error.inner())
         })
     }
 }

@@ -1,5 +1,7 @@
 //! `morgana topology …`.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
@@ -9,7 +11,10 @@ use super::{
     render::{self, cell, clock, items},
     segment,
 };
-use crate::client::{Client, Frames};
+use crate::client::{Client, Frame, Frames};
+
+/// Time without news after which a person is told that it takes long.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Make, deploy and change mazes.
 #[derive(Subcommand)]
@@ -248,7 +253,7 @@ pub(super) async fn mutate(
 }
 
 pub(super) async fn follow(frames: &mut Frames, id: &str) -> anyhow::Result<()> {
-    while let Some(frame) = frames.next().await? {
+    while let Some(frame) = next_patiently(frames).await? {
         if !frame.event.starts_with("mutation.") {
             continue;
         }
@@ -271,6 +276,19 @@ pub(super) async fn follow(frames: &mut Frames, id: &str) -> anyhow::Result<()> 
         }
     }
     bail!("the service ended the stream")
+}
+
+/// The next frame; says that it takes long while it does.
+async fn next_patiently(frames: &mut Frames) -> anyhow::Result<Option<Frame>> {
+    loop {
+        // Cancel-safe: what was read stays with the frames.
+        match tokio::time::timeout(PATIENCE, frames.next()).await {
+            Ok(frame) => return frame,
+            Err(_) => render::line(
+                "still not ended; it goes on without this command (Ctrl-C), and the service's log says why it waits",
+            )?,
+        }
+    }
 }
 
 async fn mutations(client: &Client, topology: &str, state: Option<&str>) -> anyhow::Result<()> {

@@ -107,7 +107,7 @@ fn sentence(topic: &str, payload: &Value) -> String {
             field("previous"),
             field("score"),
             field("level"),
-            field("reasons")
+            listed(&payload["reasons"])
         ),
         ["attacker", "fingerprinted"] => format!("{} {}", field("kind"), field("value")),
         ["attacker", "session", "started"] => format!(
@@ -123,12 +123,12 @@ fn sentence(topic: &str, payload: &Value) -> String {
             field("text")
         ),
         ["attacker", "session", "ended"] => format!(
-            "{} {}: {} logins, {} commands, {} requests, {} bytes in, {} out {}",
+            "{} {}: {}, {}, {}, {} bytes in, {} out {}",
             render::short_id(&field("session_id")),
             field("service"),
-            field("logins"),
-            field("commands"),
-            field("requests"),
+            counted(payload, "logins"),
+            counted(payload, "commands"),
+            counted(payload, "requests"),
             field("bytes_in"),
             field("bytes_out"),
             field("truncated")
@@ -143,7 +143,7 @@ fn sentence(topic: &str, payload: &Value) -> String {
             "{} ← {} {}",
             render::short_id(&field("identity_id")),
             render::short_id(&field("attacker_id")),
-            field("reasons")
+            listed(&payload["reasons"])
         ),
         _ => payload.to_string(),
     }
@@ -152,4 +152,16 @@ fn sentence(topic: &str, payload: &Value) -> String {
 fn short_ids(ids: &Value) -> String {
     let each = ids.as_array().into_iter().flatten().filter_map(Value::as_str);
     each.map(render::short_id).collect::<Vec<_>>().join(" ")
+}
+
+/// Words of a list, with commas.
+fn listed(words: &Value) -> String {
+    words.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// `1 login`, `2 logins`.
+fn counted(payload: &Value, field: &str) -> String {
+    let count = payload[field].as_u64().unwrap_or(0);
+    let noun = if count == 1 { field.trim_end_matches('s') } else { field };
+    format!("{count} {noun}")
 }

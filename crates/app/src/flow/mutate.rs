@@ -22,7 +22,7 @@ use store::{
     Claim, DeckyOutcome, EnqueueError, FinishError, MutationRecord, NewMutation, Store, StoreError,
     TopologyRecord,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -65,6 +65,8 @@ pub struct Mutator {
     pub poll: Duration,
     /// How long a claim lasts.
     pub lease: Duration,
+    /// Told when the network was brought to desired state for the first time.
+    pub ready: Option<oneshot::Sender<()>>,
 }
 
 /// What it remembers between two looks.
@@ -93,7 +95,8 @@ struct WakeUps {
 
 impl Mutator {
     /// Works until `stop`; a change that is being applied is finished first.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut ready = self.ready.take();
         let mut memory = Memory::default();
         self.take_over().await;
         let mut wake_ups = self.subscribe().await;
@@ -105,6 +108,8 @@ impl Mutator {
                 looked_at = Instant::now();
             }
             self.mutate_all(look, &mut memory).await;
+            // Nobody may be waiting any more; then there is nobody to tell.
+            ready.take().map(|ready| ready.send(()));
             let pause = self.pause(&memory, looked_at.elapsed());
             // Cancel-safe: notifications, subscriptions, timers and tokens keep what is not taken.
             look = tokio::select! {

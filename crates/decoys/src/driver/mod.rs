@@ -47,7 +47,7 @@ const COMMAND_CAPACITY: usize = 64;
 /// How long accepting rests after it failed, for want of descriptors for example.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
-/// How a service becomes a session; [`crate::start`] outside tests.
+/// How a service becomes a session; [`crate::start()`] outside tests.
 pub type Factory = fn(Service, Arc<Persona>, [u8; 32], SocketAddr, SocketAddr) -> Box<dyn Session>;
 
 /// Why a listener was not taken.

@@ -1,7 +1,7 @@
 //! SSH as OpenSSH 9.2p1 of Debian 12 speaks it, byte for byte where a stranger can see it.
 //!
-//! A session is a stack of plain states: [`transport`] turns bytes into messages, [`auth`]
-//! lets someone in, [`connection`] holds channels with shells. Libraries are used for
+//! A session is a stack of plain states: `transport` turns bytes into messages, `auth`
+//! lets someone in, `connection` holds channels with shells. Libraries are used for
 //! cryptography and deflate only; nothing is executed, forwarded or resolved.
 
 mod algorithms;
