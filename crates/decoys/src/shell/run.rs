@@ -203,7 +203,7 @@ impl Shell {
             None => self.status = 1,
         }
         for file in opened {
-            self.flush(file, io);
+            self.flush(&file, io);
         }
         self.depth -= 1;
     }
@@ -613,7 +613,7 @@ impl Shell {
     }
 
     /// Writes what a redirection collected into its file.
-    fn flush(&mut self, file: Opened, io: Io) {
+    fn flush(&mut self, file: &Opened, io: Io) {
         let bytes = std::mem::take(&mut self.sinks[file.sink].bytes);
         let device = self.fs.node(&file.path).is_some_and(|node| {
             matches!(

@@ -526,7 +526,7 @@ fn shell(shell: &mut Shell, args: &[String], io: Io) -> u8 {
                 return 2;
             };
             let mut inner = vec![args[0].clone()];
-            inner.extend(rest.cloned().skip(1));
+            inner.extend(rest.skip(1).cloned());
             let text = text.clone();
             return shell.run_script(&text, inner, dash, io);
         }
@@ -557,7 +557,7 @@ fn shell(shell: &mut Shell, args: &[String], io: Io) -> u8 {
         let text = String::from_utf8_lossy(&input).into_owned();
         return shell.run_script(&text, vec![args[0].clone()], dash, io);
     }
-    if shell.tty && shell.outer.len() < limits::MAX_SHELLS {
+    if shell.tty && io.stdin == 0 && shell.outer.len() < limits::MAX_SHELLS {
         let frame = Frame { login: false, ..shell.frame.clone() };
         shell.outer.push(std::mem::replace(&mut shell.frame, frame));
     }

@@ -488,7 +488,7 @@ fn dd(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     }
     if option("status").as_deref() != Some("none") {
         let len = bytes.len() as u64;
-        let (whole, part) = (len / bs, u64::from(len % bs > 0));
+        let (whole, part) = (len / bs, u64::from(!len.is_multiple_of(bs)));
         let seconds = 0.000_08 + (shell.draw() % 900) as f64 / 1e7 + len as f64 / 1.1e9;
         let rate = len as f64 / seconds / 1000.0;
         let rate = if rate < 1000.0 {

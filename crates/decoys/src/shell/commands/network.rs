@@ -15,7 +15,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "ssh" | "scp" | "sftp" | "telnet" => ssh,
         "ping" => ping,
         "ip" => ip,
-        "ss" => ss,
+        "ss" => super::sockets::ss,
         "iptables" | "nft" => iptables,
         _ => return None,
     })
@@ -201,36 +201,6 @@ fn link_local(mac: &str) -> String {
         }
         _ => "fe80::1".into(),
     }
-}
-
-fn ss(shell: &mut Shell, args: &[String], io: Io) -> u8 {
-    let flags: String = args[1..].concat();
-    let listening = flags.contains('l') || flags.contains('a');
-    let machine = shell.machine.clone();
-    let mut text =
-        "State    Recv-Q   Send-Q     Local Address:Port     Peer Address:Port  Process\n"
-            .to_owned();
-    if listening {
-        let servers = machine.servers();
-        let ports = std::iter::once(22).chain(servers.iter().map(|server| server.port));
-        for port in ports {
-            text.push_str(&format!(
-                "LISTEN   0        128              {:>12}  {:>19}\n",
-                format!("0.0.0.0:{port}"),
-                "0.0.0.0:*"
-            ));
-        }
-    }
-    if !flags.contains('l') {
-        text.push_str(&format!(
-            "ESTAB    0        0          {}:22  {}:{}\n",
-            machine.address,
-            machine.peer,
-            machine.peer_port()
-        ));
-    }
-    shell.say(io, text);
-    0
 }
 
 fn iptables(shell: &mut Shell, args: &[String], io: Io) -> u8 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::SessionFact;
 
 use super::{
-    super::{Frame, Question, Shell, calendar::Date, fs, limits, machine::GROUPS, run::Io},
+    super::{Frame, Question, Shell, accounts::GROUPS, calendar::Date, fs, limits, run::Io},
     Options, Run,
 };
 
@@ -381,10 +381,9 @@ fn passwd(shell: &mut Shell, args: &[String], io: Io) -> u8 {
 }
 
 fn record_change(shell: &mut Shell, user: &str, secret: &str) {
-    let text = format!("{user}:{secret}");
     shell.record(SessionFact::Login {
         principal: model::escape_text(user.as_bytes()),
-        secret: model::escape_text(text[user.len() + 1..].as_bytes()),
+        secret: model::escape_text(secret.as_bytes()),
         method: "passwd".into(),
         accepted: false,
     });

@@ -3,6 +3,7 @@
 //! and bounds; knows nothing of commands or of FTP.
 
 mod image;
+mod servers;
 mod texts;
 
 pub(crate) use image::home_of;
@@ -155,7 +156,7 @@ pub(crate) struct Fs {
 impl Fs {
     /// The file system of `machine` as nobody has touched it.
     pub(crate) fn new(machine: Arc<Machine>) -> Self {
-        let changed = image::homes(&machine);
+        let changed = image::own(&machine);
         Self { machine, base: image::base(), changed, bytes: 0 }
     }
 
@@ -675,7 +676,7 @@ fn program(path: &str, size: u32) -> Vec<u8> {
     let seed = path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });
-    let entry = 0x2000 + (seed % 0x6000 & !0xf);
+    let entry = 0x2000 + ((seed % 0x6000) & !0xf);
     bytes.extend_from_slice(&entry.to_le_bytes());
     bytes.extend_from_slice(&64_u64.to_le_bytes());
     let sections = u64::from(size).saturating_sub(0x780) & !7;

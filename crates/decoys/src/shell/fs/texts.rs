@@ -7,8 +7,9 @@ use model::Timestamp;
 
 use super::image::home_of;
 use crate::shell::{
+    accounts::{GROUPS, SYSTEM_USERS},
     calendar::Date,
-    machine::{CPU_FLAGS, GROUPS, Machine, SYSTEM_USERS},
+    machine::{CPU_FLAGS, Machine},
 };
 
 pub(super) const OS_RELEASE: &str = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"
@@ -158,8 +159,11 @@ mesg n 2> /dev/null || true
 pub(super) fn passwd(machine: &Machine, _: Timestamp) -> String {
     let mut text = "root:x:0:0:root:/root:/bin/bash\n".to_owned();
     for (name, uid, gid, home, shell) in SYSTEM_USERS {
-        let line = writeln!(text, "{name}:x:{uid}:{gid}:{name}:{home}:{shell}");
+        let line = writeln!(text, "{name}:x:{uid}:{gid}:{}:{home}:{shell}", described(name));
         line.expect("a string takes every line");
+    }
+    for (user, uid, gid, says, home) in server_users(machine) {
+        text.push_str(&format!("{user}:x:{uid}:{gid}:{says}:{home}:/usr/sbin/nologin\n"));
     }
     for account in machine.persona.accounts.iter().filter(|account| account.uid != 0) {
         let (user, uid) = (&account.user, account.uid);
@@ -167,6 +171,29 @@ pub(super) fn passwd(machine: &Machine, _: Timestamp) -> String {
         line.expect("a string takes every line");
     }
     text
+}
+
+/// The comment field of a user that Debian 12 brings.
+fn described(user: &str) -> &str {
+    match user {
+        "list" => "Mailing List Manager",
+        "irc" => "ircd",
+        "_apt" | "messagebus" | "sshd" => "",
+        "systemd-network" => "systemd Network Management",
+        "systemd-timesync" => "systemd Time Synchronization",
+        user => user,
+    }
+}
+
+/// Users that come with a server: name, user id, group id, comment, home.
+type ServerUser = (&'static str, u32, u32, &'static str, &'static str);
+
+fn server_users(machine: &Machine) -> impl Iterator<Item = ServerUser> {
+    machine.servers().into_iter().filter_map(|server| match server.unit {
+        "vsftpd" => Some(("ftp", 102, 110, "ftp daemon,,,", "/srv/ftp")),
+        "redis-server" => Some(("redis", 103, 111, "", "/var/lib/redis")),
+        _ => None,
+    })
 }
 
 pub(super) fn shadow(machine: &Machine, _: Timestamp) -> String {
@@ -181,6 +208,9 @@ pub(super) fn shadow(machine: &Machine, _: Timestamp) -> String {
     for (name, ..) in SYSTEM_USERS {
         let locked = if name.starts_with("systemd") || *name == "sshd" { "!" } else { "*" };
         text.push_str(&format!("{name}:{locked}:{day}:0:99999:7:::\n"));
+    }
+    for (user, ..) in server_users(machine) {
+        text.push_str(&format!("{user}:!:{day}:0:99999:7:::\n"));
     }
     for account in machine.persona.accounts.iter().filter(|account| account.uid != 0) {
         text.push_str(&format!("{}:{}:{day}:0:99999:7:::\n", account.user, secret(&account.user)));
@@ -198,6 +228,9 @@ pub(super) fn group(machine: &Machine, _: Timestamp) -> String {
             _ => "",
         };
         text.push_str(&format!("{name}:x:{gid}:{members}\n"));
+    }
+    for (user, _, gid, ..) in server_users(machine) {
+        text.push_str(&format!("{user}:x:{gid}:\n"));
     }
     for account in machine.persona.accounts.iter().filter(|account| account.uid != 0) {
         text.push_str(&format!("{}:x:{}:\n", account.user, account.uid));
