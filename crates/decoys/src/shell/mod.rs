@@ -5,6 +5,7 @@
 //! what would leave the machine fails as on a host without a way out, and is recorded.
 
 mod accounts;
+mod arithmetic;
 pub(crate) mod calendar;
 mod commands;
 mod expand;
@@ -12,6 +13,7 @@ pub(crate) mod fs;
 pub(crate) mod limits;
 pub(crate) mod machine;
 mod processes;
+mod redirect;
 mod run;
 mod syntax;
 #[cfg(test)]

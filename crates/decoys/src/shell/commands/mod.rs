@@ -1,7 +1,12 @@
 //! The commands: builtins of bash, and programs by the name of their file.
 
+mod awk;
 mod builtins;
+mod conditions;
+mod dd;
+mod digest;
 pub(crate) mod files;
+mod launch;
 pub(crate) mod lists;
 mod network;
 mod packages;

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
 
-use super::{Content, Device, Kind, Node, Stamp, servers, texts};
+use super::{Content, Device, Kind, Node, Stamp, proc, servers, texts};
 use crate::shell::machine::Machine;
 
 /// Programs in `/usr/bin`, by name; also what `command -v` and the path search find.
@@ -102,27 +102,27 @@ const MADE: &[(&str, u32, Made)] = &[
 ];
 
 const PROC: &[(&str, u32, Made)] = &[
-    ("/proc/cpuinfo", 0o444, texts::cpuinfo),
-    ("/proc/meminfo", 0o444, texts::meminfo),
-    ("/proc/uptime", 0o444, texts::uptime),
-    ("/proc/version", 0o444, texts::version),
-    ("/proc/loadavg", 0o444, texts::loadavg),
-    ("/proc/stat", 0o444, texts::stat),
-    ("/proc/cmdline", 0o444, texts::cmdline),
-    ("/proc/filesystems", 0o444, texts::filesystems),
-    ("/proc/partitions", 0o444, texts::partitions),
-    ("/proc/self/mounts", 0o444, texts::mounts),
-    ("/proc/self/cmdline", 0o444, texts::self_cmdline),
-    ("/proc/self/status", 0o444, texts::self_status),
-    ("/proc/1/cmdline", 0o444, texts::init_cmdline),
-    ("/proc/1/comm", 0o644, texts::init_comm),
-    ("/proc/net/dev", 0o444, texts::net_dev),
-    ("/proc/net/tcp", 0o444, texts::net_tcp),
-    ("/proc/net/route", 0o444, texts::net_route),
+    ("/proc/cpuinfo", 0o444, proc::cpuinfo),
+    ("/proc/meminfo", 0o444, proc::meminfo),
+    ("/proc/uptime", 0o444, proc::uptime),
+    ("/proc/version", 0o444, proc::version),
+    ("/proc/loadavg", 0o444, proc::loadavg),
+    ("/proc/stat", 0o444, proc::stat),
+    ("/proc/cmdline", 0o444, proc::cmdline),
+    ("/proc/filesystems", 0o444, proc::filesystems),
+    ("/proc/partitions", 0o444, proc::partitions),
+    ("/proc/self/mounts", 0o444, proc::mounts),
+    ("/proc/self/cmdline", 0o444, proc::self_cmdline),
+    ("/proc/self/status", 0o444, proc::self_status),
+    ("/proc/1/cmdline", 0o444, proc::init_cmdline),
+    ("/proc/1/comm", 0o644, proc::init_comm),
+    ("/proc/net/dev", 0o444, proc::net_dev),
+    ("/proc/net/tcp", 0o444, proc::net_tcp),
+    ("/proc/net/route", 0o444, proc::net_route),
     ("/proc/sys/kernel/hostname", 0o644, texts::hostname),
-    ("/proc/sys/kernel/osrelease", 0o444, texts::osrelease),
-    ("/proc/sys/kernel/ostype", 0o444, texts::ostype),
-    ("/proc/sys/kernel/version", 0o444, texts::kernel_version),
+    ("/proc/sys/kernel/osrelease", 0o444, proc::osrelease),
+    ("/proc/sys/kernel/ostype", 0o444, proc::ostype),
+    ("/proc/sys/kernel/version", 0o444, proc::kernel_version),
 ];
 
 const FIXED: &[(&str, u32, &str)] = &[
