@@ -395,7 +395,11 @@ fn kill(shell: &mut Shell, args: &[String], io: Io) -> u8 {
         return 0;
     }
     if targets.is_empty() {
-        shell.grumble(io, "kill: usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec ... or kill -l [sigspec]");
+        shell.grumble(
+            io,
+            "kill: usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec \
+            ... or kill -l [sigspec]",
+        );
         return 2;
     }
     let mine = shell.machine.shell_pid();

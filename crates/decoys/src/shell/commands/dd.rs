@@ -54,7 +54,13 @@ pub(super) fn dd(shell: &mut Shell, args: &[String], io: Io) -> u8 {
         } else {
             String::new()
         };
-        shell.warn(io, format!("{whole}+{part} records in\n{whole}+{part} records out\n{len} {plural}{human} copied, {seconds:.9} s, {rate}"));
+        shell.warn(
+            io,
+            format!(
+                "{whole}+{part} records in\n{whole}+{part} records out\n\
+            {len} {plural}{human} copied, {seconds:.9} s, {rate}"
+            ),
+        );
     }
     0
 }

@@ -6,7 +6,14 @@ use super::super::{Frame, Shell, fs, limits, run::Io};
 pub(super) fn shell(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     let dash = matches!(fs::base_name(&args[0]), "sh" | "dash");
     if args.iter().any(|arg| arg == "--version") && !dash {
-        shell.say(io, "GNU bash, version 5.2.15(1)-release (x86_64-pc-linux-gnu)\nCopyright (C) 2022 Free Software Foundation, Inc.\nLicense GPLv3+: GNU GPL version 3 or later <http://gnu.org/licenses/gpl.html>\n\nThis is free software; you are free to change and redistribute it.\nThere is NO WARRANTY, to the extent permitted by law.\n");
+        shell.say(
+            io,
+            "GNU bash, version 5.2.15(1)-release (x86_64-pc-linux-gnu)\n\
+            Copyright (C) 2022 Free Software Foundation, Inc.\n\
+            License GPLv3+: GNU GPL version 3 or later <http://gnu.org/licenses/gpl.html>\n\n\
+            This is free software; you are free to change and redistribute it.\n\
+            There is NO WARRANTY, to the extent permitted by law.\n",
+        );
         return 0;
     }
     let mut rest = args[1..].iter();
@@ -142,7 +149,13 @@ pub(super) fn sleep(shell: &mut Shell, args: &[String], io: Io) -> u8 {
             1
         }
         Some(text) if text.trim_end_matches(['s', 'm', 'h', 'd']).parse::<f64>().is_err() => {
-            shell.warn(io, format!("sleep: invalid time interval ‘{text}’\nTry 'sleep --help' for more information."));
+            shell.warn(
+                io,
+                format!(
+                    "sleep: invalid time interval ‘{text}’\n\
+                Try 'sleep --help' for more information."
+                ),
+            );
             1
         }
         Some(_) => 0,

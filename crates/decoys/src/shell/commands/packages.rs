@@ -27,9 +27,19 @@ fn apt(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     if shell.frame.who.uid != 0 {
         if verb == "update" {
             shell.say(io, "Reading package lists... Done\n");
-            shell.warn(io, "E: Could not open lock file /var/lib/apt/lists/lock - open (13: Permission denied)\nE: Unable to lock directory /var/lib/apt/lists/");
+            shell.warn(
+                io,
+                "E: Could not open lock file /var/lib/apt/lists/lock - open (13: \
+                Permission denied)\nE: Unable to lock directory /var/lib/apt/lists/",
+            );
         } else {
-            shell.warn(io, "E: Could not open lock file /var/lib/dpkg/lock-frontend - open (13: Permission denied)\nE: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), are you root?");
+            shell.warn(
+                io,
+                "E: Could not open lock file /var/lib/dpkg/lock-frontend - open (13: \
+                Permission denied)\n\
+                E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), are \
+                you root?",
+            );
         }
         return 100;
     }
@@ -37,7 +47,15 @@ fn apt(shell: &mut Shell, args: &[String], io: Io) -> u8 {
         let failure = |url: &str, host: &str| {
             format!("W: Failed to fetch {url}/InRelease  Temporary failure resolving '{host}'")
         };
-        shell.say(io, "Ign:1 http://deb.debian.org/debian bookworm InRelease\nIgn:2 http://security.debian.org/debian-security bookworm-security InRelease\nErr:1 http://deb.debian.org/debian bookworm InRelease\n  Temporary failure resolving 'deb.debian.org'\nErr:2 http://security.debian.org/debian-security bookworm-security InRelease\n  Temporary failure resolving 'security.debian.org'\nReading package lists... Done\n");
+        shell.say(
+            io,
+            "Ign:1 http://deb.debian.org/debian bookworm InRelease\n\
+            Ign:2 http://security.debian.org/debian-security bookworm-security InRelease\n\
+            Err:1 http://deb.debian.org/debian bookworm InRelease\n  Temporary failure resolving \
+            'deb.debian.org'\nErr:2 http://security.debian.org/debian-security bookworm-security \
+            InRelease\n  Temporary failure resolving 'security.debian.org'\n\
+            Reading package lists... Done\n",
+        );
         shell.warn(io, failure("http://deb.debian.org/debian/dists/bookworm", "deb.debian.org"));
         shell.warn(
             io,
@@ -46,10 +64,18 @@ fn apt(shell: &mut Shell, args: &[String], io: Io) -> u8 {
                 "security.debian.org",
             ),
         );
-        shell.warn(io, "W: Some index files failed to download. They have been ignored, or old ones used instead.");
+        shell.warn(
+            io,
+            "W: Some index files failed to download. They have been ignored, or old \
+            ones used instead.",
+        );
         return 0;
     }
-    shell.say(io, "Reading package lists... Done\nBuilding dependency tree... Done\nReading state information... Done\n");
+    shell.say(
+        io,
+        "Reading package lists... Done\nBuilding dependency tree... Done\n\
+        Reading state information... Done\n",
+    );
     let names: Vec<String> = options.operands.iter().skip(1).cloned().collect();
     for name in &names {
         shell.reached_for(&format!("apt {verb} {name}"));
@@ -73,7 +99,14 @@ fn dpkg(shell: &mut Shell, args: &[String], io: Io) -> u8 {
             shell.warn(io, "dpkg: error: cannot access archive: No such file or directory");
             return 2;
         }
-        Some("-l") => shell.say(io, "Desired=Unknown/Install/Remove/Purge/Hold\n| Status=Not/Inst/Conf-files/Unpacked/halF-conf/Half-inst/trig-aWait/Trig-pend\n|/ Err?=(none)/Reinst-required (Status,Err: uppercase=bad)\n||/ Name           Version             Architecture Description\n+++-==============-===================-============-=================================\nii  base-files     12.4+deb12u5        amd64        Debian base system miscellaneous files\nii  bash           5.2.15-2+b2         amd64        GNU Bourne Again SHell\nii  coreutils      9.1-1               amd64        GNU core utilities\n"),
+        Some("-l") => shell.say(io, "Desired=Unknown/Install/Remove/Purge/Hold\n\
+            | Status=Not/Inst/Conf-files/Unpacked/halF-conf/Half-inst/trig-aWait/Trig-pend\n\
+            |/ Err?=(none)/Reinst-required (Status,Err: uppercase=bad)\n\
+            ||/ Name           Version             Architecture Description\n\
+            +++-==============-===================-============-=================================\n\
+             ii  base-files     12.4+deb12u5        amd64        Debian base system miscellaneous files\n\
+             ii  bash           5.2.15-2+b2         amd64        GNU Bourne Again SHell\n\
+             ii  coreutils      9.1-1               amd64        GNU core utilities\n"),
         Some(_) => {}
         None => {
             shell.warn(io, "dpkg: error: need an action option");

@@ -86,7 +86,11 @@ fn top(shell: &mut Shell, _: &[String], io: Io) -> u8 {
     let list = shell.machine.processes(shell.tty, shell.machine.shell_pid(), &user);
     let mib = |kib: u64| kib as f64 / 1024.0;
     let mut text = format!(
-        "top - {}\nTasks: {:>3} total,   1 running, {:>3} sleeping,   0 stopped,   0 zombie\n%Cpu(s):  0.0 us,  0.3 sy,  0.0 ni, 99.7 id,  0.0 wa,  0.0 hi,  0.0 si,  0.0 st \nMiB Mem : {:>8.1} total, {:>8.1} free, {:>8.1} used, {:>8.1} buff/cache     \nMiB Swap: {:>8.1} total, {:>8.1} free,      0.0 used. {:>8.1} avail Mem \n\n    PID USER      PR  NI    VIRT    RES    SHR S  %CPU  %MEM     TIME+ COMMAND\n",
+        "top - {}\nTasks: {:>3} total,   1 running, {:>3} sleeping,   0 stopped,   0 zombie\n\
+         %Cpu(s):  0.0 us,  0.3 sy,  0.0 ni, 99.7 id,  0.0 wa,  0.0 hi,  0.0 si,  0.0 st \n\
+         MiB Mem : {:>8.1} total, {:>8.1} free, {:>8.1} used, {:>8.1} buff/cache     \n\
+         MiB Swap: {:>8.1} total, {:>8.1} free,      0.0 used. {:>8.1} avail Mem \n\n    PID \
+         USER      PR  NI    VIRT    RES    SHR S  %CPU  %MEM     TIME+ COMMAND\n",
         shell.uptime_line(),
         list.len(),
         list.len() - 1,

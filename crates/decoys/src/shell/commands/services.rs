@@ -50,7 +50,15 @@ fn systemctl(shell: &mut Shell, args: &[String], io: Io) -> u8 {
             let since = Date::of(shell.machine.persona.booted_at).format("%a %F %T UTC");
             let ago = uptime_text(shell.machine.uptime(shell.now));
             let ago = ago.split(',').next().unwrap_or_default().to_owned();
-            shell.say(io, format!("● {unit}.service - {describe}\n     Loaded: loaded (/lib/systemd/system/{unit}.service; enabled; preset: enabled)\n     Active: active (running) since {since}; {ago} ago\n      Tasks: 1\n     CGroup: /system.slice/{unit}.service\n"));
+            shell.say(
+                io,
+                format!(
+                    "● {unit}.service - {describe}\n     Loaded: loaded \
+                (/lib/systemd/system/{unit}.service; enabled; preset: enabled)\n     Active: \
+                active (running) since {since}; {ago} ago\n      Tasks: 1\n     CGroup: \
+                /system.slice/{unit}.service\n"
+                ),
+            );
             0
         }
         ("status", None) => {
@@ -127,7 +135,11 @@ fn service(shell: &mut Shell, args: &[String], io: Io) -> u8 {
             systemctl(shell, &args, io)
         }
         _ => {
-            shell.warn(io, "Usage: service < option > | --status-all | [ service_name [ command | --full-restart ] ]");
+            shell.warn(
+                io,
+                "Usage: service < option > | --status-all | [ service_name [ command \
+                | --full-restart ] ]",
+            );
             1
         }
     }

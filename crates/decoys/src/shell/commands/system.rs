@@ -244,7 +244,13 @@ fn mount(shell: &mut Shell, args: &[String], io: Io) -> u8 {
             return 1;
         }
         let target = args[args.len() - 1].clone();
-        shell.warn(io, format!("mount: {target}: permission denied.\n       dmesg(1) may have more information after failed mount system call."));
+        shell.warn(
+            io,
+            format!(
+                "mount: {target}: permission denied.\n       dmesg(1) may have \
+            more information after failed mount system call."
+            ),
+        );
         return 32;
     }
     let text: String = fs::mounts(&shell.machine, shell.now)
@@ -283,7 +289,11 @@ fn dmesg(shell: &mut Shell, _: &[String], io: Io) -> u8 {
     }
     let persona = shell.machine.persona.clone();
     let text = format!(
-        "[    0.000000] Linux version {} (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) {}\n[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz-{} root=UUID={} ro quiet\n[    0.000000] BIOS-provided physical RAM map:\n[    0.000000] BIOS-e820: [mem 0x0000000000000000-0x000000000009fbff] usable\n",
+        "[    0.000000] Linux version {} (debian-kernel@lists.debian.org) (gcc-12 (Debian \
+         12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) {}\n\
+         [    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz-{} root=UUID={} ro quiet\n\
+         [    0.000000] BIOS-provided physical RAM map:\n\
+         [    0.000000] BIOS-e820: [mem 0x0000000000000000-0x000000000009fbff] usable\n",
         persona.kernel_release,
         persona.kernel_version,
         persona.kernel_release,
@@ -296,13 +306,40 @@ fn dmesg(shell: &mut Shell, _: &[String], io: Io) -> u8 {
 fn lsblk(shell: &mut Shell, _: &[String], io: Io) -> u8 {
     let root = shell.machine.disk().total + 400_000;
     let all = root + 1_001_472;
-    shell.say(io, format!("NAME   MAJ:MIN RM  SIZE RO TYPE MOUNTPOINTS\nsda      8:0    0 {:>5} {}\n├─sda1   8:1    0 {:>5} {}\n├─sda2   8:2    0    1K {}\n└─sda5   8:5    0  976M {}\n", text::human(all), " 0 disk ", text::human(root), " 0 part /", " 0 part ", " 0 part [SWAP]"));
+    shell.say(
+        io,
+        format!(
+            "NAME   MAJ:MIN RM  SIZE RO TYPE MOUNTPOINTS\n\
+        sda      8:0    0 {:>5} {}\n├─sda1   8:1    0 {:>5} {}\n├─sda2   8:2    0    1K {}\n\
+        └─sda5   8:5    0  976M \
+        {}\n",
+            text::human(all),
+            " 0 disk ",
+            text::human(root),
+            " 0 part /",
+            " 0 part ",
+            " 0 part [SWAP]"
+        ),
+    );
     0
 }
 
 fn hostnamectl(shell: &mut Shell, _: &[String], io: Io) -> u8 {
     let machine = shell.machine.clone();
-    shell.say(io, format!(" Static hostname: {}\n       Icon name: computer-vm\n         Chassis: vm 🖴\n      Machine ID: {}\n         Boot ID: {}\n  Virtualization: kvm\nOperating System: Debian GNU/Linux 12 (bookworm)\n          Kernel: Linux {}\n    Architecture: x86-64\n", machine.persona.host_name, &machine.hex("machine-id")[..32], &machine.hex("boot-id")[..32], machine.persona.kernel_release));
+    shell.say(
+        io,
+        format!(
+            " Static hostname: {}\n       Icon name: computer-vm\n         \
+        Chassis: vm 🖴\n      Machine ID: {}\n         Boot ID: {}\n  Virtualization: kvm\n\
+        Operating System: Debian GNU/Linux 12 (bookworm)\n          Kernel: Linux {}\n    \
+        Architecture: \
+        x86-64\n",
+            machine.persona.host_name,
+            &machine.hex("machine-id")[..32],
+            &machine.hex("boot-id")[..32],
+            machine.persona.kernel_release
+        ),
+    );
     0
 }
 
@@ -318,6 +355,10 @@ fn shutdown(shell: &mut Shell, args: &[String], io: Io) -> u8 {
         );
         return 1;
     }
-    shell.warn(io, "Failed to set wall message, ignoring: Connection timed out\nCall to Reboot failed: Connection timed out");
+    shell.warn(
+        io,
+        "Failed to set wall message, ignoring: Connection timed out\n\
+        Call to Reboot failed: Connection timed out",
+    );
     1
 }

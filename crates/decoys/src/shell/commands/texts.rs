@@ -181,7 +181,11 @@ fn grep(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     let pattern = match options.value('e') {
         Some(pattern) => pattern.to_owned(),
         None if options.operands.is_empty() => {
-            shell.warn(io, "Usage: grep [OPTION]... PATTERNS [FILE]...\nTry 'grep --help' for more information.");
+            shell.warn(
+                io,
+                "Usage: grep [OPTION]... PATTERNS [FILE]...\n\
+                Try 'grep --help' for more information.",
+            );
             return 2;
         }
         None => options.operands.remove(0),
@@ -227,7 +231,11 @@ fn cut(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     let options = Options::parse(args, "dfcb");
     let list = options.value('f').or(options.value('c')).or(options.value('b'));
     let Some(list) = list.map(str::to_owned) else {
-        shell.warn(io, "cut: you must specify a list of bytes, characters, or fields\nTry 'cut --help' for more information.");
+        shell.warn(
+            io,
+            "cut: you must specify a list of bytes, characters, or fields\n\
+            Try 'cut --help' for more information.",
+        );
         return 1;
     };
     let ranges: Vec<(usize, usize)> = list

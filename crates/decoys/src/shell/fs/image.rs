@@ -50,7 +50,8 @@ const DIRS: &str = "/boot /boot/grub /dev /dev/pts /dev/shm:1777 /etc /etc/apt /
 /proc/self:555 /proc/sys:555 /proc/sys/fs:555 /proc/sys/kernel:555 /proc/sys/net:555 \
 /proc/sys/vm:555 /root:700 /run /run/lock:1777 /run/sshd /run/systemd /run/user /srv /sys:555 \
 /sys/block:555 /sys/class:555 /sys/class/net:555 /sys/devices:555 /sys/fs:555 /sys/kernel:555 \
-/tmp:1777 /usr /usr/bin /usr/games /usr/include /usr/lib /usr/lib/apt /usr/lib/dbus-1.0 /usr/lib/openssh \
+/tmp:1777 /usr /usr/bin /usr/games /usr/include /usr/lib /usr/lib/apt /usr/lib/dbus-1.0 \
+    /usr/lib/openssh \
 /usr/lib/systemd /usr/lib/x86_64-linux-gnu /usr/lib32 /usr/lib64 /usr/libx32 /usr/local \
 /usr/local/bin /usr/local/etc /usr/local/games /usr/local/include /usr/local/lib /usr/local/sbin \
 /usr/local/share /usr/local/src /usr/sbin /usr/share /usr/share/doc /usr/share/man /usr/src /var \

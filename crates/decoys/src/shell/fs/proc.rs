@@ -184,7 +184,8 @@ pub(super) fn self_cmdline(_: &Machine, _: Timestamp) -> String {
 pub(super) fn self_status(machine: &Machine, _: Timestamp) -> String {
     let pid = machine.shell_pid();
     format!(
-        "Name:\tcat\nUmask:\t0022\nState:\tR (running)\nTgid:\t{0}\nNgid:\t0\nPid:\t{0}\nPPid:\t{pid}\nTracerPid:\t0\n",
+        "Name:\tcat\nUmask:\t0022\nState:\tR (running)\nTgid:\t{0}\nNgid:\t0\nPid:\t{0}\n\
+         PPid:\t{pid}\nTracerPid:\t0\n",
         pid + 8
     )
 }
