@@ -99,14 +99,18 @@ fn dpkg(shell: &mut Shell, args: &[String], io: Io) -> u8 {
             shell.warn(io, "dpkg: error: cannot access archive: No such file or directory");
             return 2;
         }
-        Some("-l") => shell.say(io, "Desired=Unknown/Install/Remove/Purge/Hold\n\
+        Some("-l") => shell.say(
+            io,
+            "Desired=Unknown/Install/Remove/Purge/Hold\n\
             | Status=Not/Inst/Conf-files/Unpacked/halF-conf/Half-inst/trig-aWait/Trig-pend\n\
             |/ Err?=(none)/Reinst-required (Status,Err: uppercase=bad)\n\
             ||/ Name           Version             Architecture Description\n\
             +++-==============-===================-============-=================================\n\
-             ii  base-files     12.4+deb12u5        amd64        Debian base system miscellaneous files\n\
+             ii  base-files     12.4+deb12u5        amd64        \
+             Debian base system miscellaneous files\n\
              ii  bash           5.2.15-2+b2         amd64        GNU Bourne Again SHell\n\
-             ii  coreutils      9.1-1               amd64        GNU core utilities\n"),
+             ii  coreutils      9.1-1               amd64        GNU core utilities\n",
+        ),
         Some(_) => {}
         None => {
             shell.warn(io, "dpkg: error: need an action option");

@@ -287,9 +287,13 @@ fn sudo(shell: &mut Shell, args: &[String], io: Io) -> u8 {
         if rest.iter().any(|arg| arg == "-n") {
             shell.warn(io, "sudo: a password is required");
         } else {
-            shell.warn(io, "sudo: a terminal is required to read the password; either use the -S option to read from \
+            shell.warn(
+                io,
+                "sudo: a terminal is required to read the password; either use the -S option to \
+                 read from \
              standard input or configure an askpass helper\n\
-             sudo: a password is required");
+             sudo: a password is required",
+            );
         }
         return 1;
     }
@@ -316,11 +320,17 @@ fn as_root(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     }
     match args.first().map(String::as_str) {
         Some("-l") => {
-            shell.say(io, format!("Matching Defaults entries for {user} on {host}:\n    \
+            shell.say(
+                io,
+                format!(
+                    "Matching Defaults entries for {user} on {host}:\n    \
              env_reset, mail_badpass,\n    \
-             secure_path=/usr/local/sbin\\:/usr/local/bin\\:/usr/sbin\\:/usr/bin\\:/sbin\\:/bin, use_pty\n\n\
+             secure_path=/usr/local/sbin\\:/usr/local/bin\\:/usr/sbin\\:/usr/bin\\:/sbin\\:/bin, \
+             use_pty\n\n\
              User {user} may run the following commands on {host}:\n    \
-             (ALL : ALL) ALL\n"));
+             (ALL : ALL) ALL\n"
+                ),
+            );
             0
         }
         Some("-i" | "-s") if args.len() == 1 => become_user(shell, "root", args[0] == "-i"),
