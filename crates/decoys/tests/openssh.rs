@@ -22,15 +22,16 @@ struct Decoy {
 
 impl Decoy {
     fn start() -> Self {
-        let ambient = Ambient::seeded(7, "2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap());
+        let ambient =
+            Ambient::seeded(7, "2026-01-02T03:04:05Z".parse::<Timestamp>().expect("a time"));
         let persona = Arc::new(Persona::derive(
             &InstallationSecret::new([9; 32]),
             ambient.id(),
-            &"web1".parse().unwrap(),
+            &"web1".parse().expect("a host name"),
             Archetype::LinuxServer,
         ));
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
         let facts = Arc::new(Mutex::new(Vec::new()));
         let (host, log) = (persona.clone(), facts.clone());
         thread::spawn(move || {
@@ -57,30 +58,33 @@ impl Decoy {
             .stderr(Stdio::piped())
             .spawn()
             .expect("sshpass and ssh are installed");
-        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
+        let mut input = child.stdin.take().expect("a pipe");
+        input.write_all(stdin.as_bytes()).expect("the client reads");
+        drop(input);
+        child.wait_with_output().expect("the client ends")
     }
 
     fn facts(&self) -> Vec<SessionFact> {
-        self.facts.lock().unwrap().clone()
+        self.facts.lock().expect("no panic").clone()
     }
 }
 
 fn serve(mut stream: &TcpStream, persona: Arc<Persona>, facts: &Mutex<Vec<SessionFact>>) {
     let ambient = Ambient::system();
-    let (local, peer) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+    let (local, peer) =
+        (stream.local_addr().expect("an address"), stream.peer_addr().expect("a peer"));
     let mut session = SshSession::new(persona, ambient.bytes(), local, peer);
     let mut out = Output::new();
     let mut flow = session.open(ambient.now(), &mut out);
     let mut buffer = [0; 16_384];
     loop {
-        facts.lock().unwrap().extend(out.take_facts());
+        facts.lock().expect("no panic").extend(out.take_facts());
         if stream.write_all(&out.take_wire()).is_err() || flow == Flow::Close {
             return;
         }
         let now = ambient.now();
         let wait = session.deadline().map(|at| at.since(now).max(Duration::from_millis(1)));
-        stream.set_read_timeout(wait).unwrap();
+        stream.set_read_timeout(wait).expect("a timeout");
         flow = match stream.read(&mut buffer) {
             Ok(0) => session.finished(ambient.now(), &mut out),
             Ok(count) => session.receive(ambient.now(), &buffer[..count], &mut out),

@@ -19,12 +19,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use model::{Persona, SessionFact, Timestamp, escape_text};
 
+pub(crate) use self::site::Product;
 use self::{
     body::Body,
     parse::{BodyLength, MAX_LINE_BYTES, Malformed, Parsed, Request, Version, parse_head},
     respond::{Answer, Wire},
     route::Router,
-    site::{Product, Site},
+    site::Site,
 };
 use crate::{Flow, Output, Session};
 

@@ -13,11 +13,21 @@ use super::body::hex;
 
 /// Which server it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Product {
+pub(crate) enum Product {
     /// nginx 1.22.1 of Debian 12.
     Nginx,
     /// Apache 2.4.71 of Debian 12.
     Apache,
+}
+
+impl Product {
+    /// The server that `persona` runs; all its decoys describe the same one.
+    pub(crate) fn of(persona: &Persona) -> Self {
+        match persona.draw("http.product", 2) {
+            0 => Self::Nginx,
+            _ => Self::Apache,
+        }
+    }
 }
 
 /// A static file.
@@ -72,10 +82,7 @@ impl Site {
         let pick = |label: &str, list: &[&'static str]| {
             list[persona.draw(label, list.len() as u64) as usize]
         };
-        let product = match persona.draw("http.product", 2) {
-            0 => Product::Nginx,
-            _ => Product::Apache,
-        };
+        let product = Product::of(persona);
         let portal = Portal {
             title: pick("http.title", TITLES).into(),
             organisation: organisation(persona),

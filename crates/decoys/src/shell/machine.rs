@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use model::{Persona, PersonaAccount, Service, Timestamp};
+use model::{Persona, PersonaAccount, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::calendar::Date;
@@ -57,18 +57,6 @@ x2apic movbe popcnt tsc_deadline_timer aes xsave avx f16c rdrand hypervisor lahf
 3dnowprefetch cpuid_fault invpcid_single pti ssbd ibrs ibpb tpr_shadow vnmi flexpriority ept vpid \
 ept_ad fsgsbase tsc_adjust bmi1 avx2 smep bmi2 erms invpcid rdseed adx smap xsaveopt arat umip \
 md_clear arch_capabilities";
-
-/// A running process.
-pub(crate) struct Process {
-    pub(crate) user: String,
-    pub(crate) pid: u32,
-    pub(crate) vsz: u32,
-    pub(crate) rss: u32,
-    pub(crate) tty: &'static str,
-    pub(crate) state: &'static str,
-    pub(crate) started: Timestamp,
-    pub(crate) command: String,
-}
 
 /// Memory as `free` splits it, in KiB.
 pub(crate) struct Memory {
@@ -149,18 +137,20 @@ impl Machine {
     }
 
     pub(crate) fn memory(&self, now: Timestamp) -> Memory {
-        let total = u64::from(self.persona.memory_mib) * 1024 + self.draw("memory.odd") % 1000;
+        let pages = |kib: u64| kib & !3;
+        let total = u64::from(self.persona.memory_mib) * 1024;
+        let total = pages(total - total / 50 - self.draw("memory.odd") % 9000);
         let tick = (now.as_micros() / 3_000_000) as u64;
         let wobble = (tick.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % 6000;
-        let used = total / 100 * (11 + self.draw("memory.used") % 18) + wobble;
-        let buffers = 24_000 + self.draw("memory.buffers") % 60_000;
-        let cached = total / 100 * (25 + self.draw("memory.cached") % 25);
+        let used = pages(total / 100 * (11 + self.draw("memory.used") % 18) + wobble);
+        let buffers = pages(24_000 + self.draw("memory.buffers") % 60_000);
+        let cached = pages(total / 100 * (25 + self.draw("memory.cached") % 25));
         let free = total - used - buffers - cached;
         Memory {
             total,
             used,
             free,
-            shared: 620 + self.draw("memory.shared") % 5000,
+            shared: pages(620 + self.draw("memory.shared") % 5000),
             cached,
             buffers,
             available: total - used,
@@ -237,326 +227,7 @@ impl Machine {
     pub(crate) fn person(&self) -> &str {
         self.persona.accounts.get(1).map_or("user", |account| &account.user)
     }
-
-    /// Whether a server of this kind runs here.
-    pub(crate) fn serves(&self, service: Service) -> bool {
-        self.persona.archetype.pool().contains(&service)
-    }
-
-    /// Login name, or the number where there is none.
-    pub(crate) fn user_name(&self, uid: u32) -> String {
-        if let Some(account) = self.persona.accounts.iter().find(|account| account.uid == uid) {
-            return account.user.clone();
-        }
-        SYSTEM_USERS
-            .iter()
-            .find(|(_, id, ..)| *id == uid)
-            .map_or_else(|| uid.to_string(), |(name, ..)| (*name).into())
-    }
-
-    /// Group name, or the number where there is none.
-    pub(crate) fn group_name(&self, gid: u32) -> String {
-        GROUPS
-            .iter()
-            .find(|(_, id)| *id == gid)
-            .map_or_else(|| self.user_name(gid), |(name, _)| (*name).into())
-    }
-
-    /// User id of a name.
-    pub(crate) fn uid(&self, user: &str) -> Option<u32> {
-        if let Some(account) = self.account(user) {
-            return Some(account.uid);
-        }
-        SYSTEM_USERS.iter().find(|(name, ..)| *name == user).map(|(_, id, ..)| *id)
-    }
-
-    /// Group id of a name.
-    pub(crate) fn gid(&self, group: &str) -> Option<u32> {
-        GROUPS
-            .iter()
-            .find(|(name, _)| *name == group)
-            .map(|(_, id)| *id)
-            .or_else(|| self.account(group).map(|account| account.uid))
-    }
-
-    /// What `ps` shows, by process id; the visitor's own shell last.
-    pub(crate) fn processes(&self, tty: bool, shell_pid: u32, user: &str) -> Vec<Process> {
-        let boot = self.persona.booted_at;
-        let mut list = Vec::new();
-        let mut add = |user: &str, pid, vsz, rss, tty, state, started, command: &str| {
-            let command = command.to_owned();
-            list.push(Process { user: user.into(), pid, vsz, rss, tty, state, started, command });
-        };
-        add("root", 1, 167_752, 12_140, "?", "Ss", boot, "/sbin/init");
-        for (pid, name) in KERNEL_THREADS {
-            let state =
-                if name.starts_with("kworker") || name.contains("rcu_") { "I" } else { "S" };
-            add("root", *pid, 0, 0, "?", state, boot, &format!("[{name}]"));
-        }
-        let first = 230 + (self.draw("pid") % 40) as u32;
-        let later = |n: u64| boot.plus(Duration::from_secs(n));
-        add("root", first, 33_044, 13_508, "?", "Ss", later(3), "/lib/systemd/systemd-journald");
-        add("root", first + 22, 26_896, 6_284, "?", "Ss", later(3), "/lib/systemd/systemd-udevd");
-        add(
-            "systemd+",
-            first + 61,
-            90_080,
-            6_572,
-            "?",
-            "Ssl",
-            later(4),
-            "/lib/systemd/systemd-timesyncd",
-        );
-        add("root", first + 158, 6_608, 2_720, "?", "Ss", later(6), "/usr/sbin/cron -f");
-        add(
-            "message+",
-            first + 159,
-            9_128,
-            4_820,
-            "?",
-            "Ss",
-            later(6),
-            "/usr/bin/dbus-daemon --system --address=systemd: --nofork --nopidfile \
-             --systemd-activation --syslog-only",
-        );
-        add("root", first + 163, 49_908, 7_412, "?", "Ss", later(6), "/lib/systemd/systemd-logind");
-        for (index, server) in self.servers().iter().enumerate() {
-            let pid = first + 210 + index as u32 * 17;
-            add(
-                server.user,
-                pid,
-                server.vsz,
-                server.rss,
-                "?",
-                server.state,
-                later(7),
-                server.command,
-            );
-        }
-        add(
-            "root",
-            first + 201,
-            5_868,
-            1_012,
-            "tty1",
-            "Ss+",
-            later(7),
-            "/sbin/agetty -o -p -- \\u --noclear - linux",
-        );
-        add(
-            "root",
-            first + 204,
-            15_432,
-            9_216,
-            "?",
-            "Ss",
-            later(7),
-            "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups",
-        );
-        add(
-            "root",
-            shell_pid.saturating_sub(160),
-            0,
-            0,
-            "?",
-            "I",
-            self.login_at.minus(Duration::from_secs(900)),
-            "[kworker/u4:1-events_unbound]",
-        );
-        let login = self.login_at;
-        let at = if tty { "pts/0" } else { "?" };
-        add(
-            "root",
-            shell_pid - 14,
-            17_724,
-            10_948,
-            "?",
-            "Ss",
-            login,
-            &format!("sshd: {} [priv]", self.login_user),
-        );
-        let name = if tty { "@pts/0" } else { "@notty" };
-        add(
-            &self.login_user,
-            shell_pid - 7,
-            17_984,
-            6_700,
-            "?",
-            "S",
-            login,
-            &format!("sshd: {}{name}", self.login_user),
-        );
-        add(user, shell_pid, 7_968, 4_704, at, "Ss", login, "-bash");
-        list.sort_by_key(|process| process.pid);
-        list
-    }
-
-    /// The servers of this kind of machine.
-    pub(crate) fn servers(&self) -> Vec<&'static Server> {
-        SERVERS.iter().filter(|server| self.serves(server.service)).collect()
-    }
 }
-
-/// A network server among the processes.
-pub(crate) struct Server {
-    pub(crate) service: Service,
-    pub(crate) unit: &'static str,
-    pub(crate) describe: &'static str,
-    pub(crate) user: &'static str,
-    pub(crate) port: u16,
-    vsz: u32,
-    rss: u32,
-    state: &'static str,
-    pub(crate) command: &'static str,
-}
-
-const SERVERS: &[Server] = &[
-    Server {
-        service: Service::Http,
-        unit: "nginx",
-        describe: "A high performance web server and a reverse proxy server",
-        user: "root",
-        port: 80,
-        vsz: 10_368,
-        rss: 3_260,
-        state: "Ss",
-        command: "nginx: master process /usr/sbin/nginx -g daemon on; master_process on;",
-    },
-    Server {
-        service: Service::Ftp,
-        unit: "vsftpd",
-        describe: "vsftpd FTP server",
-        user: "root",
-        port: 21,
-        vsz: 8_264,
-        rss: 3_716,
-        state: "Ss",
-        command: "/usr/sbin/vsftpd /etc/vsftpd.conf",
-    },
-    Server {
-        service: Service::Redis,
-        unit: "redis-server",
-        describe: "Advanced key-value store",
-        user: "redis",
-        port: 6379,
-        vsz: 66_752,
-        rss: 12_980,
-        state: "Ssl",
-        command: "/usr/bin/redis-server 0.0.0.0:6379",
-    },
-];
-
-const KERNEL_THREADS: &[(u32, &str)] = &[
-    (2, "kthreadd"),
-    (3, "rcu_gp"),
-    (4, "rcu_par_gp"),
-    (5, "slub_flushwq"),
-    (6, "netns"),
-    (8, "kworker/0:0H-events_highpri"),
-    (10, "mm_percpu_wq"),
-    (11, "rcu_tasks_kthread"),
-    (12, "rcu_tasks_rude_kthread"),
-    (13, "rcu_tasks_trace_kthread"),
-    (14, "ksoftirqd/0"),
-    (15, "rcu_preempt"),
-    (16, "migration/0"),
-    (18, "cpuhp/0"),
-    (26, "kdevtmpfs"),
-    (27, "inet_frag_wq"),
-    (28, "kauditd"),
-    (29, "khungtaskd"),
-    (30, "oom_reaper"),
-    (33, "writeback"),
-    (34, "kcompactd0"),
-    (35, "ksmd"),
-    (36, "khugepaged"),
-    (37, "kintegrityd"),
-    (38, "kblockd"),
-    (45, "kswapd0"),
-    (51, "kthrotld"),
-    (65, "mld"),
-    (66, "ipv6_addrconf"),
-    (152, "scsi_eh_0"),
-    (154, "jbd2/sda1-8"),
-    (155, "ext4-rsv-conver"),
-];
-
-/// Name, user id, group id, home and shell of the accounts that Debian 12 brings.
-pub(crate) const SYSTEM_USERS: &[(&str, u32, u32, &str, &str)] = &[
-    ("daemon", 1, 1, "/usr/sbin", "/usr/sbin/nologin"),
-    ("bin", 2, 2, "/bin", "/usr/sbin/nologin"),
-    ("sys", 3, 3, "/dev", "/usr/sbin/nologin"),
-    ("sync", 4, 65534, "/bin", "/bin/sync"),
-    ("games", 5, 60, "/usr/games", "/usr/sbin/nologin"),
-    ("man", 6, 12, "/var/cache/man", "/usr/sbin/nologin"),
-    ("lp", 7, 7, "/var/spool/lpd", "/usr/sbin/nologin"),
-    ("mail", 8, 8, "/var/mail", "/usr/sbin/nologin"),
-    ("news", 9, 9, "/var/spool/news", "/usr/sbin/nologin"),
-    ("uucp", 10, 10, "/var/spool/uucp", "/usr/sbin/nologin"),
-    ("proxy", 13, 13, "/bin", "/usr/sbin/nologin"),
-    ("www-data", 33, 33, "/var/www", "/usr/sbin/nologin"),
-    ("backup", 34, 34, "/var/backups", "/usr/sbin/nologin"),
-    ("list", 38, 38, "/var/list", "/usr/sbin/nologin"),
-    ("irc", 39, 39, "/run/ircd", "/usr/sbin/nologin"),
-    ("_apt", 42, 65534, "/nonexistent", "/usr/sbin/nologin"),
-    ("nobody", 65534, 65534, "/nonexistent", "/usr/sbin/nologin"),
-    ("systemd-network", 998, 998, "/", "/usr/sbin/nologin"),
-    ("systemd-timesync", 997, 997, "/", "/usr/sbin/nologin"),
-    ("messagebus", 100, 107, "/nonexistent", "/usr/sbin/nologin"),
-    ("sshd", 101, 65534, "/run/sshd", "/usr/sbin/nologin"),
-];
-
-/// The groups that Debian 12 brings.
-pub(crate) const GROUPS: &[(&str, u32)] = &[
-    ("root", 0),
-    ("daemon", 1),
-    ("bin", 2),
-    ("sys", 3),
-    ("adm", 4),
-    ("tty", 5),
-    ("disk", 6),
-    ("lp", 7),
-    ("mail", 8),
-    ("news", 9),
-    ("uucp", 10),
-    ("man", 12),
-    ("proxy", 13),
-    ("kmem", 15),
-    ("dialout", 20),
-    ("fax", 21),
-    ("voice", 22),
-    ("cdrom", 24),
-    ("floppy", 25),
-    ("tape", 26),
-    ("sudo", 27),
-    ("audio", 29),
-    ("dip", 30),
-    ("www-data", 33),
-    ("backup", 34),
-    ("operator", 37),
-    ("list", 38),
-    ("irc", 39),
-    ("src", 40),
-    ("shadow", 42),
-    ("utmp", 43),
-    ("video", 44),
-    ("sasl", 45),
-    ("plugdev", 46),
-    ("staff", 50),
-    ("games", 60),
-    ("users", 100),
-    ("nogroup", 65534),
-    ("systemd-journal", 999),
-    ("systemd-network", 998),
-    ("systemd-timesync", 997),
-    ("input", 104),
-    ("sgx", 105),
-    ("kvm", 106),
-    ("messagebus", 107),
-    ("netdev", 108),
-    ("crontab", 101),
-    ("_ssh", 109),
-];
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {

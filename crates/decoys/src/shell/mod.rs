@@ -4,12 +4,16 @@
 //! Owns the state of one visitor's shell. It opens no file and no socket and starts no process:
 //! what would leave the machine fails as on a host without a way out, and is recorded.
 
+mod accounts;
+mod arithmetic;
 pub(crate) mod calendar;
 mod commands;
 mod expand;
 pub(crate) mod fs;
 pub(crate) mod limits;
 pub(crate) mod machine;
+mod processes;
+mod redirect;
 mod run;
 mod syntax;
 #[cfg(test)]
@@ -387,7 +391,8 @@ impl Shell {
         if !known && self.frame.variables.len() >= limits::MAX_NAMES {
             return;
         }
-        let value = cut(&value, limits::MAX_VALUE_BYTES).to_owned();
+        let mut value = value;
+        value.truncate(cut(&value, limits::MAX_VALUE_BYTES).len());
         let entry = self.frame.variables.entry(name.to_owned());
         entry.or_insert(Variable { value: String::new(), exported: false }).value = value;
     }

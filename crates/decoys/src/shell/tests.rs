@@ -5,6 +5,7 @@ use model::{Archetype, SessionFact};
 use proptest::prelude::*;
 
 use super::{Shell, ShellFlow, ShellOutput, limits};
+use crate::http::Product;
 use crate::testing::{START, peer, persona};
 
 fn shell(user: usize) -> Shell {
@@ -28,7 +29,7 @@ fn talk(shell: &mut Shell, lines: &str) -> String {
     shown
 }
 
-fn check(lines: &str, expected: Expect) {
+fn check(lines: &str, expected: &Expect) {
     expected.assert_eq(&talk(&mut shell(0), lines));
 }
 
@@ -52,7 +53,7 @@ fn writes_persist_within_the_session() {
         ./c
         chmod +x c; ls x
         "#,
-        expect![[r#"
+        &expect![[r#"
             root@web-01:~# cd /tmp
             root@web-01:/tmp# echo hello > a; cat a
             hello
@@ -94,7 +95,7 @@ fn bash_parses_what_bots_send() {
         while read x; do echo "got $x"; done < /etc/hostname
         f() { echo "in $1"; }; f arg
         "#,
-        expect![[r#"
+        &expect![[r#"
             root@web-01:~# for i in 1 2 3; do echo -n $i; done; echo
             123
             root@web-01:~# A="x y"; echo "$A" '$A' ${A:-z} ${B:-z} $((2+3*4)) $(echo sub `echo nested`)
@@ -153,6 +154,45 @@ fn figures_agree_everywhere() {
     assert!(run("df /").contains("/dev/sda1"));
     let up: f64 = run("cut -d. -f1 /proc/uptime").parse().expect("seconds");
     assert_eq!(up as u64, persona.uptime(START).as_secs());
+}
+
+#[test]
+fn the_web_server_is_the_one_that_answers() {
+    let mut seen = Vec::new();
+    for index in 0..12 {
+        let persona = persona(index, "web-01", Archetype::WebServer);
+        let (here, absent) = match Product::of(&persona) {
+            Product::Nginx => ("nginx", "apache2"),
+            Product::Apache => ("apache2", "nginx"),
+        };
+        let account = persona.accounts[0].clone();
+        let mut shell = Shell::new(persona, &account, peer().ip(), START, [3; 32]);
+        for command in ["ps aux", "ss -tlnp", "systemctl", "ls /etc /usr/sbin"] {
+            let shown = talk(&mut shell, command);
+            assert!(shown.contains(here), "{shown}");
+            assert!(!shown.contains(absent), "{shown}");
+        }
+        let shown = talk(&mut shell, &format!("service {here} status; service {absent} status"));
+        assert!(shown.contains(&format!("{here}.service - ")), "{shown}");
+        assert!(shown.contains(&format!("Unit {absent}.service could not be found.")), "{shown}");
+        seen.push(here);
+    }
+    assert!(seen.contains(&"nginx") && seen.contains(&"apache2"), "{seen:?}");
+}
+
+#[test]
+fn a_pipe_that_says_nothing_opens_no_shell() {
+    check(
+        "
+        true | sh
+        nope
+        ",
+        &expect![[r#"
+            root@web-01:~# true | sh
+            root@web-01:~# nope
+            -bash: nope: command not found
+        "#]],
+    );
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use super::{
     super::{
-        Frame, Shell,
-        fs::{self, EXECUTE, Kind, READ, WRITE},
+        Shell,
+        fs::{self, EXECUTE},
         limits,
         run::{Control, Io},
         text,
     },
-    Run,
+    Run, launch,
 };
 
 pub(super) fn find(name: &str) -> Option<Run> {
@@ -20,7 +20,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "printf" => printf,
         "true" | ":" => |_, _, _| 0,
         "false" => |_, _, _| 1,
-        "test" | "[" | "[[" => test,
+        "test" | "[" | "[[" => super::conditions::test,
         "export" | "declare" | "typeset" | "local" | "readonly" => export,
         "unset" => unset,
         "set" => set,
@@ -57,12 +57,12 @@ pub(super) fn find(name: &str) -> Option<Run> {
 pub(super) fn program(name: &str) -> Option<Run> {
     Some(match name {
         "echo" | "printf" | "pwd" | "true" | "false" | "test" | "[" | "kill" => return find(name),
-        "bash" | "sh" | "dash" | "rbash" => shell,
-        "env" | "printenv" => env,
+        "bash" | "sh" | "dash" | "rbash" => launch::shell,
+        "env" | "printenv" => launch::env,
         "which" => which,
-        "nohup" | "nice" | "setsid" | "timeout" | "stdbuf" | "time" | "ionice" => wrapped,
-        "xargs" => xargs,
-        "sleep" => sleep,
+        "nohup" | "nice" | "setsid" | "timeout" | "stdbuf" | "time" | "ionice" => launch::wrapped,
+        "xargs" => launch::xargs,
+        "sleep" => launch::sleep,
         _ => return None,
     })
 }
@@ -190,92 +190,6 @@ fn printf_once(format: &str, args: &mut std::slice::Iter<'_, String>) -> Vec<u8>
     }
     out.extend(text::unescape(rest, false).0);
     out
-}
-
-fn test(shell: &mut Shell, args: &[String], io: Io) -> u8 {
-    let mut words: Vec<&str> = args[1..].iter().map(String::as_str).collect();
-    if let Some(close) = match args[0].as_str() {
-        "[" => Some("]"),
-        "[[" => Some("]]"),
-        _ => None,
-    } && words.pop() != Some(close)
-    {
-        shell.grumble(io, format!("{}: missing `{close}'", args[0]));
-        return 2;
-    }
-    match any(shell, &words) {
-        Ok(true) => 0,
-        Ok(false) => 1,
-        Err(word) => {
-            shell.grumble(io, format!("{}: {word}", args[0]));
-            2
-        }
-    }
-}
-
-fn any(shell: &Shell, words: &[&str]) -> Result<bool, String> {
-    for part in words.split(|word| matches!(*word, "-o" | "||")) {
-        let mut all = true;
-        for part in part.split(|word| matches!(*word, "-a" | "&&")) {
-            all &= primary(shell, part)?;
-        }
-        if all {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn primary(shell: &Shell, words: &[&str]) -> Result<bool, String> {
-    let number = |text: &str| {
-        text.trim().parse::<i64>().map_err(|_| format!("{text}: integer expression expected"))
-    };
-    Ok(match words {
-        [] => false,
-        ["!", rest @ ..] => !primary(shell, rest)?,
-        [word] => !word.is_empty(),
-        ["-n", word] => !word.is_empty(),
-        ["-z", word] => word.is_empty(),
-        ["-t", _] => shell.tty,
-        [flag, path] if flag.len() == 2 && flag.starts_with('-') => file_test(shell, flag, path),
-        [left, "=" | "==", right] => text::matches(right, left) || left == right,
-        [left, "!=", right] => left != right,
-        [left, "=~", right] => left.contains(right.trim_matches(['^', '$'])),
-        [left, "<", right] => left < right,
-        [left, ">", right] => left > right,
-        [left, "-eq", right] => number(left)? == number(right)?,
-        [left, "-ne", right] => number(left)? != number(right)?,
-        [left, "-lt", right] => number(left)? < number(right)?,
-        [left, "-le", right] => number(left)? <= number(right)?,
-        [left, "-gt", right] => number(left)? > number(right)?,
-        [left, "-ge", right] => number(left)? >= number(right)?,
-        [first, _] => return Err(format!("{first}: unary operator expected")),
-        [_, operator, _] => return Err(format!("{operator}: binary operator expected")),
-        _ => return Err("too many arguments".into()),
-    })
-}
-
-fn file_test(shell: &Shell, flag: &str, path: &str) -> bool {
-    let (who, cwd) = (shell.frame.who, &shell.frame.cwd);
-    if matches!(flag, "-L" | "-h") {
-        return shell
-            .fs
-            .find_link(who, cwd, path)
-            .is_ok_and(|(_, n)| matches!(n.kind, Kind::Link(_)));
-    }
-    let Ok((path, node)) = shell.fs.find(who, cwd, path) else { return false };
-    match flag {
-        "-e" | "-a" => true,
-        "-f" => matches!(node.kind, Kind::File(_)),
-        "-d" => node.is_dir(),
-        "-c" => matches!(node.kind, Kind::Device(..)),
-        "-r" => shell.fs.may(who, &path, READ),
-        "-w" => shell.fs.may(who, &path, WRITE),
-        "-x" => shell.fs.may(who, &path, EXECUTE),
-        "-s" => shell.fs.size(&path, node, shell.now) > 0,
-        "-O" => node.uid == who.uid,
-        _ => false,
-    }
 }
 
 fn export(shell: &mut Shell, args: &[String], io: Io) -> u8 {
@@ -481,7 +395,11 @@ fn kill(shell: &mut Shell, args: &[String], io: Io) -> u8 {
         return 0;
     }
     if targets.is_empty() {
-        shell.grumble(io, "kill: usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec ... or kill -l [sigspec]");
+        shell.grumble(
+            io,
+            "kill: usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec \
+            ... or kill -l [sigspec]",
+        );
         return 2;
     }
     let mine = shell.machine.shell_pid();
@@ -508,151 +426,4 @@ fn kill(shell: &mut Shell, args: &[String], io: Io) -> u8 {
         }
     }
     status
-}
-
-/// `sh -c`, `sh file`, `… | sh`, or a shell within the shell.
-fn shell(shell: &mut Shell, args: &[String], io: Io) -> u8 {
-    let dash = matches!(fs::base_name(&args[0]), "sh" | "dash");
-    if args.iter().any(|arg| arg == "--version") && !dash {
-        shell.say(io, "GNU bash, version 5.2.15(1)-release (x86_64-pc-linux-gnu)\nCopyright (C) 2022 Free Software Foundation, Inc.\nLicense GPLv3+: GNU GPL version 3 or later <http://gnu.org/licenses/gpl.html>\n\nThis is free software; you are free to change and redistribute it.\nThere is NO WARRANTY, to the extent permitted by law.\n");
-        return 0;
-    }
-    let mut rest = args[1..].iter();
-    while let Some(arg) = rest.next() {
-        if arg.starts_with('-') && arg.ends_with('c') && !arg.starts_with("--") {
-            let Some(text) = rest.next() else {
-                let name = args[0].clone();
-                shell.warn(io, format!("{name}: -c: option requires an argument"));
-                return 2;
-            };
-            let mut inner = vec![args[0].clone()];
-            inner.extend(rest.cloned().skip(1));
-            let text = text.clone();
-            return shell.run_script(&text, inner, dash, io);
-        }
-        if !arg.starts_with('-') {
-            let inner: Vec<String> = std::iter::once(arg).chain(rest).cloned().collect();
-            let read = shell.fs.read(shell.frame.who, &shell.frame.cwd, arg, shell.now, 0);
-            return match read {
-                Ok(bytes) => {
-                    let text = String::from_utf8_lossy(&bytes).into_owned();
-                    shell.run_script(&text, inner, dash, io)
-                }
-                Err(error) => {
-                    let (name, file) = (args[0].clone(), arg.clone());
-                    let why = error.message();
-                    let text = if dash {
-                        format!("{name}: 0: cannot open {file}: No such file")
-                    } else {
-                        format!("{name}: {file}: {why}")
-                    };
-                    shell.warn(io, text);
-                    if dash { 2 } else { 127 }
-                }
-            };
-        }
-    }
-    let input = shell.read_all(io);
-    if !input.is_empty() {
-        let text = String::from_utf8_lossy(&input).into_owned();
-        return shell.run_script(&text, vec![args[0].clone()], dash, io);
-    }
-    if shell.tty && shell.outer.len() < limits::MAX_SHELLS {
-        let frame = Frame { login: false, ..shell.frame.clone() };
-        shell.outer.push(std::mem::replace(&mut shell.frame, frame));
-    }
-    0
-}
-
-fn env(shell: &mut Shell, args: &[String], io: Io) -> u8 {
-    let rest: Vec<String> = args[1..]
-        .iter()
-        .skip_while(|arg| arg.starts_with('-') || arg.contains('='))
-        .cloned()
-        .collect();
-    if let Some(name) = rest.first() {
-        if fs::base_name(&args[0]) == "printenv" {
-            return match shell.variable(name) {
-                Some(value) => {
-                    shell.say(io, format!("{value}\n"));
-                    0
-                }
-                None => 1,
-            };
-        }
-        return shell.call(rest, io);
-    }
-    let list: Vec<String> = (shell.frame.variables.iter())
-        .filter(|(_, variable)| variable.exported)
-        .map(|(name, variable)| format!("{name}={}\n", variable.value))
-        .collect();
-    shell.say(io, list.concat());
-    shell.say(io, format!("_=/usr/bin/{}\n", fs::base_name(&args[0])));
-    0
-}
-
-/// `nohup cmd`, `timeout 5 cmd`: the command itself.
-fn wrapped(shell: &mut Shell, args: &[String], io: Io) -> u8 {
-    let inner: Vec<String> = args[1..]
-        .iter()
-        .skip_while(|arg| arg.starts_with('-') || arg.starts_with(|c: char| c.is_ascii_digit()))
-        .cloned()
-        .collect();
-    if inner.is_empty() {
-        let name = fs::base_name(&args[0]).to_owned();
-        shell.warn(io, format!("{name}: missing operand"));
-        shell.warn(io, format!("Try '{name} --help' for more information."));
-        return 125;
-    }
-    if args[0].ends_with("nohup") && shell.tty {
-        shell.warn(io, "nohup: ignoring input and appending output to 'nohup.out'");
-        return shell.call(inner, Io { out: io.err, ..io });
-    }
-    shell.call(inner, io)
-}
-
-fn xargs(shell: &mut Shell, args: &[String], io: Io) -> u8 {
-    let options = super::Options::parse(args, "nILPd");
-    let input = String::from_utf8_lossy(&shell.read_all(io)).into_owned();
-    let words: Vec<String> =
-        input.split_whitespace().take(limits::MAX_WORDS).map(str::to_owned).collect();
-    let command = if options.operands.is_empty() {
-        vec!["echo".to_owned()]
-    } else {
-        options.operands.clone()
-    };
-    if let Some(mark) = options.value('I') {
-        for word in &words {
-            if !shell.step() {
-                break;
-            }
-            let args = command.iter().map(|arg| arg.replace(mark, word)).collect();
-            shell.call(args, io);
-        }
-        return 0;
-    }
-    let most = options.value('n').and_then(|n| n.parse().ok()).unwrap_or(usize::MAX).max(1);
-    for chunk in words.chunks(most.min(limits::MAX_WORDS)) {
-        if !shell.step() {
-            break;
-        }
-        let args = command.iter().chain(chunk).cloned().collect();
-        shell.call(args, io);
-    }
-    0
-}
-
-/// Returns at once: a visitor must not be able to hold a session by naming a number.
-fn sleep(shell: &mut Shell, args: &[String], io: Io) -> u8 {
-    match args.get(1) {
-        None => {
-            shell.warn(io, "sleep: missing operand\nTry 'sleep --help' for more information.");
-            1
-        }
-        Some(text) if text.trim_end_matches(['s', 'm', 'h', 'd']).parse::<f64>().is_err() => {
-            shell.warn(io, format!("sleep: invalid time interval ‘{text}’\nTry 'sleep --help' for more information."));
-            1
-        }
-        Some(_) => 0,
-    }
 }

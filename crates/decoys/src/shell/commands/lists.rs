@@ -90,7 +90,7 @@ fn ls(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     }
     let headings = dirs.len() + files.len() > 1 || options.has('R') || status != 0;
     let mut first = files.is_empty();
-    show(shell, &options, files, false, io);
+    show(shell, &options, &files, false, io);
     let mut todo: Vec<(String, String)> = dirs.into_iter().rev().collect();
     while let Some((name, path)) = todo.pop() {
         if !shell.step() {
@@ -114,7 +114,7 @@ fn ls(shell: &mut Shell, args: &[String], io: Io) -> u8 {
                 deeper.map(|row| (fs::join(&name, &row.name), row.path.clone())).collect();
             todo.extend(deeper.into_iter().rev());
         }
-        show(shell, &options, rows, true, io);
+        show(shell, &options, &rows, true, io);
     }
     status
 }
@@ -152,7 +152,7 @@ fn rows(shell: &Shell, path: &str, options: &Options) -> Vec<Row> {
     rows
 }
 
-fn show(shell: &mut Shell, options: &Options, rows: Vec<Row>, total: bool, io: Io) {
+fn show(shell: &mut Shell, options: &Options, rows: &[Row], total: bool, io: Io) {
     let suffix = |row: &Row| match row.node.kind {
         Kind::Dir if options.has('F') || options.has('p') => "/",
         Kind::Link(_) if options.has('F') && !options.has('l') => "@",
@@ -171,7 +171,7 @@ fn show(shell: &mut Shell, options: &Options, rows: Vec<Row>, total: bool, io: I
         shell.say(io, text);
         return;
     }
-    let text = long(shell, options, &rows, total, &suffix);
+    let text = long(shell, options, rows, total, &suffix);
     shell.say(io, text);
 }
 

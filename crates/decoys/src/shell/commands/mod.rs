@@ -1,9 +1,18 @@
 //! The commands: builtins of bash, and programs by the name of their file.
 
+mod awk;
 mod builtins;
+mod conditions;
+mod dd;
+mod digest;
 pub(crate) mod files;
+mod launch;
 pub(crate) mod lists;
 mod network;
+mod packages;
+mod processes;
+mod services;
+mod sockets;
 mod system;
 mod texts;
 mod users;
@@ -24,6 +33,9 @@ pub(super) fn program(name: &str) -> Option<Run> {
         .or_else(|| lists::find(name))
         .or_else(|| texts::find(name))
         .or_else(|| system::find(name))
+        .or_else(|| processes::find(name))
+        .or_else(|| services::find(name))
+        .or_else(|| packages::find(name))
         .or_else(|| users::find(name))
         .or_else(|| network::find(name))
         .or_else(|| builtins::program(name))

@@ -15,7 +15,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "ssh" | "scp" | "sftp" | "telnet" => ssh,
         "ping" => ping,
         "ip" => ip,
-        "ss" => ss,
+        "ss" => super::sockets::ss,
         "iptables" | "nft" => iptables,
         _ => return None,
     })
@@ -40,7 +40,11 @@ fn host_of(url: &str) -> (String, u16) {
 fn wget(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     let options = Options::parse(args, "OoPtTUeaiQw");
     if options.operands.is_empty() {
-        shell.warn(io, "wget: missing URL\nUsage: wget [OPTION]... [URL]...\n\nTry `wget --help' for more options.");
+        shell.warn(
+            io,
+            "wget: missing URL\nUsage: wget [OPTION]... [URL]...\n\n\
+            Try `wget --help' for more options.",
+        );
         return 1;
     }
     for url in &options.operands {
@@ -61,7 +65,13 @@ fn wget(shell: &mut Shell, args: &[String], io: Io) -> u8 {
                 ),
             );
         } else {
-            shell.warn(io, format!("Resolving {host} ({host})... failed: Temporary failure in name resolution.\nwget: unable to resolve host address ‘{host}’"));
+            shell.warn(
+                io,
+                format!(
+                    "Resolving {host} ({host})... failed: Temporary failure in \
+                name resolution.\nwget: unable to resolve host address ‘{host}’"
+                ),
+            );
         }
     }
     4
@@ -79,14 +89,21 @@ fn curl(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     let silent = options.has('s') || options.long("silent");
     let saved = options.has('o') || options.has('O') || io.out != 0 || !shell.tty;
     if saved && !silent {
-        shell.write(io.err, b"  % Total    % Received % Xferd  Average Speed   Time    Time     Time  Current\n                                 Dload  Upload   Total   Spent    Left  Speed\n\r  0     0    0     0    0     0      0      0 --:--:-- --:--:-- --:--:--     0");
+        shell.write(
+            io.err,
+            b"  % Total    % Received % Xferd  Average Speed   Time    Time     \
+            Time  Current\n                                 Dload  Upload   Total   Spent    \
+            Left  Speed\n\r  0     0    0     0    0     0      0      0 --:--:-- --:--:-- \
+            --:--:--     0",
+        );
     }
     let address = host.parse::<IpAddr>().is_ok();
     let (text, status) = if address {
         let wait = 129_000 + shell.draw() % 2_000;
         (
             format!(
-                "curl: (28) Failed to connect to {host} port {port} after {wait} ms: Couldn't connect to server"
+                "curl: (28) Failed to connect to {host} port {port} after {wait} ms: Couldn't \
+                 connect to server"
             ),
             28,
         )
@@ -147,7 +164,16 @@ fn ping(shell: &mut Shell, args: &[String], io: Io) -> u8 {
         return 2;
     }
     let count: u32 = options.value('c').and_then(|n| n.parse().ok()).unwrap_or(4).clamp(1, 16);
-    shell.say(io, format!("PING {host} ({host}) 56(84) bytes of data.\n\n--- {host} ping statistics ---\n{count} packets transmitted, 0 received, 100% packet loss, time {}ms\n\n", (count - 1) * 1021));
+    shell.say(
+        io,
+        format!(
+            "PING {host} ({host}) 56(84) bytes of data.\n\n\
+        --- {host} ping statistics ---\n\
+        {count} packets transmitted, 0 received, 100% packet loss, time \
+        {}ms\n\n",
+            (count - 1) * 1021
+        ),
+    );
     1
 }
 
@@ -158,9 +184,11 @@ fn ip(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     let gateway = machine.gateway();
     let what = options.operands.first().map_or("", String::as_str);
     let net = gateway.strip_suffix(".1").map_or_else(|| gateway.clone(), |net| format!("{net}.0"));
-    let link = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n";
+    let link = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group \
+        default qlen 1000\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n";
     let card = format!(
-        "2: {name}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc fq_codel state UP group default qlen 1000\n    link/ether {mac} brd ff:ff:ff:ff:ff:ff\n"
+        "2: {name}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc fq_codel state UP group \
+         default qlen 1000\n    link/ether {mac} brd ff:ff:ff:ff:ff:ff\n"
     );
     let text = if what.is_empty() {
         shell.warn(io, "Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }");
@@ -170,13 +198,19 @@ fn ip(shell: &mut Shell, args: &[String], io: Io) -> u8 {
             gateway.strip_suffix(".1").map_or_else(String::new, |net| format!(" brd {net}.255"));
         let local = link_local(&mac);
         format!(
-            "{link}    inet 127.0.0.1/8 scope host lo\n       valid_lft forever preferred_lft forever\n    inet6 ::1/128 scope host noprefixroute \n       valid_lft forever preferred_lft forever\n{card}    inet {address}/24{broadcast} scope global {name}\n       valid_lft forever preferred_lft forever\n    inet6 {local}/64 scope link \n       valid_lft forever preferred_lft forever\n"
+            "{link}    inet 127.0.0.1/8 scope host lo\n       valid_lft forever preferred_lft \
+             forever\n    inet6 ::1/128 scope host noprefixroute \n       valid_lft forever \
+             preferred_lft forever\n\
+             {card}    inet {address}/24{broadcast} scope global {name}\n       valid_lft \
+             forever preferred_lft forever\n    inet6 {local}/64 scope link \n       valid_lft \
+             forever preferred_lft forever\n"
         )
     } else if "link".starts_with(what) {
         format!("{link}{card}")
     } else if "route".starts_with(what) {
         format!(
-            "default via {gateway} dev {name} onlink \n{net}/24 dev {name} proto kernel scope link src {address} \n"
+            "default via {gateway} dev {name} onlink \n\
+             {net}/24 dev {name} proto kernel scope link src {address} \n"
         )
     } else if "neighbour".starts_with(what) {
         format!("{gateway} dev {name} lladdr {} REACHABLE\n", mac.replace(&mac[9..], "1a:2b:01"))
@@ -203,46 +237,29 @@ fn link_local(mac: &str) -> String {
     }
 }
 
-fn ss(shell: &mut Shell, args: &[String], io: Io) -> u8 {
-    let flags: String = args[1..].concat();
-    let listening = flags.contains('l') || flags.contains('a');
-    let machine = shell.machine.clone();
-    let mut text =
-        "State    Recv-Q   Send-Q     Local Address:Port     Peer Address:Port  Process\n"
-            .to_owned();
-    if listening {
-        let servers = machine.servers();
-        let ports = std::iter::once(22).chain(servers.iter().map(|server| server.port));
-        for port in ports {
-            text.push_str(&format!(
-                "LISTEN   0        128              {:>12}  {:>19}\n",
-                format!("0.0.0.0:{port}"),
-                "0.0.0.0:*"
-            ));
-        }
-    }
-    if !flags.contains('l') {
-        text.push_str(&format!(
-            "ESTAB    0        0          {}:22  {}:{}\n",
-            machine.address,
-            machine.peer,
-            machine.peer_port()
-        ));
-    }
-    shell.say(io, text);
-    0
-}
-
 fn iptables(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     let program = fs::base_name(&args[0]).to_owned();
     if shell.frame.who.uid != 0 {
-        shell.warn(io, if program == "nft" { "Operation not permitted (you must be root)".into() } else { format!("{program} v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)") });
+        shell.warn(
+            io,
+            if program == "nft" {
+                "Operation not permitted (you must be \
+            root)"
+                    .into()
+            } else {
+                format!(
+                    "{program} v1.8.9 (nf_tables): Could not fetch rule \
+                set generation id: Permission denied (you must be root)"
+                )
+            },
+        );
         return if program == "nft" { 1 } else { 4 };
     }
     if program == "iptables" && args.iter().any(|arg| arg.contains('L')) {
         let chain = |name: &str| {
             format!(
-                "Chain {name} (policy ACCEPT)\ntarget     prot opt source               destination         \n"
+                "Chain {name} (policy ACCEPT)\n\
+                 target     prot opt source               destination         \n"
             )
         };
         shell.say(io, format!("{}\n{}\n{}", chain("INPUT"), chain("FORWARD"), chain("OUTPUT")));

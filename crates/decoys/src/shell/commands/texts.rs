@@ -1,13 +1,8 @@
 //! Commands that turn bytes into other bytes.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use md5::Md5;
-use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha512};
-
 use super::{
-    super::{Shell, fs, limits, machine::hex, run::Io, text},
-    Options, Run,
+    super::{Shell, limits, run::Io, text},
+    Options, Run, awk, digest,
 };
 
 pub(super) fn find(name: &str) -> Option<Run> {
@@ -21,14 +16,14 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "sort" => sort,
         "uniq" => uniq,
         "tr" => tr,
-        "base64" => base64_,
-        "md5sum" | "sha1sum" | "sha256sum" | "sha512sum" => sum,
+        "base64" => digest::base64_,
+        "md5sum" | "sha1sum" | "sha256sum" | "sha512sum" => digest::sum,
         "yes" => yes,
         "seq" => seq,
         "od" | "hexdump" => dump,
         "strings" => strings,
-        "awk" | "mawk" | "nawk" => awk,
-        "sed" => sed,
+        "awk" | "mawk" | "nawk" => awk::awk,
+        "sed" => awk::sed,
         _ => return None,
     })
 }
@@ -149,7 +144,7 @@ fn wc(shell: &mut Shell, args: &[String], io: Io) -> u8 {
 }
 
 /// Whether a line holds a basic pattern: alternatives of literals with `^`, `$`, `.` and `.*`.
-fn holds(pattern: &str, line: &str, fixed: bool) -> bool {
+pub(super) fn holds(pattern: &str, line: &str, fixed: bool) -> bool {
     if fixed {
         return line.contains(pattern);
     }
@@ -186,7 +181,11 @@ fn grep(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     let pattern = match options.value('e') {
         Some(pattern) => pattern.to_owned(),
         None if options.operands.is_empty() => {
-            shell.warn(io, "Usage: grep [OPTION]... PATTERNS [FILE]...\nTry 'grep --help' for more information.");
+            shell.warn(
+                io,
+                "Usage: grep [OPTION]... PATTERNS [FILE]...\n\
+                Try 'grep --help' for more information.",
+            );
             return 2;
         }
         None => options.operands.remove(0),
@@ -232,7 +231,11 @@ fn cut(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     let options = Options::parse(args, "dfcb");
     let list = options.value('f').or(options.value('c')).or(options.value('b'));
     let Some(list) = list.map(str::to_owned) else {
-        shell.warn(io, "cut: you must specify a list of bytes, characters, or fields\nTry 'cut --help' for more information.");
+        shell.warn(
+            io,
+            "cut: you must specify a list of bytes, characters, or fields\n\
+            Try 'cut --help' for more information.",
+        );
         return 1;
     };
     let ranges: Vec<(usize, usize)> = list
@@ -375,57 +378,6 @@ fn tr(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     0
 }
 
-fn base64_(shell: &mut Shell, args: &[String], io: Io) -> u8 {
-    let options = Options::parse(args, "w");
-    let (inputs, well) = shell.inputs(args, &options.operands, io);
-    let bytes = inputs.into_iter().next().map(|(_, bytes)| bytes).unwrap_or_default();
-    if options.has('d') || options.long("decode") {
-        let clean: Vec<u8> = bytes.into_iter().filter(|b| !b.is_ascii_whitespace()).collect();
-        return match STANDARD.decode(&clean) {
-            Ok(bytes) => {
-                shell.say(io, bytes);
-                u8::from(!well)
-            }
-            Err(_) => {
-                let good = clean.len() / 4 * 4;
-                let good = clean
-                    .iter()
-                    .position(|b| !b.is_ascii_alphanumeric() && !b"+/=".contains(b))
-                    .map_or(good, |at| at / 4 * 4);
-                shell.say(io, STANDARD.decode(&clean[..good]).unwrap_or_default());
-                shell.warn(io, "base64: invalid input");
-                1
-            }
-        };
-    }
-    let width = options.value('w').and_then(|w| w.parse::<usize>().ok()).unwrap_or(76);
-    let text = STANDARD.encode(bytes);
-    if width == 0 {
-        shell.say(io, text);
-    } else {
-        for line in text.as_bytes().chunks(width) {
-            shell.say(io, [line, b"\n"].concat());
-        }
-    }
-    u8::from(!well)
-}
-
-fn sum(shell: &mut Shell, args: &[String], io: Io) -> u8 {
-    let options = Options::parse(args, "");
-    let program = fs::base_name(&args[0]).to_owned();
-    let (inputs, well) = shell.inputs(args, &options.operands, io);
-    for (name, bytes) in inputs {
-        let digest = match program.as_str() {
-            "md5sum" => hex(&Md5::digest(&bytes)),
-            "sha1sum" => hex(&Sha1::digest(&bytes)),
-            "sha256sum" => hex(&Sha256::digest(&bytes)),
-            _ => hex(&Sha512::digest(&bytes)),
-        };
-        shell.say(io, format!("{digest}  {name}\n"));
-    }
-    u8::from(!well)
-}
-
 /// Ends where a pipe or the terminal has had enough.
 fn yes(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     let word = if args.len() > 1 { args[1..].join(" ") } else { "y".into() };
@@ -506,130 +458,4 @@ fn strings(shell: &mut Shell, args: &[String], io: Io) -> u8 {
         }
     }
     u8::from(!well)
-}
-
-/// `awk '{print $1,$NF}'`, with an optional `/pattern/` before it; other programs print nothing.
-fn awk(shell: &mut Shell, args: &[String], io: Io) -> u8 {
-    let mut options = Options::parse(args, "Fv");
-    if options.operands.is_empty() {
-        shell.warn(io, "usage: awk [-F fs][-v var=value][prog | -f progfile][file ...]");
-        return 2;
-    }
-    let program = options.operands.remove(0);
-    let (inputs, well) = shell.inputs(args, &options.operands, io);
-    let (condition, body) = program.split_once('{').unwrap_or((&program, "print}"));
-    let condition = condition.trim().trim_matches('/');
-    let body = body.trim().trim_end_matches('}').trim();
-    let Some(printed) = body.strip_prefix("print") else { return 0 };
-    let separator = options.value('F').map(str::to_owned);
-    for (_, bytes) in inputs {
-        for (index, line) in text::lines(&bytes).enumerate() {
-            let line = String::from_utf8_lossy(line).into_owned();
-            let numbered =
-                condition.strip_prefix("NR==").is_some_and(|n| n.parse() == Ok(index + 1));
-            if !condition.is_empty()
-                && !numbered
-                && (condition.starts_with("NR") || !holds(condition, &line, false))
-            {
-                continue;
-            }
-            let fields: Vec<&str> = match &separator {
-                Some(separator) => line.split(separator.as_str()).collect(),
-                None => line.split_whitespace().collect(),
-            };
-            let words: Vec<String> = printed
-                .split(',')
-                .map(|term| match term.trim() {
-                    "" | "$0" => line.clone(),
-                    "NR" => (index + 1).to_string(),
-                    "NF" => fields.len().to_string(),
-                    "$NF" => fields.last().copied().unwrap_or_default().to_owned(),
-                    term => match term.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()) {
-                        Some(n) => {
-                            fields.get(n.wrapping_sub(1)).copied().unwrap_or_default().to_owned()
-                        }
-                        None => term.trim_matches('"').to_owned(),
-                    },
-                })
-                .collect();
-            shell.say(io, format!("{}\n", words.join(" ")));
-        }
-    }
-    u8::from(!well)
-}
-
-/// `s/a/b/`, `Np`, `Nd` and patterns of them; other programs leave the text as it is.
-fn sed(shell: &mut Shell, args: &[String], io: Io) -> u8 {
-    let mut options = Options::parse(args, "e");
-    let program = match options.value('e') {
-        Some(program) => program.to_owned(),
-        None if options.operands.is_empty() => {
-            shell.warn(
-                io,
-                "Usage: sed [OPTION]... {script-only-if-no-other-script} [input-file]...",
-            );
-            return 1;
-        }
-        None => options.operands.remove(0),
-    };
-    let in_place = options.has('i');
-    let names = options.operands.clone();
-    let (inputs, well) = shell.inputs(args, &names, io);
-    for (name, bytes) in inputs {
-        let mut out = String::new();
-        for (index, line) in text::lines(&bytes).enumerate() {
-            let line = String::from_utf8_lossy(line);
-            edit(&program, index + 1, &line, options.has('n'), &mut out);
-            if out.len() > limits::MAX_FILE_BYTES {
-                break;
-            }
-        }
-        if in_place {
-            let (who, cwd, now) = (shell.frame.who, shell.frame.cwd.clone(), shell.now);
-            if let Ok(Some(path)) = shell.fs.write(who, &cwd, &name, out.as_bytes(), false, now) {
-                shell.wrote(path);
-            }
-        } else {
-            shell.say(io, out);
-        }
-    }
-    u8::from(!well)
-}
-
-fn edit(program: &str, number: usize, line: &str, quiet: bool, out: &mut String) {
-    if let Some(rest) = program.strip_prefix('s')
-        && let Some(mark) = rest.chars().next()
-    {
-        let mut parts = rest[mark.len_utf8()..].split(mark);
-        let (from, to) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let all = parts.next().is_some_and(|flags| flags.contains('g'));
-        let to = super::super::cut(to, 1024);
-        let new = if from.is_empty() {
-            line.to_owned()
-        } else if all {
-            line.replace(from, to)
-        } else {
-            line.replacen(from, to, 1)
-        };
-        out.push_str(&new);
-        out.push('\n');
-        return;
-    }
-    let action = program.chars().last();
-    let range = program.trim_end_matches(['p', 'd', 'q']);
-    let (from, to) = range.split_once(',').unwrap_or((range, range));
-    let hit = match (from.parse::<usize>(), to.parse::<usize>()) {
-        (Ok(from), Ok(to)) => (from..=to).contains(&number),
-        (Ok(from), Err(_)) => to == "$" && number >= from,
-        _ => from.len() > 1 && holds(from.trim_matches('/'), line, false),
-    };
-    let shown = match action {
-        Some('p') if quiet => hit,
-        Some('d') => !hit,
-        _ => !quiet,
-    };
-    if shown {
-        out.push_str(line);
-        out.push('\n');
-    }
 }

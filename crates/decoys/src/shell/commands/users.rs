@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::SessionFact;
 
 use super::{
-    super::{Frame, Question, Shell, calendar::Date, fs, limits, machine::GROUPS, run::Io},
+    super::{Frame, Question, Shell, accounts::GROUPS, calendar::Date, fs, limits, run::Io},
     Options, Run,
 };
 
@@ -236,7 +236,13 @@ fn su(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     let user = options.operands.iter().find(|name| *name != "-").cloned();
     let user = user.unwrap_or_else(|| "root".into());
     let Some(account) = shell.machine.account(&user).cloned() else {
-        shell.warn(io, format!("su: user {user} does not exist or the user entry does not contain all the required fields"));
+        shell.warn(
+            io,
+            format!(
+                "su: user {user} does not exist or the user \
+             entry does not contain all the required fields"
+            ),
+        );
         return 1;
     };
     if shell.frame.who.uid == 0 {
@@ -264,7 +270,13 @@ fn su(shell: &mut Shell, args: &[String], io: Io) -> u8 {
 
 fn sudo(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     if args.len() < 2 {
-        shell.warn(io, "usage: sudo -h | -K | -k | -V\nusage: sudo -v [-ABkNnS] [-g group] [-h host] [-p prompt] [-u user]\nusage: sudo -l [-ABkNnS] [-g group] [-h host] [-p prompt] [-U user] [-u user] [command [arg ...]]");
+        shell.warn(
+            io,
+            "usage: sudo -h | -K | -k | -V\n\
+             usage: sudo -v [-ABkNnS] [-g group] [-h host] [-p prompt] [-u user]\n\
+             usage: sudo -l [-ABkNnS] [-g group] [-h host] [-p prompt] [-U user] [-u user] \
+             [command [arg ...]]",
+        );
         return 1;
     }
     let rest = args[1..].to_vec();
@@ -275,7 +287,13 @@ fn sudo(shell: &mut Shell, args: &[String], io: Io) -> u8 {
         if rest.iter().any(|arg| arg == "-n") {
             shell.warn(io, "sudo: a password is required");
         } else {
-            shell.warn(io, "sudo: a terminal is required to read the password; either use the -S option to read from standard input or configure an askpass helper\nsudo: a password is required");
+            shell.warn(
+                io,
+                "sudo: a terminal is required to read the password; either use the -S option to \
+                 read from \
+             standard input or configure an askpass helper\n\
+             sudo: a password is required",
+            );
         }
         return 1;
     }
@@ -302,7 +320,17 @@ fn as_root(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     }
     match args.first().map(String::as_str) {
         Some("-l") => {
-            shell.say(io, format!("Matching Defaults entries for {user} on {host}:\n    env_reset, mail_badpass,\n    secure_path=/usr/local/sbin\\:/usr/local/bin\\:/usr/sbin\\:/usr/bin\\:/sbin\\:/bin, use_pty\n\nUser {user} may run the following commands on {host}:\n    (ALL : ALL) ALL\n"));
+            shell.say(
+                io,
+                format!(
+                    "Matching Defaults entries for {user} on {host}:\n    \
+             env_reset, mail_badpass,\n    \
+             secure_path=/usr/local/sbin\\:/usr/local/bin\\:/usr/sbin\\:/usr/bin\\:/sbin\\:/bin, \
+             use_pty\n\n\
+             User {user} may run the following commands on {host}:\n    \
+             (ALL : ALL) ALL\n"
+                ),
+            );
             0
         }
         Some("-i" | "-s") if args.len() == 1 => become_user(shell, "root", args[0] == "-i"),
@@ -374,17 +402,24 @@ fn passwd(shell: &mut Shell, args: &[String], io: Io) -> u8 {
             0
         }
         _ => {
-            shell.warn(io, "New password: \nPassword change has been aborted.\nNew password: \nPassword change has been aborted.\nNew password: \nPassword change has been aborted.\npasswd: Authentication token manipulation error\npasswd: password unchanged");
+            shell.warn(
+                io,
+                "New password: \n\
+             Password change has been aborted.\nNew password: \n\
+             Password change has been aborted.\nNew password: \n\
+             Password change has been aborted.\n\
+             passwd: Authentication token manipulation error\n\
+             passwd: password unchanged",
+            );
             10
         }
     }
 }
 
 fn record_change(shell: &mut Shell, user: &str, secret: &str) {
-    let text = format!("{user}:{secret}");
     shell.record(SessionFact::Login {
         principal: model::escape_text(user.as_bytes()),
-        secret: model::escape_text(text[user.len() + 1..].as_bytes()),
+        secret: model::escape_text(secret.as_bytes()),
         method: "passwd".into(),
         accepted: false,
     });
@@ -398,7 +433,8 @@ fn useradd(shell: &mut Shell, args: &[String], io: Io) -> u8 {
             format!("{program}: Only root may add a user or group to the system.")
         } else {
             format!(
-                "{program}: Permission denied.\n{program}: cannot lock /etc/passwd; try again later."
+                "{program}: Permission denied.\n\
+             {program}: cannot lock /etc/passwd; try again later."
             )
         };
         shell.warn(io, text);

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
 
-use super::{Content, Device, Kind, Node, Stamp, texts};
+use super::{Content, Device, Kind, Node, Stamp, proc, servers, texts};
 use crate::shell::machine::Machine;
 
 /// Programs in `/usr/bin`, by name; also what `command -v` and the path search find.
@@ -36,6 +36,10 @@ mkfs.ext4 mkswap modinfo modprobe nft nologin pam_getenv poweroff pwck pwconv re
 rmmod rtcwake runlevel service shutdown sshd sulogin swapoff swapon switch_root sysctl telinit \
 tune2fs tzconfig update-grub update-initramfs useradd userdel usermod visudo vipw zic";
 
+/// Programs that run as root whoever starts them.
+const SETUID: &[&str] =
+    &["su", "sudo", "passwd", "mount", "umount", "chsh", "chfn", "gpasswd", "newgrp"];
+
 const DIRS: &str = "/boot /boot/grub /dev /dev/pts /dev/shm:1777 /etc /etc/apt /etc/apt/apt.conf.d \
 /etc/apt/sources.list.d /etc/apt/trusted.gpg.d /etc/cron.d /etc/cron.daily /etc/cron.hourly \
 /etc/cron.monthly /etc/cron.weekly /etc/default /etc/init.d /etc/ld.so.conf.d /etc/logrotate.d \
@@ -46,7 +50,8 @@ const DIRS: &str = "/boot /boot/grub /dev /dev/pts /dev/shm:1777 /etc /etc/apt /
 /proc/self:555 /proc/sys:555 /proc/sys/fs:555 /proc/sys/kernel:555 /proc/sys/net:555 \
 /proc/sys/vm:555 /root:700 /run /run/lock:1777 /run/sshd /run/systemd /run/user /srv /sys:555 \
 /sys/block:555 /sys/class:555 /sys/class/net:555 /sys/devices:555 /sys/fs:555 /sys/kernel:555 \
-/tmp:1777 /usr /usr/bin /usr/games /usr/include /usr/lib /usr/lib/apt /usr/lib/openssh \
+/tmp:1777 /usr /usr/bin /usr/games /usr/include /usr/lib /usr/lib/apt /usr/lib/dbus-1.0 \
+    /usr/lib/openssh \
 /usr/lib/systemd /usr/lib/x86_64-linux-gnu /usr/lib32 /usr/lib64 /usr/libx32 /usr/local \
 /usr/local/bin /usr/local/etc /usr/local/games /usr/local/include /usr/local/lib /usr/local/sbin \
 /usr/local/share /usr/local/src /usr/sbin /usr/share /usr/share/doc /usr/share/man /usr/src /var \
@@ -98,27 +103,27 @@ const MADE: &[(&str, u32, Made)] = &[
 ];
 
 const PROC: &[(&str, u32, Made)] = &[
-    ("/proc/cpuinfo", 0o444, texts::cpuinfo),
-    ("/proc/meminfo", 0o444, texts::meminfo),
-    ("/proc/uptime", 0o444, texts::uptime),
-    ("/proc/version", 0o444, texts::version),
-    ("/proc/loadavg", 0o444, texts::loadavg),
-    ("/proc/stat", 0o444, texts::stat),
-    ("/proc/cmdline", 0o444, texts::cmdline),
-    ("/proc/filesystems", 0o444, texts::filesystems),
-    ("/proc/partitions", 0o444, texts::partitions),
-    ("/proc/self/mounts", 0o444, texts::mounts),
-    ("/proc/self/cmdline", 0o444, texts::self_cmdline),
-    ("/proc/self/status", 0o444, texts::self_status),
-    ("/proc/1/cmdline", 0o444, texts::init_cmdline),
-    ("/proc/1/comm", 0o644, texts::init_comm),
-    ("/proc/net/dev", 0o444, texts::net_dev),
-    ("/proc/net/tcp", 0o444, texts::net_tcp),
-    ("/proc/net/route", 0o444, texts::net_route),
+    ("/proc/cpuinfo", 0o444, proc::cpuinfo),
+    ("/proc/meminfo", 0o444, proc::meminfo),
+    ("/proc/uptime", 0o444, proc::uptime),
+    ("/proc/version", 0o444, proc::version),
+    ("/proc/loadavg", 0o444, proc::loadavg),
+    ("/proc/stat", 0o444, proc::stat),
+    ("/proc/cmdline", 0o444, proc::cmdline),
+    ("/proc/filesystems", 0o444, proc::filesystems),
+    ("/proc/partitions", 0o444, proc::partitions),
+    ("/proc/self/mounts", 0o444, proc::mounts),
+    ("/proc/self/cmdline", 0o444, proc::self_cmdline),
+    ("/proc/self/status", 0o444, proc::self_status),
+    ("/proc/1/cmdline", 0o444, proc::init_cmdline),
+    ("/proc/1/comm", 0o644, proc::init_comm),
+    ("/proc/net/dev", 0o444, proc::net_dev),
+    ("/proc/net/tcp", 0o444, proc::net_tcp),
+    ("/proc/net/route", 0o444, proc::net_route),
     ("/proc/sys/kernel/hostname", 0o644, texts::hostname),
-    ("/proc/sys/kernel/osrelease", 0o444, texts::osrelease),
-    ("/proc/sys/kernel/ostype", 0o444, texts::ostype),
-    ("/proc/sys/kernel/version", 0o444, texts::kernel_version),
+    ("/proc/sys/kernel/osrelease", 0o444, proc::osrelease),
+    ("/proc/sys/kernel/ostype", 0o444, proc::ostype),
+    ("/proc/sys/kernel/version", 0o444, proc::kernel_version),
 ];
 
 const FIXED: &[(&str, u32, &str)] = &[
@@ -168,6 +173,12 @@ const DEVICES: &[(&str, u32, Device, u32, u32)] = &[
     ("/dev/sda5", 0o660, Device::Disk, 8, 5),
 ];
 
+/// Path, group and size.
+const SETUID_HELPERS: &[(&str, u32, u32)] = &[
+    ("/usr/lib/dbus-1.0/dbus-daemon-launch-helper", 107, 51_272),
+    ("/usr/lib/openssh/ssh-keysign", 0, 653_888),
+];
+
 /// The image that all sessions share.
 pub(super) fn base() -> &'static BTreeMap<&'static str, Node> {
     static BASE: LazyLock<BTreeMap<&'static str, Node>> = LazyLock::new(build);
@@ -190,14 +201,9 @@ fn build() -> BTreeMap<&'static str, Node> {
     for (dir, names) in [("/usr/bin", USR_BIN), ("/usr/sbin", USR_SBIN)] {
         for name in names.split_whitespace() {
             let path: &'static str = Box::leak(format!("{dir}/{name}").into_boxed_str());
-            let mode = if matches!(name, "su" | "sudo" | "passwd" | "mount" | "umount" | "chsh") {
-                0o4755
-            } else {
-                0o755
-            };
-            let size = 14_640
-                + name.bytes().fold(7, |n: u32, b| n.wrapping_mul(31).wrapping_add(u32::from(b)))
-                    % 137_000;
+            let mode = if SETUID.contains(&name) { 0o4755 } else { 0o755 };
+            let hash = name.bytes().fold(7, |n: u32, b| n.wrapping_mul(31).wrapping_add(b.into()));
+            let size = 14_640 + hash % 137_000;
             let program = Kind::File(Content::Program(size & !7));
             base.insert(path, root_owned(program, mode, Stamp::Installed(0)));
         }
@@ -213,6 +219,10 @@ fn build() -> BTreeMap<&'static str, Node> {
     for (path, mode, text) in FIXED {
         let file = Kind::File(Content::Fixed(text));
         base.insert(path, root_owned(file, *mode, stamp_of(path)));
+    }
+    for (path, gid, size) in SETUID_HELPERS {
+        let program = Kind::File(Content::Program(*size));
+        base.insert(path, Node { gid: *gid, ..root_owned(program, 0o4755, Stamp::Installed(0)) });
     }
     for (path, mode, device, major, minor) in DEVICES {
         let device = Kind::Device(*device, *major, *minor);
@@ -240,8 +250,8 @@ fn stamp_of(path: &str) -> Stamp {
     }
 }
 
-/// The home directories, which differ by name from decky to decky.
-pub(super) fn homes(machine: &Machine) -> BTreeMap<String, Option<Node>> {
+/// What differs from decky to decky: home directories, the kernel, the installed servers.
+pub(super) fn own(machine: &Machine) -> BTreeMap<String, Option<Node>> {
     let mut homes = BTreeMap::new();
     for account in &machine.persona.accounts {
         let (home, uid) = (home_of(&account.user), account.uid);
@@ -277,6 +287,7 @@ pub(super) fn homes(machine: &Machine) -> BTreeMap<String, Option<Node>> {
         let node = root_owned(program, 0o644, Stamp::Installed(300));
         homes.insert(format!("/boot/{name}-{release}"), Some(node));
     }
+    homes.extend(servers::entries(machine).into_iter().map(|(path, node)| (path, Some(node))));
     homes
 }
 

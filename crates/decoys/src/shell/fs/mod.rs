@@ -2,145 +2,26 @@
 //! times come from the persona, and on top what this session changed. Owns paths, permissions
 //! and bounds; knows nothing of commands or of FTP.
 
+mod binary;
 mod image;
+mod node;
+mod proc;
+mod servers;
 mod texts;
 
+pub(crate) use binary::noise;
 pub(crate) use image::home_of;
-pub(crate) use texts::{MOTD, mounts};
+pub(crate) use node::{Content, Device, EXECUTE, FsError, Kind, Node, READ, Stamp, WRITE, Who};
+pub(crate) use proc::mounts;
+pub(crate) use texts::MOTD;
+
+use binary::program;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use model::Timestamp;
 
 use super::{limits, machine::Machine};
-
-/// On whose behalf something is done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Who {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-}
-
-/// Why the kernel would refuse.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum FsError {
-    NotFound,
-    Denied,
-    NotPermitted,
-    NotDir,
-    IsDir,
-    Exists,
-    NotEmpty,
-    NoSpace,
-    Loop,
-    NameTooLong,
-    Io,
-    Busy,
-    Invalid,
-}
-
-impl FsError {
-    /// The text of `strerror`.
-    pub(crate) const fn message(self) -> &'static str {
-        match self {
-            Self::NotFound => "No such file or directory",
-            Self::Denied => "Permission denied",
-            Self::NotPermitted => "Operation not permitted",
-            Self::NotDir => "Not a directory",
-            Self::IsDir => "Is a directory",
-            Self::Exists => "File exists",
-            Self::NotEmpty => "Directory not empty",
-            Self::NoSpace => "No space left on device",
-            Self::Loop => "Too many levels of symbolic links",
-            Self::NameTooLong => "File name too long",
-            Self::Io => "Input/output error",
-            Self::Busy => "Device or resource busy",
-            Self::Invalid => "Invalid argument",
-        }
-    }
-}
-
-/// A character device.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Device {
-    Null,
-    Zero,
-    Full,
-    Random,
-    Terminal,
-    Memory,
-    Disk,
-}
-
-/// What a file holds.
-#[derive(Clone, Debug)]
-pub(crate) enum Content {
-    /// The same on every machine.
-    Fixed(&'static str),
-    /// Made from the machine when it is read.
-    Made(fn(&Machine, Timestamp) -> String),
-    /// A program: a plausible head, and this many bytes in all.
-    Program(u32),
-    /// Written in this session.
-    Own(Vec<u8>),
-}
-
-/// What an entry is.
-#[derive(Clone, Debug)]
-pub(crate) enum Kind {
-    Dir,
-    File(Content),
-    Link(Cow<'static, str>),
-    Device(Device, u32, u32),
-}
-
-/// When an entry changed last.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Stamp {
-    /// With the installation, this many seconds later.
-    Installed(u32),
-    /// At boot, this many seconds later.
-    Booted(u32),
-    /// Just now, always (`/proc`).
-    Now,
-    /// Then.
-    At(Timestamp),
-}
-
-/// One entry.
-#[derive(Clone, Debug)]
-pub(crate) struct Node {
-    pub(crate) kind: Kind,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) stamp: Stamp,
-}
-
-impl Node {
-    pub(crate) fn is_dir(&self) -> bool {
-        matches!(self.kind, Kind::Dir)
-    }
-
-    fn allows(&self, who: Who, bit: u32) -> bool {
-        if who.uid == 0 {
-            return bit != 1 || self.is_dir() || self.mode & 0o111 != 0;
-        }
-        let shift = if who.uid == self.uid {
-            6
-        } else if who.gid == self.gid {
-            3
-        } else {
-            0
-        };
-        self.mode >> shift & bit != 0
-    }
-}
-
-/// Read, write, execute: permission bits of one class.
-pub(crate) const READ: u32 = 4;
-pub(crate) const WRITE: u32 = 2;
-pub(crate) const EXECUTE: u32 = 1;
 
 type Found<T> = Result<T, FsError>;
 
@@ -155,7 +36,7 @@ pub(crate) struct Fs {
 impl Fs {
     /// The file system of `machine` as nobody has touched it.
     pub(crate) fn new(machine: Arc<Machine>) -> Self {
-        let changed = image::homes(&machine);
+        let changed = image::own(&machine);
         Self { machine, base: image::base(), changed, bytes: 0 }
     }
 
@@ -651,48 +532,4 @@ fn parts(path: &str) -> impl DoubleEndedIterator<Item = &str> {
 
 fn virtual_fs(path: &str) -> bool {
     ["/proc", "/sys"].iter().any(|root| path == *root || path.starts_with(&format!("{root}/")))
-}
-
-/// Bytes that look random and repeat for the same seed (xorshift64*).
-pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed | 1;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        bytes.extend_from_slice(&state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
-}
-
-/// A program as far as a probe looks into it: the ELF header and program headers of an amd64
-/// executable of Debian 12, the interpreter's name, then noise.
-fn program(path: &str, size: u32) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(size as usize);
-    bytes.extend_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0\x01\0\0\0");
-    let seed = path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    });
-    let entry = 0x2000 + (seed % 0x6000 & !0xf);
-    bytes.extend_from_slice(&entry.to_le_bytes());
-    bytes.extend_from_slice(&64_u64.to_le_bytes());
-    let sections = u64::from(size).saturating_sub(0x780) & !7;
-    bytes.extend_from_slice(&sections.to_le_bytes());
-    bytes.extend_from_slice(b"\0\0\0\0\x40\0\x38\0\x0d\0\x40\0\x1f\0\x1e\0");
-    bytes.extend_from_slice(b"\x06\0\0\0\x04\0\0\0");
-    for word in [64_u64, 64, 64, 0x2d8, 0x2d8, 8] {
-        bytes.extend_from_slice(&word.to_le_bytes());
-    }
-    bytes.extend_from_slice(b"\x03\0\0\0\x04\0\0\0");
-    for word in [0x318_u64, 0x318, 0x318, 0x1c, 0x1c, 1] {
-        bytes.extend_from_slice(&word.to_le_bytes());
-    }
-    bytes.resize(0x318, 0);
-    bytes.extend_from_slice(b"/lib64/ld-linux-x86-64.so.2\0");
-    let rest = (size as usize).saturating_sub(bytes.len());
-    bytes.extend(noise(seed, rest));
-    bytes.truncate(size as usize);
-    bytes
 }
