@@ -1,8 +1,8 @@
 //! The rules of topologies, pure: apply, validate, plan.
 //!
-//! Owns what a topology may look like and how it changes: [`apply`] turns an op into a new
-//! topology and the ops that undo it, or into everything that is wrong with it; [`validate`]
-//! judges a whole topology; [`plan`] says which steps lead from what a driver observes to what
+//! Owns what a topology may look like and how it changes: [`apply()`] turns an op into a new
+//! topology and the ops that undo it, or into everything that is wrong with it; [`validate()`]
+//! judges a whole topology; [`plan()`] says which steps lead from what a driver observes to what
 //! is desired. It must not know sockets, databases, clocks or async: time, ids and random picks
 //! come in through [`model::Ambient`].
 

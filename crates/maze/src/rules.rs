@@ -1,4 +1,4 @@
-//! Rules that [`crate::apply`] and [`crate::validate`] share, one function each.
+//! Rules that [`crate::apply()`] and [`crate::validate()`] share, one function each.
 
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Judges a whole topology, as an import brings it. What [`crate::apply`] makes of a valid
+//! Judges a whole topology, as an import brings it. What [`crate::apply()`] makes of a valid
 //! topology is valid.
 
 use std::{

@@ -80,8 +80,10 @@ impl Start<'_> {
             false
         };
         let is_up = tokio::time::timeout(PATIENCE, reading).await;
-        let log = service.drain_errors();
-        assert_eq!(is_up, Ok(true), "no start: {}\n{log}", service.welcome);
+        if is_up != Ok(true) {
+            let log = service.drain_errors();
+            panic!("no start: {}\n{log}", service.welcome);
+        }
         service
     }
 

@@ -170,7 +170,7 @@ fn segment(word: &str) -> String {
     for byte in word.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(byte as char)
+                encoded.push(byte as char);
             }
             other => encoded += &format!("%{other:02X}"),
         }

@@ -21,9 +21,11 @@ const OPS: &[(&str, &str)] = &[
 
 async fn check(point: &str, op: &str, payload: &str) {
     let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
-    // Deployed without a crash point: the points of the deployment are not meant.
+    // Deployed without a crash point, and the steps of the rebuild at each start are counted:
+    // the points of the mutation are meant.
     demo(dir.path(), &prefix).await.terminate().await;
-    let mut victim = with(dir.path(), &prefix, &[], &[("MORGANA_CRASH_AT", point)]).await;
+    let at = after_rebuild(point, dir.path(), &prefix).await;
+    let mut victim = with(dir.path(), &prefix, &[], &[("MORGANA_CRASH_AT", &at)]).await;
     let client = victim.client();
     let payload: Value = serde_json::from_str(payload).unwrap();
     let queued = client
@@ -143,10 +145,7 @@ async fn killed_at_every_step_of_a_deployment_and_of_a_teardown() {
     for point in ["step:1", "step:7", "taken-down"] {
         let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
         demo(dir.path(), &prefix).await.terminate().await;
-        // The rebuild at the start passes steps too: 3 LANs, 6 deckies and their services.
-        let rebuilt = steps_of_demo(dir.path(), &prefix).await;
-        let nth = point.strip_prefix("step:").map(|n| rebuilt + n.parse::<u64>().unwrap());
-        let at = nth.map_or(point.to_owned(), |n| format!("step:{n}"));
+        let at = after_rebuild(point, dir.path(), &prefix).await;
         let mut victim = with(dir.path(), &prefix, &[], &[("MORGANA_CRASH_AT", &at)]).await;
         victim.client().post("/api/v1/topologies/demo/teardown", &json!({})).await.unwrap();
         victim.wait_for_error("crash point").await;
@@ -163,6 +162,18 @@ async fn killed_at_every_step_of_a_deployment_and_of_a_teardown() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         service.terminate().await;
+    }
+}
+
+/// The crash point `step:n` of what comes after the rebuild at the start, which passes a step for
+/// each LAN, decky and service; others as they are.
+async fn after_rebuild(point: &str, data_dir: &std::path::Path, prefix: &Prefix) -> String {
+    match point.strip_prefix("step:") {
+        Some(nth) => {
+            let rebuilt = steps_of_demo(data_dir, prefix).await;
+            format!("step:{}", rebuilt + nth.parse::<u64>().unwrap())
+        }
+        None => point.to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@
 mod bad_input;
 #[cfg(feature = "crash-points")]
 mod crash;
+mod crate_edges;
 mod end_to_end;
 mod lifecycle;
 

@@ -231,6 +231,10 @@ impl FtpSession {
         }
         let (user, password) = (str::from_utf8(user).ok()?, str::from_utf8(password).ok()?);
         let uid = self.persona.login(user, password)?.uid;
+        // Debian's /etc/ftpusers, which PAM reads for vsftpd, keeps root out.
+        if uid == 0 {
+            return None;
+        }
         let files = Files::of_account(persona, user, uid, self.local, self.peer, now);
         Some(Login::new(user.into(), false, files))
     }

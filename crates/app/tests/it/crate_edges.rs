@@ -1,8 +1,6 @@
 //! Which crate may depend on which. A new edge is a decision about the architecture: it is made
 //! here first.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
