@@ -44,13 +44,15 @@ pub(super) struct Item {
 pub(super) struct Keyspace {
     databases: Vec<BTreeMap<Vec<u8>, Item>>,
     selected: usize,
+    /// Before this nothing expires, so that a command need not look at every key.
+    next_expiry: Option<Timestamp>,
 }
 
 pub(super) type Outcome = Result<Reply, Reply>;
 
 impl Keyspace {
     pub(super) fn empty() -> Self {
-        Self { databases: vec![BTreeMap::new(); DATABASES], selected: 0 }
+        Self { databases: vec![BTreeMap::new(); DATABASES], selected: 0, next_expiry: None }
     }
 
     /// What `persona` keeps in its database.
@@ -119,12 +121,27 @@ impl Keyspace {
     /// Carries out a command on keys; nothing where it is none of those known here. The number
     /// of words is right already.
     pub(super) fn run(&mut self, now: Timestamp, name: &str, words: &[Vec<u8>]) -> Option<Reply> {
-        let keys = &mut self.databases[self.selected];
-        keys.retain(|_, item| item.expires.is_none_or(|at| at > now));
+        self.expire(now);
         let outcome = self.known(now, name, &words[1..])?;
         Some(match outcome {
             Ok(reply) | Err(reply) => reply,
         })
+    }
+
+    /// Drops what is over by `now`.
+    fn expire(&mut self, now: Timestamp) {
+        if self.next_expiry.is_none_or(|at| at > now) {
+            return;
+        }
+        for keys in &mut self.databases {
+            keys.retain(|_, item| item.expires.is_none_or(|at| at > now));
+        }
+        let left = self.databases.iter().flat_map(BTreeMap::values);
+        self.next_expiry = left.filter_map(|item| item.expires).min();
+    }
+
+    fn will_expire(&mut self, at: Timestamp) {
+        self.next_expiry = Some(self.next_expiry.map_or(at, |earlier| earlier.min(at)));
     }
 
     fn known(&mut self, now: Timestamp, name: &str, args: &[Vec<u8>]) -> Option<Outcome> {
@@ -179,6 +196,9 @@ impl Keyspace {
     }
 
     fn put(&mut self, key: &[u8], text: Vec<u8>, expires: Option<Timestamp>) {
+        if let Some(at) = expires {
+            self.will_expire(at);
+        }
         self.keys()
             .insert(key.to_vec(), Item { value: Value::String(text), expires, grown: false });
     }
@@ -345,6 +365,7 @@ impl Keyspace {
                 if at <= now {
                     keys.remove(&args[0]);
                 }
+                self.will_expire(at);
                 Reply::Int(i64::from(found))
             }
             "persist" => {
