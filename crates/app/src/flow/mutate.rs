@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bus::{Bus, Delivery, OnLag, Subscription};
+use bus::{Bus, BusState, Delivery, OnLag, Subscription};
 use model::{
     Ambient, DeckyId, DeckyState, Event, EventId, MutateRequest, Name, Op, Payload, Timestamp,
     Topology, TopologyId, Trigger, WorkerHealth,
@@ -137,8 +137,16 @@ impl Mutator {
         }
     }
 
+    /// Whether wake-ups can come over the bus; one that is off or closed ends its subscriptions.
     fn has_bus(&self) -> bool {
-        self.bus.health().state == bus::BusState::Connected
+        match self.bus.health().state {
+            BusState::Off | BusState::Closed => false,
+            BusState::Embedded
+            | BusState::Idle
+            | BusState::Connecting
+            | BusState::Connected
+            | BusState::Waiting => true,
+        }
     }
 
     async fn subscribe(&self) -> WakeUps {
@@ -162,13 +170,18 @@ impl Mutator {
     }
 
     /// Does what there is to do. A database that cannot be read is said once per look and tried
-    /// again at the next.
+    /// again at the next. The first look comes before the queue, because changes are made to a
+    /// network that stands; later the queue comes first, because somebody waits for it.
     async fn mutate_all(&self, look: Look, memory: &mut Memory) {
         let done = async {
+            if memory.is_idle.is_some() {
+                self.drain(memory).await?;
+            }
             if look == Look::Everything {
                 self.look_at_topologies(memory).await?;
+                self.drain(memory).await?;
             }
-            self.drain(memory).await
+            Ok::<_, StoreError>(())
         };
         if let Err(error) = done.await {
             warn!(error = &error as &dyn std::error::Error, "mutator could not use the database");

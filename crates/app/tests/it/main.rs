@@ -8,6 +8,7 @@ mod crash;
 mod crate_edges;
 mod end_to_end;
 mod lifecycle;
+mod mutator;
 
 use std::path::Path;
 

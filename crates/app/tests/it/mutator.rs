@@ -1,0 +1,301 @@
+//! The mutator over a network that fails where it is told to, on a clock that stands still.
+
+use std::{sync::Arc, time::Duration};
+
+use bus::{Bus, Delivery, OnLag};
+use fleet::{Driver, Failure, Fake};
+use maze::StepKind;
+use model::{
+    Ambient, DeckyId, DeckyState, Event, JournalEntry, MutateRequest, MutationState, Name, Op,
+    Payload, Service, Timestamp, Topology, TopologyStatus, Trigger,
+};
+use morgana::{
+    flow::mutate::{Mutator, Occupancy},
+    network::Network,
+};
+use store::{MutationRecord, NewMutation, Store};
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait for what must happen.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Bench {
+    _dir: tempfile::TempDir,
+    store: Store,
+    bus: Bus,
+    ambient: Ambient,
+    fake: Arc<Fake>,
+    wake: Arc<Notify>,
+    topology: Topology,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+struct Nobody;
+
+impl Occupancy for Nobody {
+    fn live_sessions(&self, _decky: DeckyId) -> usize {
+        0
+    }
+}
+
+struct Everywhere;
+
+impl Occupancy for Everywhere {
+    fn live_sessions(&self, _decky: DeckyId) -> usize {
+        1
+    }
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+impl Bench {
+    /// The demo maze, deployed on a fake network.
+    async fn deployed(occupancy: Arc<dyn Occupancy>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ambient = Ambient::seeded(7, Timestamp::from_micros(1_800_000_000_000_000));
+        let store = Store::open(dir.path(), ambient.clone()).unwrap();
+        let topology = maze::demo(name("demo"), &ambient);
+        store.create_topology(&topology, "test").await.unwrap();
+        let (pending, deploying) = (TopologyStatus::Pending, TopologyStatus::Deploying);
+        store.set_status(topology.id, pending, deploying, None, Vec::new()).await.unwrap();
+        let fake = Arc::new(Fake::new());
+        let (bus, wake, stop) =
+            (Bus::embedded("test"), Arc::new(Notify::new()), CancellationToken::new());
+        let mutator = Mutator {
+            store: store.clone(),
+            network: Network::new(fake.clone()),
+            bus: bus.clone(),
+            ambient: ambient.clone(),
+            occupancy,
+            wake: wake.clone(),
+            poll: Duration::from_secs(3600),
+            lease: Duration::from_secs(30),
+            ready: None,
+        };
+        let running = tokio::spawn(mutator.run(stop.clone()));
+        let bench = Self { _dir: dir, store, bus, ambient, fake, wake, topology, stop, running };
+        bench.until_status(TopologyStatus::Active).await;
+        bench
+    }
+
+    async fn enqueue(&self, op: Op) -> MutationRecord {
+        let mutation = NewMutation {
+            topology_id: self.topology.id,
+            op,
+            expected_version: None,
+            idempotency_key: None,
+            requested_by: "test".into(),
+            trigger: Trigger::Operator,
+            dedupe_event: None,
+        };
+        let queued = self.store.enqueue(mutation).await.unwrap();
+        self.wake.notify_one();
+        queued.mutation
+    }
+
+    async fn ended(&self, mutation: &MutationRecord) -> MutationRecord {
+        self.until(async |bench| {
+            let now = bench.store.mutation(mutation.id).await.unwrap().unwrap();
+            now.state.is_final().then_some(now)
+        })
+        .await
+    }
+
+    async fn until_status(&self, status: TopologyStatus) {
+        self.until(async |bench| {
+            let now = bench.store.topology(bench.topology.id).await.unwrap().unwrap();
+            (now.status == status).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits for a condition; looks again at every commit.
+    async fn until<T>(&self, condition: impl AsyncFn(&Self) -> Option<T>) -> T {
+        let mut head = self.store.watch_journal();
+        let waiting = async {
+            loop {
+                head.borrow_and_update();
+                if let Some(value) = condition(self).await {
+                    return value;
+                }
+                head.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("it happens in time")
+    }
+
+    async fn journal(&self) -> Vec<JournalEntry> {
+        self.store.journal_after(0, 10_000).await.unwrap()
+    }
+
+    /// Whether the network is what is desired.
+    async fn is_as_desired(&self) -> bool {
+        let record = self.store.topology(self.topology.id).await.unwrap().unwrap();
+        maze::plan(Some(&record.topology), &self.fake.observe(self.topology.id)).is_empty()
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.running).await.expect("it stops").unwrap();
+        self.store.close().await;
+    }
+}
+
+fn add_decky() -> Op {
+    Op::AddDecky {
+        name: name("new-01"),
+        lan: name("office"),
+        services: Some(vec![Service::Ssh, Service::Http]),
+        archetype: None,
+        ip: None,
+        rotate_every_seconds: None,
+        position: None,
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_fails_fails_the_change_and_nothing_else() {
+    let bench = Bench::deployed(Arc::new(Nobody)).await;
+    let states = |entries: &[JournalEntry]| {
+        entries.iter().filter(|entry| entry.kind == "decky.state").count()
+    };
+    let before = states(&bench.journal().await);
+    bench.fake.fail_kind(StepKind::OpenService, 1, Failure::Permanent);
+    let failed = bench.ended(&bench.enqueue(add_decky()).await).await;
+    assert_eq!(failed.state, MutationState::Failed);
+    let reason = failed.reason.unwrap();
+    assert!(reason.contains("could not open ssh on port 22"), "{reason}");
+    assert!(bench.is_as_desired().await, "the previous state is restored");
+    assert_eq!(states(&bench.journal().await), before, "nothing happened to any decky");
+
+    let applied = bench.ended(&bench.enqueue(add_decky()).await).await;
+    assert_eq!(applied.state, MutationState::Applied);
+    assert!(bench.is_as_desired().await);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_change_that_no_longer_fits_fails_with_the_code() {
+    let bench = Bench::deployed(Arc::new(Nobody)).await;
+    let (first, second) = (bench.enqueue(add_decky()).await, bench.enqueue(add_decky()).await);
+    assert_eq!(bench.ended(&first).await.state, MutationState::Applied);
+    let second = bench.ended(&second).await;
+    assert_eq!(second.state, MutationState::Failed);
+    assert!(second.reason.unwrap().starts_with("DECKY_NAME_DUP: "));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_network_that_somebody_changed_heals() {
+    let bench = Bench::deployed(Arc::new(Nobody)).await;
+    let network = bench.fake.network();
+    network.overwrite(maze::Observed::empty(bench.topology.id));
+    bench.fake.fail_kind(StepKind::AddDecky, 2, Failure::Transient);
+    bench.wake.notify_one();
+    bench.until_status(TopologyStatus::Degraded).await;
+    let record = bench.store.topology(bench.topology.id).await.unwrap().unwrap();
+    let failed = record.decky_states.values().filter(|state| **state == DeckyState::Failed);
+    assert_eq!(failed.count(), 2);
+    assert!(record.reason.unwrap().contains("could not add decky"));
+
+    bench.wake.notify_one();
+    bench.until_status(TopologyStatus::Active).await;
+    assert!(bench.is_as_desired().await);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn deckies_rotate_when_their_interval_is_over_and_nobody_visits() {
+    for (occupancy, rotates) in
+        [(Arc::new(Nobody) as Arc<dyn Occupancy>, true), (Arc::new(Everywhere), false)]
+    {
+        let bench = Bench::deployed(occupancy).await;
+        let rotate_every = Op::UpdateDecky {
+            decky: name("web-01"),
+            services: None,
+            rotate_every_seconds: Some(60),
+            position: None,
+        };
+        bench.ended(&bench.enqueue(rotate_every).await).await;
+        bench.ambient.advance(Duration::from_secs(61));
+        // A change after the rotation was due: once it has ended, so has the look before it.
+        bench.wake.notify_one();
+        let later = Op::AddLan { name: name("lab"), subnet: None, is_dmz: false, position: None };
+        bench.ended(&bench.enqueue(later).await).await;
+        if rotates {
+            bench
+                .until(async |bench| {
+                    let scheduled = bench.journal().await.into_iter().find(|entry| {
+                        entry.kind == "decky.mutation" && entry.payload.get().contains("scheduled")
+                    });
+                    scheduled.map(|_| ())
+                })
+                .await;
+            assert!(bench.is_as_desired().await);
+        } else {
+            let all = bench.store.mutations(bench.topology.id, None, None, 50).await.unwrap();
+            let scheduled = all.items.iter().filter(|m| m.trigger == Trigger::Scheduled);
+            assert_eq!(scheduled.count(), 0, "whoever has a visitor is left alone");
+        }
+        bench.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_on_the_bus_alone_is_queued_once_under_its_event_id() {
+    let bench = Bench::deployed(Arc::new(Nobody)).await;
+    let decky_id = bench.topology.decky_named(&name("web-01")).unwrap().id;
+    let request = MutateRequest { decky_id, requested_by: "elsewhere".into(), reason: None };
+    let event = Event::new(&bench.ambient, Payload::MutateRequest(request));
+    bench.bus.publish(&event);
+    bench.bus.publish(&event);
+    let rotated = bench
+        .until(async |bench| {
+            let all = bench.store.mutations(bench.topology.id, None, None, 50).await.unwrap();
+            all.items.into_iter().find(|m| m.state == MutationState::Applied)
+        })
+        .await;
+    assert_eq!(rotated.requested_by, "elsewhere");
+    // Whatever came of the second one has come before this.
+    bench.ended(&bench.enqueue(add_decky()).await).await;
+    let all = bench.store.mutations(bench.topology.id, None, None, 50).await.unwrap();
+    assert_eq!(all.items.len(), 2, "{:#?}", all.items);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_says_every_thirty_seconds_that_it_is_well() {
+    let bus = Bus::embedded("test");
+    let filter = "system.mutator.health".parse().unwrap();
+    let mut beats = bus.subscribe(filter, 16, OnLag::DropNewest).await;
+    let dir = tempfile::tempdir().unwrap();
+    let ambient = Ambient::system();
+    let store = Store::open(dir.path(), ambient.clone()).unwrap();
+    let stop = CancellationToken::new();
+    let mutator = Mutator {
+        store: store.clone(),
+        network: Network::new(Arc::new(Fake::new())),
+        bus: bus.clone(),
+        ambient,
+        occupancy: Arc::new(Nobody),
+        wake: Arc::new(Notify::new()),
+        poll: Duration::from_secs(10),
+        lease: Duration::from_secs(30),
+        ready: None,
+    };
+    let running = tokio::spawn(mutator.run(stop.clone()));
+    let began = tokio::time::Instant::now();
+    for beat in 0..3 {
+        let Some(Delivery::Event(entry)) = beats.next().await else { panic!("no heartbeat") };
+        assert!(entry.payload.get().contains("\"worker\":\"mutator\""), "{}", entry.payload);
+        let at = began.elapsed().as_secs();
+        assert!((beat * 30..beat * 30 + 12).contains(&at), "beat {beat} at {at} s");
+    }
+    stop.cancel();
+    running.await.unwrap();
+    store.close().await;
+}
