@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 echo "commit $(git rev-parse --short HEAD), $(date -u +%F), $(nproc) cores"
 MORGANA_SCHEDULES=$1 cargo test --release -p morgana-api schedules -- --nocapture
-PROPTEST_CASES=${CASES:-2000} cargo test --release -p morgana-maze -p morgana-model -p morgana-intel -p morgana-decoys --lib
+PROPTEST_CASES=${CASES:-20000} cargo test --release -p morgana-maze
 tools/fuzz.sh "${FUZZ_SECONDS:-60}"
