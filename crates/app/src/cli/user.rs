@@ -41,14 +41,16 @@ pub(super) enum User {
         /// Log-in name
         name: String,
     },
-    /// Make an API token and print it, once
+    /// Make an API token of a user and print it, once
     Token {
+        /// Whose: the token ends with its user
+        user: String,
         /// What it is for
-        name: String,
-        /// viewer, operator, admin or auditor
-        #[arg(long, default_value = "viewer")]
-        role: String,
-        /// Days until it expires
+        purpose: String,
+        /// viewer, operator, admin or auditor, never more than the user; theirs where absent
+        #[arg(long)]
+        role: Option<String>,
+        /// Days until it expires, 1 to 366
         #[arg(long, default_value_t = 90)]
         days: u32,
     },
@@ -87,8 +89,11 @@ impl User {
             Self::Enable { name } => {
                 change(client, &name, &json!({ "disabled": false }), "can log in again").await
             }
-            Self::Token { name, role, days } => {
-                let body = json!({ "name": name, "role": role, "days": days });
+            Self::Token { user, purpose, role, days } => {
+                let mut body = json!({ "name": purpose, "user": user, "expires_in_days": days });
+                if let Some(role) = role {
+                    body["role"] = role.into();
+                }
                 let made = client.post("/api/v1/tokens", &body).await?;
                 render::line(&cell(&made, "token"))
             }

@@ -54,6 +54,14 @@ async fn the_command_line_changes_a_maze_without_a_bus() {
     assert!(morgana(&["topology", "show", "demo"]).await.contains("web-01"));
     assert!(morgana(&["topology", "mutations", "demo"]).await.contains("remove_decky"));
     assert!(morgana(&["status"]).await.contains("active"));
+
+    let add_user = ["--data-dir", &data_dir, "user", "add", "kim", "--role", "viewer"];
+    let said = run(BINARY, &add_user, "a long passphrase\n").await;
+    assert!(said.contains("user kim (viewer) can log in"), "{said}");
+    let token = morgana(&["user", "token", "kim", "siem", "--days", "30"]).await;
+    assert!(token.starts_with("mrg_"), "{token}");
+    assert!(morgana(&["user", "disable", "kim"]).await.contains("locked out"));
+    assert!(morgana(&["user", "list"]).await.contains("viewer"));
     service.terminate().await;
 }
 
