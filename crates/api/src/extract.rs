@@ -12,7 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use model::Role;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{
     auth::{Principal, Proof, authenticate},
@@ -143,15 +143,20 @@ fn parse<T: DeserializeOwned>(declared: bool, bytes: &[u8]) -> Result<T, Problem
     read_json(bytes)
 }
 
-/// One JSON value and nothing after it.
+/// One JSON object and nothing after it.
+///
+/// The syntax is looked at first: what is no JSON is told so, whatever its first bytes would have
+/// meant. An array is refused, which serde would take for the fields in the order of the code.
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| json_problem("", &error))?;
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::invalid("the body is not an object of the expected fields"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         json_problem(&path, error.inner())
-    })?;
-    json.end().map_err(|error| json_problem("", &error))?;
-    Ok(value)
+    })
 }
 
 fn body_problem(error: &axum::Error) -> Problem {
@@ -266,6 +271,7 @@ mod tests {
         check("{", "MALFORMED_REQUEST");
         check(r#"{"name":"a"} {"#, "MALFORMED_REQUEST");
         check("[[[[", "MALFORMED_REQUEST");
+        check(r#"["a"]"#, "not an object of the expected fields");
         check("7", "not an object of the expected fields");
         check(r#"{"name":"a.b"}"#, r#"code: "INVALID_VALUE", field: "name""#);
         check(r#"{"name":"UPPER"}"#, "lower-case");
