@@ -27,11 +27,19 @@
 //! # }
 //! ```
 
+pub mod auth;
+pub mod broker;
+pub mod client;
 mod handle;
 mod health;
 mod hub;
+pub mod jetstream;
 mod link;
+pub mod matcher;
+pub mod proto;
+pub mod stream;
 mod subscription;
+pub mod transport;
 
 pub use handle::Bus;
 pub use health::{BusHealth, BusState};

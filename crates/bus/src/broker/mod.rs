@@ -1,0 +1,1 @@
+//! The broker: one I/O thread that owns sockets and match table.

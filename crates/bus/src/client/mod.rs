@@ -1,0 +1,1 @@
+//! A raw NATS client over UNIX sockets and TCP.

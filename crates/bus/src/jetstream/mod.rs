@@ -1,0 +1,1 @@
+//! The useful part of JetStream's API, over [`crate::stream`].

@@ -1,0 +1,1 @@
+//! Durable streams: append-only segments, group commit, consumers.

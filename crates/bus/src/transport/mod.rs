@@ -1,0 +1,1 @@
+//! Ways from the [`crate::Bus`] handle to a bus elsewhere.
