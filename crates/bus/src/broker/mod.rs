@@ -1,1 +1,241 @@
 //! The broker: one I/O thread that owns sockets and match table.
+//!
+//! Everything that a message passes between two clients happens on that thread: parse, route,
+//! append to the receiver's output, one write per receiver and tick. What is slow (passwords,
+//! TLS, HTTP) happens elsewhere and talks to it by [queue](command). It knows nothing of events,
+//! streams or stores; a stream engine is one of its in-process clients.
+
+mod batch;
+mod command;
+mod limits;
+mod local;
+mod stats;
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+pub use batch::{Batch, Message, Origin, Outgoing, OutgoingBatch, SHARED_ABOVE};
+pub use limits::Limits;
+pub use local::{LocalClient, LocalOptions, LocalSink};
+pub use stats::{BrokerStats, ConnectionStats, LocalStats, Traffic};
+
+use command::{Command, CommandQueue};
+
+/// Who may connect; stands in until users can be configured.
+#[derive(Debug, Default)]
+pub struct Auth {}
+
+impl Auth {
+    /// Nobody needs credentials.
+    #[must_use]
+    pub fn open() -> Self {
+        Self {}
+    }
+}
+
+/// Where and how a broker serves.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    /// `server_name` in INFO.
+    pub name: String,
+    /// Where it listens for stock clients, if it does; port 0 is any.
+    pub tcp: Option<SocketAddr>,
+    /// The socket file for our own clients, if any.
+    pub unix: Option<UnixListenAt>,
+    /// What clients may take.
+    pub limits: Limits,
+    /// Who may connect.
+    pub auth: Arc<Auth>,
+    /// Whether INFO says that JetStream is served.
+    pub jetstream: bool,
+    /// Whether INFO says that TLS is to be had on the port, and demanded.
+    pub tls: TlsOffer,
+}
+
+/// What INFO says about TLS. Ending it is not the broker's work: a listener elsewhere does, and
+/// hands the clear side to [`Broker::adopt`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TlsOffer {
+    /// Nothing.
+    #[default]
+    None,
+    /// `tls_available`.
+    Available,
+    /// `tls_required`.
+    Required,
+}
+
+impl BrokerConfig {
+    /// In-process clients only, nobody needs credentials.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            tcp: None,
+            unix: None,
+            limits: Limits::default(),
+            auth: Arc::new(Auth::open()),
+            jetstream: false,
+            tls: TlsOffer::None,
+        }
+    }
+}
+
+/// A socket file to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnixListenAt {
+    /// Its path. A stale file there is replaced, one that somebody listens on is not.
+    pub path: PathBuf,
+    /// The group that may connect, by name or number; none: the group of the process.
+    pub group: Option<String>,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+impl UnixListenAt {
+    /// For the process's own user and group (0660).
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), group: None, mode: 0o660 }
+    }
+}
+
+/// Who is behind a connection that was ended elsewhere, see [`Broker::adopt`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdoptedPeer {
+    /// Its address.
+    pub addr: SocketAddr,
+    /// Whether it came by TLS.
+    pub tls: bool,
+}
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {addr}")]
+    Tcp {
+        /// The address.
+        addr: SocketAddr,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The socket file cannot be made.
+    #[error("cannot listen on `{}`", path.display())]
+    Unix {
+        /// Its path.
+        path: PathBuf,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody listens on the socket file.
+    #[error("`{}` is held by process {pid} of user {uid}", path.display())]
+    Held {
+        /// Its path.
+        path: PathBuf,
+        /// Who listens.
+        pid: i32,
+        /// Whose process it is.
+        uid: u32,
+    },
+    /// The group of the socket file does not exist.
+    #[error("there is no group `{group}`")]
+    Group {
+        /// Its name.
+        group: String,
+    },
+    /// Thread, epoll or eventfd.
+    #[error("cannot start the broker's threads")]
+    System(#[source] io::Error),
+}
+
+/// The broker. Clones are handles of the same one; it stops with [`Broker::stop`], or when the
+/// last clone goes.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    running: Arc<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    queue: Arc<CommandQueue>,
+    next_local: AtomicU64,
+    tcp: Option<SocketAddr>,
+}
+
+impl Broker {
+    /// Starts to listen and to serve; it runs when this returns.
+    ///
+    /// # Errors
+    /// An address that cannot be had, by its name; a socket path that another broker holds, with
+    /// the process that does.
+    pub fn start(_config: BrokerConfig) -> Result<Self, StartError> {
+        unimplemented!()
+    }
+
+    /// Where it listens for TCP, with the port that it got.
+    #[must_use]
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.running.tcp
+    }
+
+    /// A new in-process client that hears itself.
+    #[must_use]
+    pub fn local(&self, name: &str, sink: Box<dyn LocalSink>) -> LocalClient {
+        self.local_with(LocalOptions::named(name), sink)
+    }
+
+    /// A new in-process client.
+    #[must_use]
+    pub fn local_with(&self, options: LocalOptions, sink: Box<dyn LocalSink>) -> LocalClient {
+        let id = self.running.next_local.fetch_add(1, Ordering::Relaxed);
+        self.running.queue.push(Command::OpenLocal { id, options, sink });
+        LocalClient::new(id, Arc::clone(&self.running.queue))
+    }
+
+    /// Takes over a connection on which INFO was sent already: the clear side of one that is
+    /// ended elsewhere.
+    pub fn adopt(&self, stream: UnixStream, peer: AdoptedPeer) {
+        self.running.queue.push(Command::Adopt { stream, peer });
+    }
+
+    /// The numbers of this moment; none where the broker ended.
+    pub async fn stats(&self) -> Option<BrokerStats> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.running.queue.push(Command::Stats { reply });
+        answer.await.ok()
+    }
+
+    /// Other users from now on. Connections whose user is gone or changed are closed.
+    pub fn set_auth(&self, auth: Arc<Auth>) {
+        self.running.queue.push(Command::SetAuth { auth });
+    }
+
+    /// Tells clients to go elsewhere: no new ones, and after `grace` the present ones are closed
+    /// one after the other over `spread`.
+    pub fn lame_duck(&self, grace: Duration, spread: Duration) {
+        self.running.queue.push(Command::LameDuck { grace, spread });
+    }
+
+    /// Closes a client's connection.
+    pub fn close_connection(&self, cid: u64) {
+        self.running.queue.push(Command::CloseConnection { cid });
+    }
+
+    /// Ends it; returns once sockets are closed and its socket file is gone. Twice is harmless.
+    pub async fn stop(&self) {
+        self.running.queue.push(Command::Stop);
+        unimplemented!()
+    }
+}
