@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Runs the suite of nats.py, from a checkout of it that you have, against nats-server and against
+# our broker behind a launcher named nats-server; prints how many tests pass with each and which
+# pass there and not here.
+#
+#   tools/suites.sh CHECKOUT [-- PYTEST ARGUMENTS]
+#   MORGANA_BIN   the binary that serves (default: target/release/morgana), as `bus nats-server`
+#   LAUNCHER      instead: a command that takes nats-server's arguments
+#   ONLY          theirs | ours: run one of both; the other's list of an earlier run is kept
+#   RESULTS       where the lists go (default: target/suites)
+#   RIVAL         the nats-server to compare with (default: the one in PATH)
+#
+# The suite's ports are fixed (4222, 8222 and more): as root each run has a network namespace
+# of its own, otherwise the ports must be free.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[ $# -ge 1 ] || { sed -n '2,15p' "$0" | cut -c3-; exit 2; }
+checkout=$(cd "$1" && pwd)
+shift
+[ "${1:-}" != -- ] || shift
+results=${RESULTS:-target/suites}
+rival=${RIVAL:-$(command -v nats-server || true)}
+mkdir -p "$results"
+results=$(cd "$results" && pwd)
+tests=$checkout/nats/tests
+[ -d "$tests" ] || { echo "$checkout is no checkout of nats.py: it has no nats/tests" >&2; exit 2; }
+
+python=$PWD/.tools/suites/bin/python
+if ! "$python" -c 'import pytest, pytest_asyncio, pytest_timeout, nkeys, aiohttp' 2>/dev/null; then
+    python3 -m venv .tools/suites
+    "$python" -m pip install -q --disable-pip-version-check \
+        pytest pytest-asyncio pytest-timeout nkeys aiohttp fast-mail-parser
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+isolated() {
+    if [ "$(id -u)" -eq 0 ] && unshare -n true 2>/dev/null; then
+        unshare -n sh -c 'ip link set lo up && exec "$@"' sh "$@"
+    else
+        "$@"
+    fi
+}
+
+# A directory whose nats-server is the command given.
+launcher() {
+    mkdir -p "$work/$1"
+    printf '#!/bin/sh\nexec %s "$@"\n' "$2" >"$work/$1/nats-server"
+    chmod +x "$work/$1/nats-server"
+}
+
+# Runs every test of nats.py with the launcher's directory first in PATH.
+# The suite prefers ~/nats-server/nats-server to PATH, hence a HOME without one.
+run() {
+    local name=$1
+    shift
+    (cd "$checkout" && HOME=$work PATH=$work/$name:$PATH PYTHONPATH=$checkout/nats/src \
+        isolated "$python" -m pytest -q -p no:cacheprovider -rA --tb=short \
+        --timeout=60 --timeout-method=signal "$@") >"$results/$name.log" 2>&1 || true
+    sed -nE 's/^PASSED ([^ ]+).*/\1/p' "$results/$name.log" | sort -u >"$results/$name.passed"
+    sed -nE 's/^(FAILED|ERROR) ([^ ]+).*/\2/p' "$results/$name.log" | sort -u >"$results/$name.failed"
+}
+
+count() { grep -cE "$2" "$results/$1" || true; }
+
+area() {
+    printf '%-28s %8s %8s\n' "$1" "$(count theirs.passed "$2")" "$(count ours.passed "$2")"
+}
+
+if [ "${ONLY:-theirs}" = theirs ]; then
+    [ -n "$rival" ] || { echo "there is no nats-server in PATH" >&2; exit 2; }
+    launcher theirs "$rival"
+    run theirs "$@"
+fi
+if [ "${ONLY:-ours}" = ours ]; then
+    launcher ours "${LAUNCHER:-$(realpath "${MORGANA_BIN:-target/release/morgana}") bus nats-server}"
+    run ours "$@"
+fi
+touch "$results"/{theirs,ours}.{passed,failed}
+
+printf '%-28s %8s %8s\n' "nats.py, tests passed" "theirs" "ours"
+area "core" 'test_(client|client_async_await|client_nkeys|client_v2|custom_headers|micro_service|nuid|parser)[a-z_]*\.py'
+area "JetStream" 'test_js\.py'
+area "all" .
+echo
+echo "pass with $("${rival:-true}" --version 2>/dev/null || echo nats-server) and not here:"
+comm -23 "$results/theirs.passed" "$results/ours.passed"
