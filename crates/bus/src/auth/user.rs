@@ -1,0 +1,66 @@
+//! Users: as configured, and as somebody who came in.
+
+use super::{Permissions, Secret};
+
+/// How a user proves who he is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Login {
+    /// By name and password: plain, bcrypt (`$2a$`, `$2b$`, `$2y$`) or argon2 (`$argon2id$…`).
+    Password(String),
+    /// By a token: plain, bcrypt or argon2.
+    Token(String),
+    /// By signing the nonce: the public key (`U…`).
+    Nkey(String),
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Login::Password(_) => "Password(…)",
+            Login::Token(_) => "Token(…)",
+            Login::Nkey(_) => "Nkey(…)",
+        })
+    }
+}
+
+/// A user, as configured.
+#[derive(Clone, Debug)]
+pub struct UserRule {
+    /// The name: what CONNECT calls `user`, and what `/connz` shows.
+    pub name: String,
+    /// How he proves who he is.
+    pub login: Login,
+    /// What he may do. Absent: [`super::AuthRules::default_permissions`].
+    pub permissions: Option<Permissions>,
+}
+
+/// Somebody who came in.
+#[derive(Debug, PartialEq, Eq)]
+pub struct User {
+    /// The name; empty where nobody needs one.
+    pub name: String,
+    /// What he may do. `None`: everything.
+    pub permissions: Option<Permissions>,
+    /// Why he was let in: what a reload compares.
+    pub(super) standing: Standing,
+}
+
+/// Why somebody was let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nobody needs credentials.
+    Open,
+    /// By the UNIX socket: root or the owner.
+    Owner,
+    /// By the UNIX socket: somebody else.
+    Local,
+    /// A configured user.
+    Configured(Secret),
+}
+
+/// A configured user and what he becomes.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) secret: Secret,
+    pub(super) user: std::sync::Arc<User>,
+}
