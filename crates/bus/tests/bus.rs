@@ -21,7 +21,7 @@ fn log(message: impl ToString) -> Event {
     let (worker, level) = ("test".into(), "info".into());
     Event::new(
         &ambient(),
-        Payload::SystemLog(SystemLog { worker, level, message: message.to_string() }),
+        Payload::SystemLog(SystemLog { worker, level, message: message.to_string(), fields: Default::default() }),
     )
 }
 

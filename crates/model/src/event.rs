@@ -128,6 +128,7 @@ payloads! {
     IdentityFormed(IdentityFormed) = "identity.formed", journalled true;
     ObservationLinked(ObservationLinked) = "identity.observation.linked", journalled true;
     WorkerHealth(WorkerHealth) = "system.health", journalled false;
+    WorkerControl(WorkerControl) = "system.control", journalled false;
     SystemLog(SystemLog) = "system.log", journalled false;
 }
 
@@ -163,6 +164,7 @@ impl Payload {
             Self::IdentityFormed(_) => Subject::identity_formed(),
             Self::ObservationLinked(_) => Subject::identity_observation_linked(),
             Self::WorkerHealth(b) => Subject::worker_health(&b.worker)?,
+            Self::WorkerControl(b) => Subject::worker_control(&b.worker)?,
             Self::SystemLog(_) => Subject::system_log(),
         })
     }
@@ -506,6 +508,25 @@ pub struct WorkerHealth {
     pub figures: std::collections::BTreeMap<String, u64>,
 }
 
+crate::catalogue::words! {
+    /// What a worker is told to do.
+    ControlAction, "action" {
+        /// End cleanly: finish what has begun, begin nothing more.
+        Stop = "stop",
+    }
+}
+
+/// A worker is told to do something.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkerControl {
+    /// Its name; also a token of the subject, which is what counts.
+    pub worker: String,
+    /// What it shall do.
+    pub action: ControlAction,
+    /// Who asked.
+    pub requested_by: String,
+}
+
 /// A line of the log that other hosts may want to see.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SystemLog {
@@ -513,6 +534,9 @@ pub struct SystemLog {
     pub worker: String,
     /// `info`, `warn` or `error`.
     pub level: String,
-    /// What.
+    /// What: the same words for the same kind of thing.
     pub message: String,
+    /// To what, and why, by name.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub fields: std::collections::BTreeMap<String, String>,
 }

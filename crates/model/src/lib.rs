@@ -21,10 +21,11 @@ mod topology;
 pub use ambient::{Ambient, Timestamp, TimestampError};
 pub use catalogue::{Archetype, Service, UnknownWord};
 pub use event::{
-    ActivityKind, ActivityPayload, AttackerObserved, AttackerScored, CredentialCaptured,
-    DeckyMutation, DeckyStateChanged, DeckyTraffic, ENVELOPE_VERSION, Event, Fingerprinted,
-    IdentityFormed, JournalEntry, MutateRequest, MutationEvent, ObservationLinked, Payload,
-    ScoreLevel, SessionEnded, SessionStarted, StatusChanged, SystemLog, Trigger, WorkerHealth,
+    ActivityKind, ActivityPayload, AttackerObserved, AttackerScored, ControlAction,
+    CredentialCaptured, DeckyMutation, DeckyStateChanged, DeckyTraffic, ENVELOPE_VERSION, Event,
+    Fingerprinted, IdentityFormed, JournalEntry, MutateRequest, MutationEvent, ObservationLinked,
+    Payload, ScoreLevel, SessionEnded, SessionStarted, StatusChanged, SystemLog, Trigger,
+    WorkerControl, WorkerHealth,
 };
 pub use id::{
     AttackerId, CredentialId, DeckyId, EventId, IdError, IdentityId, LanId, MutationId, SessionId,

@@ -22,6 +22,8 @@ mod open;
 mod readers;
 mod rows;
 mod schema;
+mod sinks;
+mod stream_positions;
 mod topologies;
 mod topology_rows;
 mod user_rows;
@@ -38,6 +40,8 @@ pub use mutations::{
 pub use observed::{Known, SessionFilter};
 pub use open::{Health, Installation, Store, StoreLimits};
 pub use rows::{MAX_PAGE, Page, Snapshot};
+pub use sinks::{BuryError, DeadLetter, MAX_DEAD_LETTERS, NewDeadLetter, SinkProgress};
+pub use stream_positions::StreamPosition;
 pub use topologies::{CreateError, DeckyChange, TopologyRecord, TopologySnapshot, TransitionError};
 pub use users::{
     ApiTokenRecord, NewApiToken, NewUser, NewWebSession, SetupError, SetupState, TokenHash,

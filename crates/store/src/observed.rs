@@ -10,7 +10,8 @@ use model::{
 use rusqlite::Connection;
 
 use crate::{
-    Page, Snapshot, Store, StoreError, journal, observed_rows as table, rows,
+    Page, Snapshot, Store, StoreError, StreamPosition, journal, observed_rows as table, rows,
+    stream_positions,
     writer::{Fault, Tx},
 };
 
@@ -52,6 +53,28 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn observe(&self, observation: Observation) -> Result<u64, StoreError> {
+        self.keep_observation(observation, None).await
+    }
+
+    /// As [`Store::observe`], with the position of the last message of a durable stream that the
+    /// batch came from in the same transaction. Where that message is understood already, nothing
+    /// changes.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn observe_from(
+        &self,
+        observation: Observation,
+        upto: StreamPosition,
+    ) -> Result<u64, StoreError> {
+        self.keep_observation(observation, Some(upto)).await
+    }
+
+    async fn keep_observation(
+        &self,
+        observation: Observation,
+        upto: Option<StreamPosition>,
+    ) -> Result<u64, StoreError> {
         let Observation { events, .. } = &observation;
         // Encoded here, so that the writer has less to do.
         let entries = events
@@ -59,7 +82,15 @@ impl Store {
             .filter(|event| event.payload.is_journalled())
             .map(|event| event.to_entry(None))
             .collect();
-        self.write("keep an observation", move |tx| keep(tx, &observation, entries)).await
+        self.write("keep an observation", move |tx| {
+            match &upto {
+                Some(upto) if is_understood(tx.connection, upto)? => return Ok(tx.head()),
+                Some(upto) => stream_positions::put(tx.connection, upto)?,
+                None => {}
+            }
+            keep(tx, &observation, entries)
+        })
+        .await
     }
 
     /// All that the store knows about a batch, from one read transaction.
@@ -247,6 +278,11 @@ fn keep(
         tx.journal(entry);
     }
     Ok(tx.head())
+}
+
+fn is_understood(connection: &Connection, upto: &StreamPosition) -> rusqlite::Result<bool> {
+    let kept = stream_positions::position(connection, &upto.stream, &upto.incarnation)?;
+    Ok(kept >= upto.seq)
 }
 
 /// Whether all of the sessions, at least one, are kept as they are here or further on.

@@ -6,7 +6,8 @@
 use rusqlite::Connection;
 
 /// The n-th entry makes schema n+1 out of schema n.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE installation (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     epoch TEXT NOT NULL,
@@ -204,7 +205,33 @@ CREATE TABLE audit (
     detail TEXT,
     hash TEXT NOT NULL
 );
-"];
+",
+    "
+CREATE TABLE sink_cursors (
+    sink TEXT PRIMARY KEY,
+    position BIGINT NOT NULL,
+    saved_at BIGINT NOT NULL
+);
+CREATE TABLE dead_letters (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    sink TEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    entry TEXT NOT NULL,
+    attempts BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    buried_at BIGINT NOT NULL,
+    retrying INTEGER NOT NULL,
+    -- An entry that is delivered again after a crash is buried once.
+    UNIQUE (sink, seq)
+);
+CREATE INDEX dead_letters_retrying ON dead_letters (sink, id) WHERE retrying = 1;
+CREATE TABLE stream_positions (
+    stream TEXT PRIMARY KEY,
+    incarnation TEXT NOT NULL,
+    position BIGINT NOT NULL
+);
+",
+];
 
 /// Why a database was not brought up to date.
 pub(crate) enum MigrateError {

@@ -10,6 +10,7 @@ mod bench;
 mod journal;
 mod observed;
 mod queue;
+mod sinks;
 mod sqlite;
 mod topologies;
 mod users;
@@ -60,7 +61,13 @@ battery!(on_sqlite, crate::bench::Bench::sqlite(), {
         large_batches_are_whole,
         pages_are_stable_under_inserts,
         sessions_are_filtered,
-        batch_knowledge_is_complete;
+        batch_knowledge_is_complete,
+        a_batch_of_a_stream_is_understood_once;
+    sinks:
+        positions_never_go_back,
+        dead_letters_are_buried_once,
+        dead_letters_are_retried,
+        a_sink_with_too_many_dead_letters_stays;
     users:
         setup_is_consumed_once,
         setup_secret_expires,

@@ -6,7 +6,7 @@ use model::{
     Activity, ActivityKind, ActivityPayload, Attacker, Credential, DeckyId, Event, Identity,
     Observation, Payload, Service, Session,
 };
-use store::SessionFilter;
+use store::{SessionFilter, StreamPosition};
 
 use crate::bench::{Bench, journal};
 
@@ -104,6 +104,34 @@ impl Bench {
         });
         observation.events.push(Event::new(&self.ambient, payload));
     }
+}
+
+pub(crate) async fn a_batch_of_a_stream_is_understood_once(bench: Bench) {
+    let store = bench.open();
+    let at = |incarnation: &str, seq| StreamPosition {
+        stream: "SESSIONS".into(),
+        incarnation: incarnation.into(),
+        seq,
+    };
+    let position =
+        async |incarnation| store.stream_position("SESSIONS", incarnation).await.unwrap();
+    assert_eq!(position("a").await, 0);
+    let decky = bench.ambient.id();
+    assert_eq!(store.observe_from(bench.visit(1, decky, 3), at("a", 10)).await.unwrap(), 3);
+    assert_eq!(position("a").await, 10);
+    // Other rows under a position that is understood: it was delivered again, so nothing changes.
+    for seq in [4, 10] {
+        assert_eq!(store.observe_from(bench.visit(2, decky, 3), at("a", seq)).await.unwrap(), 3);
+    }
+    assert_eq!(store.observe_from(bench.visit(3, decky, 3), at("a", 11)).await.unwrap(), 6);
+    // Nothing to keep: the position moves all the same.
+    assert_eq!(store.observe_from(Observation::default(), at("a", 12)).await.unwrap(), 6);
+    assert_eq!(position("a").await, 12);
+    // The stream was made anew.
+    assert_eq!(position("b").await, 0);
+    assert_eq!(store.observe_from(bench.visit(4, decky, 3), at("b", 1)).await.unwrap(), 9);
+    assert_eq!((position("b").await, position("a").await), (1, 0));
+    assert_eq!(journal(&store).await.len(), 9);
 }
 
 pub(crate) async fn repeating_an_observation_changes_nothing(bench: Bench) {
