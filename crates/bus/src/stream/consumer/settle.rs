@@ -1,0 +1,124 @@
+//! What subscribers say about deliveries, and what that settles.
+
+use model::Timestamp;
+
+use super::{Ack, AckPolicy, Cursor, Outlet, Point, Requester};
+
+impl Cursor {
+    /// An acknowledgement of the message at `seq`. `to` is where the next message goes if it asks
+    /// for one. An unknown sequence changes nothing: it was settled before, or delivered by a
+    /// life of the server that did not come to save it.
+    pub fn ack(
+        &mut self,
+        seq: u64,
+        ack: &Ack,
+        to: Option<Requester>,
+        out: &mut impl Outlet,
+        now: Timestamp,
+    ) {
+        self.last_active = now;
+        match ack {
+            Ack::Done => self.done(seq, now),
+            Ack::Never => self.settle(seq, now),
+            Ack::Again(None) => self.pending.again(seq),
+            Ack::Again(Some(delay)) => self.pending.postpone(seq, now.plus(*delay)),
+            Ack::Working => self.working(seq, now),
+            Ack::DoneAndNext(request) => {
+                self.done(seq, now);
+                if let Some(to) = to {
+                    self.request(to, request, out, now);
+                }
+            }
+        }
+    }
+
+    /// The subscriber has what was sent before flow control request `number`.
+    pub fn confirm_flow(&mut self, number: u64) {
+        if let Some(flow) = &mut self.flow {
+            flow.confirmed(number);
+        }
+    }
+
+    /// Somebody subscribed to where this consumer pushes.
+    pub fn listened(&mut self) {
+        if let Some(flow) = &mut self.flow {
+            flow.listened();
+        }
+    }
+
+    /// A delivery found no subscriber: it did not take place. First deliveries return to where
+    /// they came from with all that followed them, so that nobody sees a gap.
+    pub fn undelivered(&mut self, seq: u64, cseq: u64, deliveries: u32, now: Timestamp) {
+        if let Some(flow) = &mut self.flow {
+            if flow.heard() {
+                self.last_active = now;
+            }
+            flow.unheard(now);
+        }
+        let in_order = self.flow.is_some() || self.config.ack == AckPolicy::None;
+        if in_order && deliveries == 1 && cseq <= self.delivered.cseq && seq < self.next_seq {
+            self.rewind(seq, cseq);
+        } else if self.pending.get(seq).is_some_and(|entry| entry.deliveries == deliveries) {
+            self.pending.undeliver(seq);
+        }
+        self.dirty = true;
+    }
+
+    fn rewind(&mut self, seq: u64, cseq: u64) {
+        for later in self.pending.starting_at(seq) {
+            self.pending.remove(later);
+        }
+        self.next_seq = seq;
+        self.delivered = Point { cseq: cseq - 1, seq: seq - 1, at: self.delivered.at };
+        if self.config.ack == AckPolicy::None {
+            self.floor = self.delivered;
+        }
+        self.recount();
+    }
+
+    fn working(&mut self, seq: u64, now: Timestamp) {
+        if let Some(entry) = self.pending.get(seq) {
+            let until = now.plus(self.config.wait_after(entry.deliveries));
+            self.pending.postpone(seq, until);
+        }
+    }
+
+    fn done(&mut self, seq: u64, now: Timestamp) {
+        match self.config.ack {
+            AckPolicy::Explicit => self.settle(seq, now),
+            AckPolicy::All => {
+                for seq in self.pending.up_to(seq) {
+                    self.settle(seq, now);
+                }
+            }
+            AckPolicy::None => {}
+        }
+    }
+
+    fn settle(&mut self, seq: u64, now: Timestamp) {
+        if self.pending.remove(seq).is_some() {
+            self.settled.push(seq);
+            self.floor.at = Some(now);
+            self.raise_floor();
+            self.dirty = true;
+        }
+    }
+
+    /// Gives a delivery up that is neither settled nor will be repeated.
+    pub(super) fn forget(&mut self, seq: u64) {
+        if self.pending.remove(seq).is_some() {
+            self.raise_floor();
+            self.dirty = true;
+        }
+    }
+
+    /// The floor stands right before the first unsettled delivery.
+    pub(super) fn raise_floor(&mut self) {
+        let (cseq, seq) = match self.pending.first() {
+            Some((seq, entry)) => (entry.cseq - 1, seq - 1),
+            None => (self.delivered.cseq, self.delivered.seq),
+        };
+        self.floor.cseq = self.floor.cseq.max(cseq);
+        self.floor.seq = self.floor.seq.max(seq);
+    }
+}
