@@ -10,8 +10,8 @@
 #   RESULTS       where the lists go (default: target/suites)
 #   RIVAL         the nats-server to compare with (default: the one in PATH)
 #
-# The suite's ports are fixed (4222, 8222 and more): as root each run has a network namespace
-# of its own, otherwise the ports must be free.
+# The suite's ports are fixed (4222, 8222 and more): as root each test has a network namespace
+# of its own and some run at once (PARALLEL), otherwise the ports must be free.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,22 +27,14 @@ tests=$checkout/nats/tests
 [ -d "$tests" ] || { echo "$checkout is no checkout of nats.py: it has no nats/tests" >&2; exit 2; }
 
 python=$PWD/.tools/suites/bin/python
-if ! "$python" -c 'import pytest, pytest_asyncio, pytest_timeout, nkeys, aiohttp' 2>/dev/null; then
+if ! "$python" -c 'import pytest, pytest_asyncio, nkeys, aiohttp' 2>/dev/null; then
     python3 -m venv .tools/suites
     "$python" -m pip install -q --disable-pip-version-check \
-        pytest pytest-asyncio pytest-timeout nkeys aiohttp fast-mail-parser
+        pytest pytest-asyncio nkeys aiohttp fast-mail-parser
 fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-isolated() {
-    if [ "$(id -u)" -eq 0 ] && unshare -n true 2>/dev/null; then
-        unshare -n sh -c 'ip link set lo up && exec "$@"' sh "$@"
-    else
-        "$@"
-    fi
-}
 
 # A directory whose nats-server is the command given.
 launcher() {
@@ -51,17 +43,47 @@ launcher() {
     chmod +x "$work/$1/nats-server"
 }
 
-# Runs every test of nats.py with the launcher's directory first in PATH.
-# The suite prefers ~/nats-server/nats-server to PATH, hence a HOME without one.
+# One test in a process of its own: a test that hangs takes nothing along but the servers that
+# it started. The suite prefers ~/nats-server/nats-server to PATH, hence a HOME without one.
+one() {
+    local name=$1 test=$2
+    local log="$results/$name/${test//\//_}.log"
+    cd "$checkout"
+    if HOME=$work PATH=$work/$name:$PATH PYTHONPATH=$checkout/nats/src \
+        "$alone" timeout -k 2 "$patience" "$python" -m pytest -q -rs -p no:cacheprovider \
+        --tb=short "$test" >"$log" 2>&1; then
+        grep -q '^SKIPPED' "$log" && echo "skipped $test" || echo "passed $test"
+    else
+        echo "failed $test"
+    fi
+}
+
 run() {
     local name=$1
     shift
-    (cd "$checkout" && HOME=$work PATH=$work/$name:$PATH PYTHONPATH=$checkout/nats/src \
-        isolated "$python" -m pytest -q -p no:cacheprovider -rA --tb=short \
-        --timeout=60 --timeout-method=signal "$@") >"$results/$name.log" 2>&1 || true
-    sed -nE 's/^PASSED ([^ ]+).*/\1/p' "$results/$name.log" | sort -u >"$results/$name.passed"
-    sed -nE 's/^(FAILED|ERROR) ([^ ]+).*/\2/p' "$results/$name.log" | sort -u >"$results/$name.failed"
+    rm -rf "${results:?}/$name"
+    mkdir -p "$results/$name"
+    collect "$@" | xargs -P "$parallel" -I{} bash -c 'one "$@"' one "$name" {} >"$results/$name/outcome"
+    for outcome in passed failed skipped; do
+        sed -n "s/^$outcome //p" "$results/$name/outcome" | sort >"$results/$name.$outcome"
+    done
 }
+
+collect() {
+    (cd "$checkout" && PYTHONPATH=$checkout/nats/src "$python" -m pytest --collect-only -q \
+        -p no:cacheprovider "$@") | grep ::
+}
+
+patience=90 parallel=1 alone=$work/alone
+printf '#!/bin/sh\nexec "$@"\n' >"$alone"
+if [ "$(id -u)" -eq 0 ] && unshare -n true 2>/dev/null; then
+    parallel=${PARALLEL:-$(nproc)}
+    printf '%s\n' '#!/bin/sh' 'exec unshare -n -p --fork --kill-child --mount-proc \' \
+        '    sh -c "ip link set lo up && exec \"\$@\"" sh "$@"' >"$alone"
+fi
+chmod +x "$alone"
+export -f one
+export results checkout work python patience alone
 
 count() { grep -cE "$2" "$results/$1" || true; }
 
@@ -78,7 +100,7 @@ if [ "${ONLY:-ours}" = ours ]; then
     launcher ours "${LAUNCHER:-$(realpath "${MORGANA_BIN:-target/release/morgana}") bus nats-server}"
     run ours "$@"
 fi
-touch "$results"/{theirs,ours}.{passed,failed}
+touch "$results"/{theirs,ours}.{passed,failed,skipped}
 
 printf '%-28s %8s %8s\n' "nats.py, tests passed" "theirs" "ours"
 area "core" 'test_(client|client_async_await|client_nkeys|client_v2|custom_headers|micro_service|nuid|parser)[a-z_]*\.py'
