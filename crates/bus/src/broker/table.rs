@@ -1,0 +1,97 @@
+//! All subscriptions, by number and by subject.
+//!
+//! A subscription is one entry here, one route in the match table and one entry with its owner;
+//! this owns the first two and keeps them equal. [`Table::version`] changes with every change, so
+//! that whoever remembers a result knows when to ask again.
+
+use std::rc::Rc;
+
+use super::slab::Slab;
+use crate::matcher::{Matcher, RouteId, Routes};
+
+/// Entries of the match table's result cache.
+const CACHED_SUBJECTS: usize = 1 << 17;
+
+/// Who gets the messages of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// The connection at this place.
+    Connection(u32),
+    /// The in-process client at this place, by its own number for the subscription.
+    Local { index: u32, sid: u64 },
+}
+
+/// One subscription.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) owner: Owner,
+    /// The number on the wire and the space that follows it there; empty for in-process clients.
+    pub(super) sid: Box<[u8]>,
+    pub(super) filter: Box<[u8]>,
+    pub(super) group: Option<Box<[u8]>>,
+    /// Messages that it got.
+    pub(super) delivered: u64,
+    /// It ends with this many; 0 is never.
+    pub(super) max: u64,
+    /// Each message is to be asked for permission.
+    pub(super) checked: bool,
+}
+
+/// All subscriptions.
+pub(super) struct Table {
+    subscriptions: Slab<Subscription>,
+    matcher: Matcher,
+    version: u64,
+}
+
+impl Table {
+    pub(super) fn new() -> Self {
+        let matcher = Matcher::new(CACHED_SUBJECTS);
+        Self { subscriptions: Slab::default(), matcher, version: 1 }
+    }
+
+    pub(super) fn insert(&mut self, subscription: Subscription) -> RouteId {
+        self.version += 1;
+        let id = self.subscriptions.insert(subscription);
+        if let Some(subscription) = self.subscriptions.get(id) {
+            self.matcher.insert(&subscription.filter, subscription.group.as_deref(), id);
+        }
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: RouteId) -> Option<Subscription> {
+        self.version += 1;
+        let subscription = self.subscriptions.remove(id)?;
+        self.matcher.remove(&subscription.filter, subscription.group.as_deref(), id);
+        Some(subscription)
+    }
+
+    #[inline]
+    pub(super) fn get(&self, id: RouteId) -> Option<&Subscription> {
+        self.subscriptions.get(id)
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: RouteId) -> Option<&mut Subscription> {
+        self.subscriptions.get_mut(id)
+    }
+
+    /// Who gets what is published to `subject`.
+    #[inline]
+    pub(super) fn routes(&mut self, subject: &[u8]) -> Rc<Routes> {
+        Rc::clone(self.matcher.routes(subject))
+    }
+
+    #[inline]
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    pub(super) fn cached(&self) -> usize {
+        self.matcher.cached()
+    }
+}
