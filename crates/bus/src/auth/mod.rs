@@ -15,6 +15,7 @@
 mod defaults;
 mod file;
 mod filter;
+mod naive;
 mod permissions;
 mod responses;
 mod secret;
@@ -27,7 +28,11 @@ pub use responses::{MAX_GRANTS, ResponseGrants};
 pub use secret::{MAX_BCRYPT_COST, SecretError};
 pub use user::{Login, User, UserRule};
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use secret::Secret;
 use user::{Known, Standing};
@@ -73,6 +78,25 @@ pub struct Credentials<'a> {
     pub sig: Option<&'a str>,
     /// `jwt`. Not supported: a client that sends one is refused unless something else proves it.
     pub jwt: Option<&'a str>,
+}
+
+impl Credentials<'_> {
+    fn without_empty(self) -> Self {
+        let full = |text: &&str| !text.is_empty();
+        Credentials {
+            user: self.user.filter(full),
+            pass: self.pass.filter(full),
+            token: self.token.filter(full),
+            nkey: self.nkey.filter(full),
+            sig: self.sig.filter(full),
+            jwt: self.jwt.filter(full),
+        }
+    }
+
+    /// A signature alone claims nothing: some clients sign any nonce.
+    fn are_absent(&self) -> bool {
+        [self.user, self.pass, self.token, self.nkey, self.jwt].iter().all(Option::is_none)
+    }
 }
 
 /// Why somebody was not let in. For the log: the client always reads 'Authorization Violation'.
@@ -145,55 +169,191 @@ pub enum RuleError {
 }
 
 /// Who may connect. Immutable: a reload makes a new one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Auth {
+    /// By name; by public key where that is the proof.
+    named: HashMap<String, Known>,
+    /// Those who prove it by a token.
+    tokens: Vec<Known>,
+    /// Who a client without credentials is, where that may be.
+    anonymous: Option<Arc<User>>,
+    /// Nobody is asked for credentials, and nobody's are checked.
     open: bool,
-    known: Vec<Known>,
-    no_auth_user: Option<Arc<User>>,
-    unix: UnixPeers,
-    /// What is checked in vain when a refusal would otherwise be cheaper than others.
+    local: Option<Local>,
+    /// What is checked in vain where a refusal would otherwise be cheaper than others.
     dearest: Option<Secret>,
+}
+
+/// Peers on the UNIX socket who need no credentials.
+#[derive(Debug)]
+struct Local {
+    owner: u32,
+    trusted: Arc<User>,
+    others: Arc<User>,
 }
 
 impl Auth {
     /// Everybody may do everything, without credentials. For a broker on loopback whose operator
     /// asked for it.
     pub fn open() -> Auth {
-        unimplemented!()
+        let anyone = User::new("", None, Standing::Open);
+        Auth { open: true, anonymous: Some(Arc::new(anyone)), ..Auth::default() }
     }
 
-    /// Checks `rules`; reports everything that is wrong.
+    /// Checks `rules`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
     pub fn new(rules: AuthRules) -> Result<Auth, Vec<RuleError>> {
-        let _ = rules;
-        unimplemented!()
+        let mut auth = Auth { local: Local::new(rules.unix), ..Auth::default() };
+        let mut faults = Vec::new();
+        for rule in rules.users {
+            auth.add(rule, rules.default_permissions.as_ref()).unwrap_or_else(|f| faults.push(f));
+        }
+        if let Some(name) = rules.no_auth_user {
+            auth.set_anonymous(name).unwrap_or_else(|fault| faults.push(fault));
+        }
+        if faults.is_empty() { Ok(auth) } else { Err(faults) }
+    }
+
+    fn add(&mut self, rule: UserRule, default: Option<&Permissions>) -> Result<(), RuleError> {
+        let name = rule.name;
+        let secret = Secret::new(&rule.login)
+            .map_err(|source| RuleError::Secret { name: name.clone(), source })?;
+        if self.dearest.as_ref().is_none_or(|dearest| dearest.cost() < secret.cost()) {
+            self.dearest = Some(secret.clone());
+        }
+        let permissions = rule.permissions.or_else(|| default.cloned());
+        let user = User::new(&name, permissions, Standing::Configured(secret.clone()));
+        let known = Known { user: Arc::new(user), secret };
+        let key = match &known.secret {
+            Secret::Token(_) => return self.add_token(known),
+            Secret::Nkey(key) => key.clone(),
+            Secret::Password(_) => name.clone(),
+        };
+        match self.named.entry(key) {
+            Entry::Occupied(_) => Err(RuleError::Twice { name }),
+            Entry::Vacant(free) => {
+                free.insert(known);
+                Ok(())
+            }
+        }
+    }
+
+    fn add_token(&mut self, known: Known) -> Result<(), RuleError> {
+        let name = &known.user.name;
+        if self.tokens.iter().any(|other| other.user.name == *name) {
+            return Err(RuleError::Twice { name: name.clone() });
+        }
+        self.tokens.push(known);
+        Ok(())
+    }
+
+    fn set_anonymous(&mut self, name: String) -> Result<(), RuleError> {
+        let Some(known) = self.users().find(|known| known.user.name == name) else {
+            return Err(RuleError::NoAuthUser { name });
+        };
+        let user = User::new(&name, known.user.permissions.clone(), Standing::Unproven);
+        self.anonymous = Some(Arc::new(user));
+        Ok(())
+    }
+
+    fn users(&self) -> impl Iterator<Item = &Known> {
+        self.named.values().chain(&self.tokens)
     }
 
     /// Whether this peer needs credentials: `auth_required` of INFO.
     pub fn required(&self, peer: &Peer) -> bool {
-        let _ = peer;
-        unimplemented!()
+        self.without_credentials(peer).is_none()
     }
 
     /// Whether INFO must carry a nonce, because a user has an nkey.
     pub fn needs_nonce(&self) -> bool {
-        unimplemented!()
+        self.named.values().any(|known| matches!(known.secret, Secret::Nkey(_)))
     }
 
     /// Says who the client is. Slow (bcrypt, argon2): not for the I/O thread.
+    ///
+    /// # Errors
+    /// Why it is nobody; the client is told 'Authorization Violation' in each case.
     pub fn authenticate<'a>(
         &self,
         credentials: impl Into<Credentials<'a>>,
         nonce: &[u8],
         peer: &Peer,
     ) -> Result<Arc<User>, AuthError> {
-        let _ = (credentials.into(), nonce, peer);
-        unimplemented!()
+        let offered = credentials.into().without_empty();
+        if self.open || offered.are_absent() {
+            return self.without_credentials(peer).ok_or(AuthError::Missing);
+        }
+        self.proven(&offered, nonce)
+            .map_err(|refusal| if offered.jwt.is_some() { AuthError::Jwt } else { refusal })
+    }
+
+    fn without_credentials(&self, peer: &Peer) -> Option<Arc<User>> {
+        let by_socket = match (peer.address, &self.local) {
+            (PeerAddress::Unix { uid, .. }, Some(local)) => Some(local.user(uid)),
+            (PeerAddress::Unix { .. } | PeerAddress::Tcp(_), _) => None,
+        };
+        by_socket.or(self.anonymous.as_ref()).cloned()
+    }
+
+    fn proven(&self, offered: &Credentials<'_>, nonce: &[u8]) -> Result<Arc<User>, AuthError> {
+        let mut spent = 0;
+        for known in self.candidates(offered) {
+            if known.secret.proven_by(offered, nonce) {
+                return Ok(Arc::clone(&known.user));
+            }
+            spent += known.secret.cost();
+        }
+        match &self.dearest {
+            Some(dearest) if spent < dearest.cost() => dearest.spend(offered, nonce),
+            _ => {}
+        }
+        Err(AuthError::Refused)
+    }
+
+    /// Who the client may be: the one that it names, or everybody with a token. One proof is
+    /// looked at, as in nats-server: an nkey, else a name, else a token.
+    fn candidates(&self, offered: &Credentials<'_>) -> impl Iterator<Item = &Known> {
+        let by_key = |known: &&Known| matches!(known.secret, Secret::Nkey(_));
+        let named = match (offered.nkey, offered.user) {
+            (Some(key), _) => self.named.get(key).filter(by_key),
+            (None, Some(name)) => self.named.get(name).filter(|known| !by_key(known)),
+            (None, None) => None,
+        };
+        let by_token = offered.nkey.is_none() && offered.user.is_none();
+        named.into_iter().chain(self.tokens.iter().filter(move |_| by_token))
     }
 
     /// Whether a user who came in under older rules would still be the same one: there, with the
     /// same secret and the same permissions.
     pub fn still_valid(&self, user: &User) -> bool {
-        let _ = user;
-        unimplemented!()
+        let local = self.local.iter().flat_map(|local| [&local.trusted, &local.others]);
+        self.users()
+            .map(|known| &known.user)
+            .chain(&self.anonymous)
+            .chain(local)
+            .any(|present| **present == *user)
     }
 }
+
+impl Local {
+    fn new(peers: UnixPeers) -> Option<Local> {
+        match peers {
+            UnixPeers::Nobody => None,
+            UnixPeers::Trusted { owner, others } => Some(Local {
+                owner,
+                trusted: Arc::new(User::new("", None, Standing::Owner(owner))),
+                others: Arc::new(User::new("", Some(others), Standing::Local)),
+            }),
+        }
+    }
+
+    fn user(&self, uid: u32) -> &Arc<User> {
+        if uid == 0 || uid == self.owner { &self.trusted } else { &self.others }
+    }
+}
+
+#[cfg(test)]
+mod tests;

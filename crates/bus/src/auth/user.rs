@@ -1,5 +1,7 @@
 //! Users: as configured, and as somebody who came in.
 
+use std::sync::Arc;
+
 use super::{Permissions, Secret};
 
 /// How a user proves who he is.
@@ -45,16 +47,24 @@ pub struct User {
     pub(super) standing: Standing,
 }
 
+impl User {
+    pub(super) fn new(name: &str, permissions: Option<Permissions>, standing: Standing) -> User {
+        User { name: name.into(), permissions, standing }
+    }
+}
+
 /// Why somebody was let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Nobody needs credentials.
     Open,
-    /// By the UNIX socket: root or the owner.
-    Owner,
+    /// He sent no credentials and is `no_auth_user`.
+    Unproven,
+    /// By the UNIX socket: root or this owner.
+    Owner(u32),
     /// By the UNIX socket: somebody else.
     Local,
-    /// A configured user.
+    /// He proved to be a configured user.
     Configured(Secret),
 }
 
@@ -62,5 +72,5 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) secret: Secret,
-    pub(super) user: std::sync::Arc<User>,
+    pub(super) user: Arc<User>,
 }
