@@ -40,6 +40,7 @@ pub mod proto;
 pub mod stream;
 mod subscription;
 pub mod transport;
+mod units;
 
 pub use handle::Bus;
 pub use health::{BusHealth, BusState};

@@ -3,7 +3,7 @@
 //! The publish rules are asked once per message, so filters of the usual shapes (`>`, a literal,
 //! `a.b.>`) are told apart when they are made and answered by comparing bytes.
 
-use super::naive as matcher;
+use crate::matcher;
 
 use super::PermissionsError;
 

@@ -15,14 +15,13 @@
 mod defaults;
 mod file;
 mod filter;
-mod naive;
 mod permissions;
 mod responses;
 mod secret;
 mod user;
 
 pub use defaults::{FAMILIES, local_peers};
-pub use file::{AuthFile, AuthFileError, watch};
+pub use file::{AuthFile, AuthFileError, MAX_FILE_BYTES, watch};
 pub use permissions::{AllowResponses, Permissions, PermissionsError, SubjectRules};
 pub use responses::{MAX_GRANTS, ResponseGrants};
 pub use secret::{MAX_BCRYPT_COST, SecretError};
@@ -33,6 +32,8 @@ use std::{
     net::SocketAddr,
     sync::Arc,
 };
+
+use crate::proto::ConnectOptions;
 
 use secret::Secret;
 use user::{Known, Standing};
@@ -78,6 +79,19 @@ pub struct Credentials<'a> {
     pub sig: Option<&'a str>,
     /// `jwt`. Not supported: a client that sends one is refused unless something else proves it.
     pub jwt: Option<&'a str>,
+}
+
+impl<'a> From<&'a ConnectOptions> for Credentials<'a> {
+    fn from(options: &'a ConnectOptions) -> Credentials<'a> {
+        Credentials {
+            user: options.user.as_deref(),
+            pass: options.pass.as_deref(),
+            token: options.auth_token.as_deref(),
+            nkey: options.nkey.as_deref(),
+            sig: options.sig.as_deref(),
+            jwt: options.jwt.as_deref(),
+        }
+    }
 }
 
 impl Credentials<'_> {

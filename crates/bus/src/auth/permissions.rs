@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::matcher;
+
 use super::filter::Filters;
 
 /// What one user may do.
@@ -138,7 +140,7 @@ impl Permissions {
     pub fn checks_delivery(&self, filter: &[u8]) -> bool {
         let rules = &self.subscribe;
         let hears_inboxes = rules.private_inboxes && inbox(filter) == Inbox::Within;
-        hears_inboxes || (has_wildcard(filter) && rules.deny.touch(filter))
+        hears_inboxes || (!matcher::is_literal(filter) && rules.deny.touch(filter))
     }
 
     /// Whether a message on `subject` may reach a subscription that [`Permissions::checks_delivery`]
@@ -178,10 +180,6 @@ fn inbox(filter: &[u8]) -> Inbox {
         (Some(b">"), _) | (Some(b"*"), Some(_)) => Inbox::Within,
         _ => Inbox::Apart,
     }
-}
-
-fn has_wildcard(filter: &[u8]) -> bool {
-    filter.split(|byte| *byte == b'.').any(|token| token == b"*" || token == b">")
 }
 
 #[cfg(test)]
