@@ -6,6 +6,8 @@
 
 mod cache;
 mod subject;
+#[cfg(test)]
+mod tests;
 mod trie;
 
 use std::rc::Rc;
@@ -75,7 +77,7 @@ impl Matcher {
 
     /// Takes a route away; `false` where it is not there.
     pub fn remove(&mut self, filter: &[u8], queue: Option<&[u8]>, id: RouteId) -> bool {
-        let changed = self.trie.remove(filter, queue, id);
+        let changed = valid_filter(filter) && self.trie.remove(filter, queue, id);
         if changed {
             self.cache.changed(filter);
         }

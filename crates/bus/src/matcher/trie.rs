@@ -137,7 +137,8 @@ impl Trie {
         child
     }
 
-    /// Takes a route away, and the nodes that nothing is in any more; `false` where it was not.
+    /// Takes a route of a valid filter away, and the nodes that nothing is in any more; `false` where
+    /// it was not.
     pub(super) fn remove(&mut self, filter: &[u8], queue: Option<&[u8]>, id: RouteId) -> bool {
         let (tokens, below) = path(filter);
         let mut walked = Vec::new();

@@ -120,11 +120,12 @@ impl HeaderBuilder {
         self
     }
 
-    /// Adds a line. A line break in `value` becomes a blank; what cannot be in a key becomes `_`:
-    /// nothing that is added can end the block.
+    /// Adds a line. A line break in `value` becomes a blank; what cannot be in a key becomes `_`,
+    /// an empty one too: nothing that is added can end the block.
     #[must_use]
     pub fn add(mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> HeaderBuilder {
-        clean(&mut self.lines, key.as_ref(), |b| b == b':' || b.is_ascii_control(), b'_');
+        let key = Some(key.as_ref()).filter(|key| !key.is_empty()).unwrap_or(b"_");
+        clean(&mut self.lines, key, |b| b == b':' || b.is_ascii_control(), b'_');
         self.lines.extend_from_slice(b": ");
         clean(&mut self.lines, value.as_ref(), |b| b == b'\r' || b == b'\n', b' ');
         self.lines.extend_from_slice(CRLF);

@@ -14,6 +14,8 @@ mod headers;
 mod line;
 mod options;
 mod server;
+#[cfg(test)]
+mod tests;
 pub mod write;
 
 pub use client::parse_client;

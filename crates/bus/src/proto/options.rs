@@ -1,8 +1,11 @@
 //! The JSON of INFO and CONNECT.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 /// What a server tells first. Optional keys are absent where they do not hold, never false: stock
@@ -194,7 +197,7 @@ pub struct ConnectError(#[from] serde_json::Error);
 
 impl ConnectOptions {
     /// Reads the JSON of a CONNECT as leniently as nats-server: keys in any case, the last of
-    /// several, null as absent.
+    /// several, null as absent, even instead of the object.
     ///
     /// # Errors
     /// Where it is no object, or a value has the wrong type.
@@ -209,8 +212,39 @@ impl ConnectOptions {
 }
 
 fn lenient<T: DeserializeOwned>(json: &[u8]) -> Result<T, ConnectError> {
-    let object: Map<String, Value> = serde_json::from_slice(json)?;
-    let known = object.into_iter().filter(|(_, value)| !value.is_null());
-    let known = known.map(|(key, value)| (key.to_ascii_lowercase(), value)).collect();
-    Ok(serde_json::from_value(Value::Object(known))?)
+    let Lenient(object) = serde_json::from_slice(json)?;
+    Ok(serde_json::from_value(Value::Object(object))?)
+}
+
+/// An object as Go reads one: keys in any case, of several the last, null says nothing.
+struct Lenient(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Lenient {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(LenientVisitor)
+    }
+}
+
+struct LenientVisitor;
+
+impl<'de> Visitor<'de> for LenientVisitor {
+    type Value = Lenient;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E>(self) -> Result<Lenient, E> {
+        Ok(Lenient(Map::new()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Lenient, A::Error> {
+        let mut object = Map::new();
+        while let Some((key, value)) = entries.next_entry::<String, Value>()? {
+            if !value.is_null() {
+                object.insert(key.to_ascii_lowercase(), value);
+            }
+        }
+        Ok(Lenient(object))
+    }
 }
