@@ -5,7 +5,7 @@ export CARGO_TERM_COLOR ?= auto
 SCHEDULES ?= 100000
 FEATURES = --features morgana/crash-points
 
-.PHONY: run build check test soak bench tools fmt lint doc deny unit web browser console openapi clean
+.PHONY: run build check test soak bench bench-bus tools fmt lint doc deny unit web browser console openapi clean
 
 run: build          ## build, start, deploy the demo maze, say how to attack it
 	@./target/release/morgana up --demo $(ARGS)
@@ -45,6 +45,9 @@ soak:               ## long counts in full; put the result into docs/soak.md
 
 bench:              ## the figures of docs/performance.md
 	$(CARGO) bench -p morgana --bench spine
+
+bench-bus:          ## the bus beside nats-server, on a machine that does nothing else
+	tools/bench-bus.sh $(ARGS)
 
 tools:              ## what the tests need, from Debian, PyPI and npm
 	@tools/setup.sh

@@ -113,17 +113,6 @@ impl Server {
         self.status("VmHWM:")
     }
 
-    /// Processor time used, in seconds.
-    pub(crate) fn processor(&self) -> io::Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let after = stat.rsplit(')').next().unwrap_or_default();
-        let ticks = |index| {
-            let word = after.split_whitespace().nth(index);
-            word.and_then(|word| word.parse::<f64>().ok()).unwrap_or(f64::NAN)
-        };
-        Ok((ticks(11) + ticks(12)) / 100.0)
-    }
-
     fn status(&self, key: &str) -> io::Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(key));

@@ -104,6 +104,7 @@ impl Publisher {
         let at = self.sent % self.block.len();
         self.conn.send(&self.block[at..at + rest])?;
         self.sent += rest;
+        self.conn.answer()?;
         self.conn.send(b"PING\r\n")
     }
 }
@@ -212,6 +213,7 @@ impl Run {
         for (conn, events) in self.subscribers.iter_mut().zip(&ready[self.publishers.len()..]) {
             if !events.is_empty() {
                 conn.try_receive(|_| *received += 1)?;
+                conn.answer()?;
             }
         }
         Ok(())

@@ -115,6 +115,8 @@ pub(crate) struct Conn {
     stream: TcpStream,
     scanner: Scanner,
     pongs: u32,
+    /// PINGs of the server without an answer.
+    owed: u32,
 }
 
 impl Conn {
@@ -124,7 +126,7 @@ impl Conn {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let mut conn = Self { stream, scanner: Scanner::new(), pongs: 0 };
+        let mut conn = Self { stream, scanner: Scanner::new(), pongs: 0, owed: 0 };
         conn.send(
             b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\
             \"no_responders\":true,\"lang\":\"bench\",\"version\":\"1\",\"protocol\":1}\r\n",
@@ -180,10 +182,11 @@ impl Conn {
     /// Waits for bytes and hands out the messages in them: none, if no frame is whole yet.
     pub(crate) fn receive(&mut self, each: impl FnMut(Message<'_>)) -> io::Result<()> {
         let got = self.stream.read(self.scanner.room())?;
-        self.received(got, each)
+        self.received(got, each)?;
+        self.answer()
     }
 
-    /// Like [`Conn::receive`] with what is there now.
+    /// Like [`Conn::receive`] with what is there now, and PINGs wait for [`Conn::answer`].
     pub(crate) fn try_receive(&mut self, each: impl FnMut(Message<'_>)) -> io::Result<()> {
         match recv(&self.stream, self.scanner.room(), RecvFlags::DONTWAIT) {
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(()),
@@ -199,7 +202,13 @@ impl Conn {
         self.scanner.end += got;
         let seen = self.scanner.scan(each)?;
         self.pongs += seen.pongs;
-        for _ in 0..seen.pings {
+        self.owed += seen.pings;
+        Ok(())
+    }
+
+    /// Answers the server's PINGs; no frame may be half sent.
+    pub(crate) fn answer(&mut self) -> io::Result<()> {
+        for _ in 0..std::mem::take(&mut self.owed) {
             self.stream.write_all(b"PONG\r\n")?;
         }
         Ok(())
