@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
-mod broker;
+mod client;
+mod nats_server;
+mod scripted;
 
 use std::{sync::Arc, time::Duration};
 
-use broker::{Broker, Try};
+use scripted::{Broker, Try};
 use model::{Ambient, Event, JournalEntry, Payload, SystemLog, Timestamp};
 use morgana_bus::{Bus, BusState, Delivery, OnLag, Retry, Subscription};
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
