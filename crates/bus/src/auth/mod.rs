@@ -166,7 +166,7 @@ pub enum RuleError {
         name: String,
     },
     /// A secret that nobody can check.
-    #[error("user `{name}`: {source}")]
+    #[error("user `{name}` cannot prove who he is")]
     Secret {
         /// The user.
         name: String,
@@ -243,7 +243,7 @@ impl Auth {
         let key = match &known.secret {
             Secret::Token(_) => return self.add_token(known),
             Secret::Nkey(key) => key.clone(),
-            Secret::Password(_) => name.clone(),
+            Secret::Password(_) | Secret::Never => name.clone(),
         };
         match self.named.entry(key) {
             Entry::Occupied(_) => Err(RuleError::Twice { name }),

@@ -51,6 +51,8 @@ pub(super) enum Secret {
     Token(Check),
     /// The key whose signature the client sends.
     Nkey(String),
+    /// Nothing proves it.
+    Never,
 }
 
 /// What a text is compared with.
@@ -68,6 +70,7 @@ impl Secret {
             Login::Password(text) => Check::new(text).map(Secret::Password),
             Login::Token(text) => Check::new(text).map(Secret::Token),
             Login::Nkey(key) => public_user_key(key).map(|_| Secret::Nkey(key.clone())),
+            Login::Never => Ok(Secret::Never),
         }
     }
 
@@ -77,6 +80,7 @@ impl Secret {
             Secret::Password(check) => check.accepts(offered.pass.unwrap_or_default()),
             Secret::Token(check) => check.accepts(offered.token.unwrap_or_default()),
             Secret::Nkey(key) => signed(key, nonce, offered.sig.unwrap_or_default()),
+            Secret::Never => false,
         }
     }
 
@@ -85,6 +89,7 @@ impl Secret {
         match self {
             Secret::Password(check) | Secret::Token(check) => check.cost(),
             Secret::Nkey(_) => 100,
+            Secret::Never => 0,
         }
     }
 
@@ -94,6 +99,7 @@ impl Secret {
         match self {
             Secret::Password(check) | Secret::Token(check) => drop(check.accepts(text)),
             Secret::Nkey(key) => drop(signed(key, nonce, offered.sig.unwrap_or_default())),
+            Secret::Never => {}
         }
     }
 }
@@ -104,6 +110,7 @@ impl std::fmt::Debug for Secret {
             Secret::Password(_) => "Password(…)",
             Secret::Token(_) => "Token(…)",
             Secret::Nkey(_) => "Nkey(…)",
+            Secret::Never => "Never",
         })
     }
 }

@@ -13,6 +13,8 @@ pub enum Login {
     Token(String),
     /// By signing the nonce: the public key (`U…`).
     Nkey(String),
+    /// Not at all: nobody can come in as him, but he may stand for clients without credentials.
+    Never,
 }
 
 impl std::fmt::Debug for Login {
@@ -21,6 +23,7 @@ impl std::fmt::Debug for Login {
             Login::Password(_) => "Password(…)",
             Login::Token(_) => "Token(…)",
             Login::Nkey(_) => "Nkey(…)",
+            Login::Never => "Never",
         })
     }
 }
