@@ -19,9 +19,13 @@ use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
 use super::{
-    AdoptedPeer, Auth, LocalOptions, LocalSink,
+    AdoptedPeer, LocalOptions, LocalSink,
     batch::{Outgoing, OutgoingBatch},
     stats::BrokerStats,
+};
+use crate::{
+    auth::{Auth, AuthError, User},
+    proto::ConnectOptions,
 };
 
 /// What others ask of the I/O thread.
@@ -33,6 +37,12 @@ pub(super) enum Command {
     Subscribe { id: u64, sid: u64, filter: Box<[u8]>, group: Option<Box<[u8]>> },
     Unsubscribe { id: u64, sid: u64, max: Option<u64> },
     Flush { done: oneshot::Sender<()> },
+    SignedIn {
+        index: u32,
+        cid: u64,
+        options: Box<ConnectOptions>,
+        outcome: Result<Arc<User>, AuthError>,
+    },
     Adopt { stream: UnixStream, peer: AdoptedPeer },
     Stats { reply: oneshot::Sender<BrokerStats> },
     SetAuth { auth: Arc<Auth> },

@@ -91,6 +91,8 @@ pub(super) enum Blame {
     Auth,
     /// It did not answer.
     Stale,
+    /// Nothing: the broker is full.
+    Full,
 }
 
 /// The subject that a connection published to last, and who got it.

@@ -5,14 +5,30 @@
 //! TLS, HTTP) happens elsewhere and talks to it by [queue](command). It knows nothing of events,
 //! streams or stores; a stream engine is one of its in-process clients.
 
+mod accept;
 mod batch;
 mod command;
+mod connection;
+mod io;
+mod lame_duck;
 mod limits;
+mod listen;
 mod local;
+mod locals;
+mod outbound;
+mod poller;
+mod publication;
+mod report;
+mod router;
+mod session;
+mod sign_in;
+mod slab;
 mod stats;
+mod sweep;
+mod table;
 
 use std::{
-    io,
+    hash::{BuildHasher, RandomState},
     net::SocketAddr,
     os::unix::net::UnixStream,
     path::PathBuf,
@@ -29,18 +45,9 @@ pub use local::{LocalClient, LocalOptions, LocalSink};
 pub use stats::{BrokerStats, ConnectionStats, LocalStats, Traffic};
 
 use command::{Command, CommandQueue};
+use tokio::sync::watch;
 
-/// Who may connect; stands in until users can be configured.
-#[derive(Debug, Default)]
-pub struct Auth {}
-
-impl Auth {
-    /// Nobody needs credentials.
-    #[must_use]
-    pub fn open() -> Self {
-        Self {}
-    }
-}
+use crate::auth::Auth;
 
 /// Where and how a broker serves.
 #[derive(Debug, Clone)]
@@ -128,7 +135,7 @@ pub enum StartError {
         addr: SocketAddr,
         /// What the kernel said.
         #[source]
-        source: io::Error,
+        source: std::io::Error,
     },
     /// The socket file cannot be made.
     #[error("cannot listen on `{}`", path.display())]
@@ -137,7 +144,7 @@ pub enum StartError {
         path: PathBuf,
         /// What the kernel said.
         #[source]
-        source: io::Error,
+        source: std::io::Error,
     },
     /// Somebody listens on the socket file.
     #[error("`{}` is held by process {pid} of user {uid}", path.display())]
@@ -157,7 +164,7 @@ pub enum StartError {
     },
     /// Thread, epoll or eventfd.
     #[error("cannot start the broker's threads")]
-    System(#[source] io::Error),
+    System(#[source] std::io::Error),
 }
 
 /// The broker. Clones are handles of the same one; it stops with [`Broker::stop`], or when the
@@ -172,6 +179,14 @@ struct Running {
     queue: Arc<CommandQueue>,
     next_local: AtomicU64,
     tcp: Option<SocketAddr>,
+    /// Closed once the I/O thread ended.
+    ended: watch::Receiver<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.queue.push(Command::Stop);
+    }
 }
 
 impl Broker {
@@ -180,8 +195,15 @@ impl Broker {
     /// # Errors
     /// An address that cannot be had, by its name; a socket path that another broker holds, with
     /// the process that does.
-    pub fn start(_config: BrokerConfig) -> Result<Self, StartError> {
-        unimplemented!()
+    pub fn start(config: BrokerConfig) -> Result<Self, StartError> {
+        let listeners = io::Listeners::open(&config)?;
+        let queue = CommandQueue::new(config.limits.max_pending_local);
+        let queue = Arc::new(queue.map_err(StartError::System)?);
+        let tcp = listeners.tcp_addr();
+        let (alive, ended) = watch::channel(());
+        io::spawn(config, listeners, Arc::clone(&queue), alive).map_err(StartError::System)?;
+        let running = Running { queue, next_local: AtomicU64::new(1), tcp, ended };
+        Ok(Self { running: Arc::new(running) })
     }
 
     /// Where it listens for TCP, with the port that it got.
@@ -236,6 +258,12 @@ impl Broker {
     /// Ends it; returns once sockets are closed and its socket file is gone. Twice is harmless.
     pub async fn stop(&self) {
         self.running.queue.push(Command::Stop);
-        unimplemented!()
+        let mut ended = self.running.ended.clone();
+        while ended.changed().await.is_ok() {}
     }
+}
+
+/// A number that nobody can guess.
+fn random_seed() -> u64 {
+    RandomState::new().hash_one(0_u8)
 }

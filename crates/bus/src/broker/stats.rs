@@ -17,6 +17,15 @@ pub struct Traffic {
     pub out_bytes: u64,
 }
 
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.in_msgs += other.in_msgs;
+        self.in_bytes += other.in_bytes;
+        self.out_msgs += other.out_msgs;
+        self.out_bytes += other.out_bytes;
+    }
+}
+
 /// The broker at one moment. Rates are the caller's business: the difference of two of these.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BrokerStats {

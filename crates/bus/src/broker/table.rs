@@ -79,7 +79,7 @@ impl Table {
     /// Who gets what is published to `subject`.
     #[inline]
     pub(super) fn routes(&mut self, subject: &[u8]) -> Rc<Routes> {
-        Rc::clone(self.matcher.routes(subject))
+        self.matcher.routes(subject)
     }
 
     #[inline]

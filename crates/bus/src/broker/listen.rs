@@ -1,0 +1,146 @@
+//! Listening: TCP, and the socket file with its owner's rights.
+//!
+//! A socket file is replaced only when nobody listens on it any more, and taken away in the end
+//! only while it is still ours.
+
+use std::{
+    fs::File,
+    io,
+    net::{SocketAddr, TcpListener},
+    os::unix::{
+        fs::{FileTypeExt, MetadataExt, PermissionsExt},
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{FlockOperation, flock},
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+        sockopt::socket_peercred,
+    },
+};
+
+use super::{StartError, UnixListenAt};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// Listens on `addr`.
+pub(super) fn tcp(addr: SocketAddr) -> Result<TcpListener, StartError> {
+    let listening = || {
+        let listener = TcpListener::bind(addr)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    listening().map_err(|source| StartError::Tcp { addr, source })
+}
+
+/// A socket file that is listened on; dropping it takes the file away.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    pub(super) listener: UnixListener,
+    path: PathBuf,
+    /// Device and inode: tell whether the file is still ours.
+    identity: (u64, u64),
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            // If it fails there is nothing left to do, and the next start replaces it.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes the socket file and listens on it.
+pub(super) fn unix(at: &UnixListenAt) -> Result<SocketFile, StartError> {
+    let failed = |source| StartError::Unix { path: at.path.clone(), source };
+    let group = at.group.as_deref().map(group_id).transpose()?;
+    let _alone = lock_directory(&at.path).map_err(failed)?;
+    remove_stale(&at.path)?;
+    bind_file(at, group).map_err(failed)
+}
+
+/// Two that start at once must not take each other's fresh file for a stale one.
+fn lock_directory(path: &Path) -> io::Result<File> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = File::open(directory.unwrap_or(Path::new(".")))?;
+    flock(&directory, FlockOperation::LockExclusive)?;
+    Ok(directory)
+}
+
+/// The file has its final rights before anybody can connect: `listen` comes last.
+fn bind_file(at: &UnixListenAt, group: Option<u32>) -> io::Result<SocketFile> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    bind(&socket, &SocketAddrUnix::new(&at.path)?)?;
+    let listener = UnixListener::from(socket);
+    let file = SocketFile { listener, path: at.path.clone(), identity: identity(&at.path)? };
+    if group.is_some() {
+        std::os::unix::fs::chown(&at.path, None, group)?;
+    }
+    std::fs::set_permissions(&at.path, std::fs::Permissions::from_mode(at.mode))?;
+    listen(&file.listener, BACKLOG)?;
+    Ok(file)
+}
+
+/// Removes a socket file on which nobody listens; an error where somebody does.
+fn remove_stale(path: &Path) -> Result<(), StartError> {
+    let failed = |source| StartError::Unix { path: path.into(), source };
+    match UnixStream::connect(path) {
+        Ok(holder) => Err(held_by(path, &holder)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && is_socket(path) => {
+            std::fs::remove_file(path).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn held_by(path: &Path, holder: &UnixStream) -> StartError {
+    match socket_peercred(holder) {
+        Ok(peer) => StartError::Held {
+            path: path.into(),
+            pid: peer.pid.as_raw_nonzero().get(),
+            uid: peer.uid.as_raw(),
+        },
+        Err(error) => StartError::Unix { path: path.into(), source: error.into() },
+    }
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let file = std::fs::symlink_metadata(path)?;
+    Ok((file.dev(), file.ino()))
+}
+
+/// The number of a group; by name as in `/etc/group`.
+fn group_id(group: &str) -> Result<u32, StartError> {
+    if let Ok(number) = group.parse() {
+        return Ok(number);
+    }
+    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    let found = groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok())?
+    });
+    found.ok_or_else(|| StartError::Group { group: group.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_found_by_name_or_number() {
+        assert_eq!(group_id("root").unwrap(), 0);
+        assert_eq!(group_id("4711").unwrap(), 4711);
+        assert!(matches!(group_id("no such group"), Err(StartError::Group { .. })));
+    }
+}

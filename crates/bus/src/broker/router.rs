@@ -1,0 +1,538 @@
+//! Who gets what: takes publications, appends them to the output of their receivers.
+//!
+//! Owns connections, in-process clients and subscriptions, and what changed in a tick: who has
+//! output to write, who is to be closed. [`session`](super::session) tells it what a client sent;
+//! [`io`](super::io) reads sockets and calls [`Router::end_tick`].
+//!
+//! Memory is bounded at the place where it grows: output beyond a step is written before the end
+//! of the tick, a client past its own limit is slow and closed, and beyond the limit of all the
+//! one with most waiting is.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use super::{
+    batch::{Origin, OutgoingRef},
+    command::CommandQueue,
+    connection::{Blame, Close, Connection, Memo, Phase},
+    limits::Limits,
+    locals::Local,
+    outbound::{Pool, Written},
+    poller::{Poller, Token},
+    publication::{Parts, Publication, write_head, write_tail},
+    slab::Slab,
+    stats::Traffic,
+    table::{Owner, Table},
+};
+use crate::{
+    auth::Auth,
+    matcher::{RouteId, Routes},
+    proto::{ClientFrame, ErrText, ProtoLimits, write},
+};
+
+/// Output of all clients that is worth writing before the end of the tick: later, it would have
+/// left the cache.
+const WRITE_AFTER: usize = 1 << 20;
+
+/// Counters of the broker, without those of present connections.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) total_connections: u64,
+    pub(super) slow_consumers: u64,
+    pub(super) stale_connections: u64,
+    pub(super) auth_errors: u64,
+    pub(super) protocol_errors: u64,
+    pub(super) refused_connections: u64,
+    pub(super) dropped_local: u64,
+    /// Of connections that are gone.
+    pub(super) traffic: Traffic,
+}
+
+/// Clients, subscriptions, and what a tick changed.
+pub(super) struct Router {
+    pub(super) connections: Slab<Box<Connection>>,
+    pub(super) locals: Slab<Local>,
+    pub(super) local_places: HashMap<u64, u32, foldhash::fast::RandomState>,
+    pub(super) table: Table,
+    pub(super) limits: Limits,
+    pub(super) frame_limits: ProtoLimits,
+    pub(super) stranger_limits: ProtoLimits,
+    pub(super) auth: Arc<Auth>,
+    pub(super) queue: Arc<CommandQueue>,
+    pub(super) sign_in: super::sign_in::Desk,
+    pub(super) poller: Poller,
+    pub(super) counters: Counters,
+    /// The time of this tick.
+    pub(super) now: Instant,
+    /// Bytes that wait for clients on sockets.
+    pub(super) pending: usize,
+    pub(super) remote_subscriptions: usize,
+    /// `pending` from which on output is written before the end of the tick.
+    write_at: usize,
+    dirty: Vec<u32>,
+    dirty_locals: Vec<u32>,
+    closing: Vec<u32>,
+    pool: Pool,
+    random: u64,
+    /// The tail of a message that was not sent in the form that receivers read.
+    tail: Vec<u8>,
+    head: Vec<u8>,
+}
+
+impl Router {
+    pub(super) fn new(
+        limits: Limits,
+        auth: Arc<Auth>,
+        queue: Arc<CommandQueue>,
+        sign_in: super::sign_in::Desk,
+        poller: Poller,
+    ) -> Self {
+        let frame_limits = ProtoLimits {
+            max_control_line: limits.max_control_line,
+            max_payload: limits.max_payload,
+        };
+        Self {
+            connections: Slab::default(),
+            locals: Slab::default(),
+            local_places: HashMap::default(),
+            table: Table::new(),
+            frame_limits,
+            stranger_limits: ProtoLimits { max_payload: 0, ..frame_limits },
+            auth,
+            queue,
+            sign_in,
+            poller,
+            counters: Counters::default(),
+            now: Instant::now(),
+            pending: 0,
+            remote_subscriptions: 0,
+            write_at: WRITE_AFTER,
+            dirty: Vec::new(),
+            dirty_locals: Vec::new(),
+            closing: Vec::new(),
+            pool: Pool::default(),
+            random: super::random_seed() | 1,
+            tail: Vec::new(),
+            head: Vec::new(),
+            limits,
+        }
+    }
+
+    /// A PUB or HPUB of a client on a socket, permissions passed. `frame` is all of its bytes.
+    #[inline]
+    pub(super) fn publish(
+        &mut self,
+        index: u32,
+        memo: &mut Memo,
+        frame: &[u8],
+        publish: &ClientFrame<'_>,
+    ) {
+        let ClientFrame::Pub { subject, reply, headers_len, payload, .. } = *publish else {
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        connection.traffic.in_msgs += 1;
+        connection.traffic.in_bytes += payload.len() as u64;
+        let from = Origin::Connection(connection.cid);
+        let asks = reply.is_some() && connection.options.no_responders;
+        self.look_up(memo, subject);
+        let Some(routes) = &memo.routes else { return };
+        let (headers, body) = payload.split_at(headers_len);
+        let parts = Parts { reply, headers, body };
+        let mut made = Vec::new();
+        let tail = super::publication::tail_of(frame, subject, parts).unwrap_or_else(|| {
+            write_tail(&mut made, parts);
+            &made
+        });
+        let mut publication =
+            Publication::new((subject, subject), parts, from, (&memo.head, tail));
+        let delivered = self.route(routes, &mut publication);
+        if delivered == 0 && asks {
+            self.no_responders(index, reply.unwrap_or_default());
+        }
+        if self.pending > self.write_at {
+            self.relieve();
+        }
+    }
+
+    /// A message of an in-process client.
+    pub(super) fn publish_local(&mut self, place: u32, message: &OutgoingRef<'_>) {
+        let Some(local) = self.locals.get_mut(place) else { return };
+        local.traffic.in_msgs += 1;
+        local.traffic.in_bytes += (message.headers.len() + message.body.len()) as u64;
+        let from = Origin::Local(local.id);
+        let delivered = self.publish_from(from, message);
+        if delivered == 0 && message.track {
+            if let Some(local) = self.locals.get_mut(place) {
+                local.undeliverable(message.reply.unwrap_or(message.route));
+            }
+        }
+    }
+
+    fn publish_from(&mut self, from: Origin, message: &OutgoingRef<'_>) -> usize {
+        let routes = self.table.routes(message.route);
+        if routes.is_empty() {
+            return 0;
+        }
+        let parts = Parts { reply: message.reply, headers: message.headers, body: message.body };
+        let (mut head, mut tail) = (std::mem::take(&mut self.head), std::mem::take(&mut self.tail));
+        write_head(&mut head, message.subject);
+        write_tail(&mut tail, parts);
+        let subjects = (message.route, message.subject);
+        let mut publication = Publication::new(subjects, parts, from, (&head, &tail));
+        let delivered = self.route(&routes, &mut publication);
+        tail.shrink_to(WRITE_AFTER);
+        (self.head, self.tail) = (head, tail);
+        if self.pending > self.write_at {
+            self.relieve();
+        }
+        delivered
+    }
+
+    #[inline]
+    fn look_up(&mut self, memo: &mut Memo, subject: &[u8]) {
+        let version = self.table.version();
+        let known = memo.head.len() == subject.len() + 6 && memo.head[5..].starts_with(subject);
+        if known && memo.version == version {
+            return;
+        }
+        if !known {
+            write_head(&mut memo.head, subject);
+        }
+        memo.routes = Some(self.table.routes(subject));
+        memo.version = version;
+    }
+
+    /// Delivers to all plain subscriptions and one of each group; returns how many got it.
+    #[inline]
+    fn route(&mut self, routes: &Routes, publication: &mut Publication<'_>) -> usize {
+        let several = routes.plain.len() + routes.groups.len() > 1;
+        let share = several && publication.is_large();
+        let mut delivered = 0;
+        for &id in &routes.plain {
+            delivered += usize::from(self.deliver(id, publication, share));
+        }
+        for group in &routes.groups {
+            delivered += usize::from(self.deliver_to_one(group, publication, share));
+        }
+        delivered
+    }
+
+    /// A random member gets it, or the next that may.
+    fn deliver_to_one(
+        &mut self,
+        group: &[RouteId],
+        publication: &mut Publication<'_>,
+        share: bool,
+    ) -> bool {
+        let first = self.random_below(group.len());
+        let (before, from_first) = group.split_at(first);
+        from_first.iter().chain(before).any(|&id| self.deliver(id, publication, share))
+    }
+
+    #[inline]
+    fn deliver(&mut self, id: RouteId, publication: &mut Publication<'_>, share: bool) -> bool {
+        let Some(subscription) = self.table.get_mut(id) else { return false };
+        let taken = match subscription.owner {
+            Owner::Connection(index) => self.deliver_remote(index, id, publication, share),
+            Owner::Local { index, sid } => self.deliver_local(index, sid, publication),
+        };
+        if taken {
+            self.count_delivery(id);
+        }
+        taken
+    }
+
+    #[inline]
+    fn deliver_remote(
+        &mut self,
+        index: u32,
+        id: RouteId,
+        publication: &mut Publication<'_>,
+        share: bool,
+    ) -> bool {
+        let Some(subscription) = self.table.get(id) else { return false };
+        let Some(receiver) = self.connections.get_mut(index) else { return false };
+        let own = publication.from == Origin::Connection(receiver.cid);
+        if receiver.is_closing()
+            || (own && !receiver.options.echo)
+            || (subscription.checked && !receiver.may_receive(publication.route))
+        {
+            return false;
+        }
+        receiver.traffic.out_msgs += 1;
+        receiver.traffic.out_bytes += publication.size() as u64;
+        let before = receiver.out.pending();
+        let headers = receiver.options.headers;
+        let after = if share && (headers || publication.headers.is_empty()) {
+            let shared = publication.shared_tail();
+            let (head, _) = publication.wire(headers);
+            receiver.out.append([head, &subscription.sid, b""], &mut self.pool);
+            receiver.out.append_shared(shared)
+        } else {
+            let (head, tail) = publication.wire(headers);
+            receiver.out.append([head, &subscription.sid, tail], &mut self.pool)
+        };
+        self.pending += after - before;
+        if let (Some(grants), Some(reply)) = (&mut receiver.grants, publication.reply) {
+            grants.note(reply, self.now);
+        }
+        if !receiver.dirty {
+            receiver.dirty = true;
+            self.dirty.push(index);
+        }
+        if after > self.limits.max_pending_per_client {
+            self.crowded(index);
+        }
+        true
+    }
+
+    fn deliver_local(&mut self, index: u32, sid: u64, publication: &mut Publication<'_>) -> bool {
+        let Some(receiver) = self.locals.get_mut(index) else { return false };
+        if publication.from == Origin::Local(receiver.id) && !receiver.echo {
+            return false;
+        }
+        let (message, shared) = publication.message(sid);
+        if !receiver.take(&message, shared.as_ref()) {
+            self.counters.dropped_local += 1;
+            return false;
+        }
+        if !receiver.dirty {
+            receiver.dirty = true;
+            self.dirty_locals.push(index);
+        }
+        true
+    }
+
+    #[inline]
+    fn count_delivery(&mut self, id: RouteId) {
+        let Some(subscription) = self.table.get_mut(id) else { return };
+        subscription.delivered += 1;
+        if subscription.delivered == subscription.max {
+            self.unsubscribe(id);
+        }
+    }
+
+    /// Takes a subscription away from table and owner.
+    pub(super) fn unsubscribe(&mut self, id: RouteId) {
+        let Some(subscription) = self.table.remove(id) else { return };
+        match subscription.owner {
+            Owner::Connection(index) => {
+                self.count_remote_subscriptions(-1);
+                if let Some(connection) = self.connections.get_mut(index) {
+                    connection.sids.remove(subscription.sid.trim_ascii_end());
+                }
+            }
+            Owner::Local { index, sid } => {
+                if let Some(local) = self.locals.get_mut(index) {
+                    local.sids.remove(&sid);
+                }
+            }
+        }
+    }
+
+    pub(super) fn count_remote_subscriptions(&mut self, change: isize) {
+        self.remote_subscriptions = self.remote_subscriptions.saturating_add_signed(change);
+        self.queue.set_remote_subscriptions(self.remote_subscriptions);
+    }
+
+    /// Tells a publisher that nobody got its request, by the first of its own subscriptions that
+    /// would have got the answer. Does not count as a delivery, as in nats-server.
+    #[cold]
+    fn no_responders(&mut self, index: u32, reply: &[u8]) {
+        const STATUS: &[u8] = b"16 16\r\nNATS/1.0 503\r\n\r\n\r\n";
+        let routes = self.table.routes(reply);
+        let all = routes.plain.iter().chain(routes.groups.iter().flatten());
+        let mine = all.filter_map(|&id| self.table.get(id));
+        let Some(own) = mine.into_iter().find(|own| own.owner == Owner::Connection(index)) else {
+            return;
+        };
+        let mut message = Vec::with_capacity(64);
+        write_head(&mut message, reply);
+        message.extend_from_slice(&own.sid);
+        message.extend_from_slice(STATUS);
+        self.say(index, &message);
+    }
+
+    /// Appends protocol lines to a connection's output.
+    pub(super) fn say(&mut self, index: u32, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        if connection.is_closing() {
+            return;
+        }
+        let after = connection.out.append([bytes, b"", b""], &mut self.pool);
+        self.pending += bytes.len();
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(index);
+        }
+        if after > self.limits.max_pending_per_client {
+            self.crowded(index);
+        }
+    }
+
+    /// Tells a client of an error that it survives.
+    pub(super) fn complain(&mut self, index: u32, text: &ErrText<'_>) {
+        let mut line = Vec::with_capacity(64);
+        write::err(&mut line, text);
+        self.say(index, &line);
+    }
+
+    /// A client has more waiting than it may: what it does not take at once makes it slow.
+    #[cold]
+    fn crowded(&mut self, index: u32) {
+        self.write(index);
+        let waiting = self.connections.get(index).map_or(0, |c| c.out.pending());
+        if waiting > self.limits.max_pending_per_client {
+            self.close(index, Close::Slow);
+        }
+    }
+
+    /// Much output waits: writes it now, and where too much is left, gives up the client with most.
+    #[cold]
+    fn relieve(&mut self) {
+        for index in std::mem::take(&mut self.dirty) {
+            self.write(index);
+        }
+        while self.pending > self.limits.max_pending_total {
+            let open = self.connections.iter().filter(|(_, c)| !c.is_closing());
+            let Some((worst, _)) = open.max_by_key(|(_, c)| c.out.pending()) else { break };
+            self.close(worst, Close::Slow);
+        }
+        self.write_at = (self.pending + WRITE_AFTER).min(self.limits.max_pending_total);
+    }
+
+    /// Writes what waits for a connection, as far as its socket takes it.
+    pub(super) fn write(&mut self, index: u32) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        connection.dirty = false;
+        if connection.blocked.is_some() {
+            return;
+        }
+        self.write_unblocked(index);
+    }
+
+    fn write_unblocked(&mut self, index: u32) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        let before = connection.out.pending();
+        let written = connection.out.write(&connection.socket, &mut self.pool);
+        self.pending -= before - connection.out.pending();
+        match written {
+            Ok(Written::All) => connection.blocked = None,
+            Ok(Written::Some(0)) => connection.blocked = connection.blocked.or(Some(self.now)),
+            Ok(Written::Some(_)) => connection.blocked = Some(self.now),
+            Err(_) => return self.close(index, Close::Gone),
+        }
+        self.watch(index);
+    }
+
+    /// The socket takes something again.
+    pub(super) fn writable(&mut self, index: u32) {
+        self.write_unblocked(index);
+    }
+
+    /// Makes epoll watch what the connection wants now.
+    pub(super) fn watch(&mut self, index: u32) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        let wanted = connection.wanted();
+        if wanted == connection.interest || connection.is_closing() {
+            return;
+        }
+        connection.interest = wanted;
+        if self.poller.change(&connection.socket, Token::Connection(index), wanted).is_err() {
+            self.close(index, Close::Gone);
+        }
+    }
+
+    /// Ends a connection: nothing is read or delivered from now on, the rest happens at the end of
+    /// the tick.
+    pub(super) fn close(&mut self, index: u32, why: Close) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        if connection.is_closing() {
+            return;
+        }
+        if let Some(text) = why.text() {
+            let mut line = Vec::with_capacity(64);
+            write::err(&mut line, text);
+            connection.out.append([&line, b"", b""], &mut self.pool);
+            self.pending += line.len();
+        }
+        match &why {
+            Close::Slow => self.counters.slow_consumers += 1,
+            Close::Told(Blame::Stale, _) => self.counters.stale_connections += 1,
+            Close::Told(Blame::Full, _) => self.counters.refused_connections += 1,
+            Close::Told(Blame::Auth, _) => self.counters.auth_errors += 1,
+            Close::Told(Blame::Protocol, _) | Close::Silent => self.counters.protocol_errors += 1,
+            Close::Gone | Close::Asked => {}
+        }
+        tracing::debug!(connection.id = connection.cid, reason = ?why, "client is closed");
+        if why == Close::Slow {
+            // What waited is given up at once: its memory is what the closing is about.
+            self.pending -= connection.out.pending();
+            connection.out.discard(&mut self.pool);
+        }
+        if let Phase::SigningIn(abandoned) = &connection.phase {
+            abandoned.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        connection.phase = Phase::Closing(why);
+        self.closing.push(index);
+    }
+
+    /// Writes, hands over, closes: everything that the tick put off.
+    pub(super) fn end_tick(&mut self) {
+        while !(self.dirty.is_empty() && self.dirty_locals.is_empty() && self.closing.is_empty()) {
+            for index in std::mem::take(&mut self.dirty) {
+                self.write(index);
+            }
+            for index in std::mem::take(&mut self.dirty_locals) {
+                if let Some(local) = self.locals.get_mut(index) {
+                    local.hand_over();
+                }
+            }
+            for index in std::mem::take(&mut self.closing) {
+                self.bury(index);
+            }
+        }
+        self.write_at = (self.pending + WRITE_AFTER).min(self.limits.max_pending_total);
+    }
+
+    /// Writes the last words of a connection and forgets it.
+    fn bury(&mut self, index: u32) {
+        let Some(mut connection) = self.connections.remove(index) else { return };
+        self.pending -= connection.out.pending();
+        if connection.blocked.is_none() {
+            // Whether it goes or not, this was the last attempt.
+            let _ = connection.out.write(&connection.socket, &mut self.pool);
+        }
+        connection.out.discard(&mut self.pool);
+        self.poller.forget(&connection.socket);
+        if matches!(&connection.phase, Phase::Closing(Close::Told(..))) {
+            drain(&connection);
+        }
+        for id in std::mem::take(&mut connection.sids).into_values() {
+            self.table.remove(id);
+            self.count_remote_subscriptions(-1);
+        }
+        self.counters.traffic += connection.traffic;
+    }
+
+    /// A number below `bound`; good enough to spread load (xorshift).
+    fn random_below(&mut self, bound: usize) -> usize {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        usize::try_from(self.random >> 32).unwrap_or_default() % bound.max(1)
+    }
+}
+
+/// Reads what the client sent meanwhile, within bounds: closing a socket with unread input resets
+/// the connection, and the client would lose the error text.
+fn drain(connection: &Connection) {
+    const READS: usize = 32;
+    let mut buffer = [0; 32 << 10];
+    let _ = rustix::net::shutdown(&connection.socket, rustix::net::Shutdown::Write);
+    for _ in 0..READS {
+        if !rustix::io::read(&connection.socket, &mut buffer).is_ok_and(|read| read > 0) {
+            break;
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What a client's frames do: the conversation of one connection, as nats-server holds it.
+//!
+//! Bytes come from [`io`](super::io); what is published goes to [`router`](super::router). The
+//! texts and whether they close are `ErrText`'s business.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use super::{
+    connection::{Blame, Close, Memo, Phase},
+    router::Router,
+    sign_in::SignIn,
+    table::{Owner, Subscription},
+};
+use crate::{
+    auth::{AuthError, User},
+    matcher::{valid_filter, valid_literal},
+    proto::{ClientFrame, ConnectOptions, ErrText, Parsed, ProtoError, ProtoLimits, parse_client},
+};
+
+impl Router {
+    /// Does what the whole frames at the beginning of `input` say; returns how many bytes they
+    /// are.
+    pub(super) fn receive(&mut self, index: u32, input: &[u8]) -> usize {
+        let Some(connection) = self.connections.get_mut(index) else { return input.len() };
+        let mut memo = std::mem::take(&mut connection.memo);
+        let mut at = 0;
+        while at < input.len() && self.connections.get(index).is_some_and(|c| c.listens()) {
+            match parse_client(&input[at..], self.frame_limits_of(index)) {
+                Ok(Parsed::Frame { frame, used }) => {
+                    let bytes = &input[at..at + used];
+                    at += used;
+                    self.frame(index, &mut memo, &frame, bytes);
+                }
+                Ok(Parsed::Incomplete { need }) => {
+                    self.expect(index, need);
+                    break;
+                }
+                Err(error) => {
+                    self.reject(index, error);
+                    break;
+                }
+            }
+        }
+        if let Some(connection) = self.connections.get_mut(index) {
+            connection.memo = memo;
+        }
+        at
+    }
+
+    /// Who did not say who it is may not make us wait for a payload.
+    #[inline]
+    fn frame_limits_of(&self, index: u32) -> &ProtoLimits {
+        let strange = self.connections.get(index).is_none_or(|c| matches!(c.phase, Phase::Strange));
+        if strange { &self.stranger_limits } else { &self.frame_limits }
+    }
+
+    fn expect(&mut self, index: u32, need: usize) {
+        if let Some(connection) = self.connections.get_mut(index) {
+            connection.need = need;
+        }
+    }
+
+    #[inline]
+    fn frame(&mut self, index: u32, memo: &mut Memo, frame: &ClientFrame<'_>, bytes: &[u8]) {
+        let Some(connection) = self.connections.get(index) else { return };
+        let plain = matches!(frame, ClientFrame::Pub { hpub: false, .. });
+        if plain && !connection.checked {
+            return self.publish(index, memo, bytes, frame);
+        }
+        if matches!(connection.phase, Phase::Strange) && !matches!(frame, ClientFrame::Connect(_)) {
+            return self.close(index, Close::told(Blame::Auth, &ErrText::AuthorizationViolation));
+        }
+        match *frame {
+            ClientFrame::Connect(json) => self.connect(index, json),
+            ClientFrame::Ping => self.say(index, b"PONG\r\n"),
+            ClientFrame::Pong => self.pong(index),
+            ClientFrame::Info | ClientFrame::Ok_ => {}
+            ClientFrame::Err(_) => self.close(index, Close::Silent),
+            ClientFrame::Pub { subject, hpub, .. } => {
+                if self.may_publish(index, subject, hpub) {
+                    self.publish(index, memo, bytes, frame);
+                }
+            }
+            ClientFrame::Sub { subject, queue, sid } => self.subscribe(index, subject, queue, sid),
+            ClientFrame::Unsub { sid, max } => self.unsubscribe_sid(index, sid, max),
+        }
+    }
+
+    #[cold]
+    fn reject(&mut self, index: u32, error: ProtoError) {
+        let strange = self.connections.get(index).is_some_and(|c| matches!(c.phase, Phase::Strange));
+        let why = match error.text() {
+            Some(ErrText::MaximumPayload) if strange => {
+                Close::told(Blame::Auth, &ErrText::AuthorizationViolation)
+            }
+            Some(text) => Close::told(Blame::Protocol, &text),
+            None => Close::Silent,
+        };
+        self.close(index, why);
+    }
+
+    /// The checks of a publish, and what the client hears about them.
+    fn may_publish(&mut self, index: u32, subject: &[u8], hpub: bool) -> bool {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(index) else { return false };
+        if hpub && !connection.options.headers {
+            self.close(index, Close::Silent);
+            return false;
+        }
+        let (pedantic, verbose) = (connection.options.pedantic, connection.options.verbose);
+        let allowed = connection.may_publish(subject, now);
+        if pedantic && !valid_literal(subject) {
+            self.complain(index, &ErrText::InvalidPublishSubject);
+        }
+        if !allowed {
+            self.complain(index, &ErrText::PublishPermission { subject });
+        } else if verbose {
+            self.say(index, b"+OK\r\n");
+        }
+        allowed
+    }
+
+    fn ok(&mut self, index: u32) {
+        if self.connections.get(index).is_some_and(|c| c.options.verbose) {
+            self.say(index, b"+OK\r\n");
+        }
+    }
+
+    fn pong(&mut self, index: u32) {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        connection.clock.pings_out = 0;
+        if let Some(sent) = connection.clock.ping_sent.take() {
+            connection.clock.rtt = Some(now.saturating_duration_since(sent));
+        }
+    }
+
+    fn connect(&mut self, index: u32, json: &[u8]) {
+        let Ok(options) = ConnectOptions::parse(json) else {
+            return self.close(index, Close::Silent);
+        };
+        if let Some(text) = refused(&options) {
+            return self.close(index, Close::told(Blame::Protocol, &text));
+        }
+        let Some(connection) = self.connections.get(index) else { return };
+        let peer = connection.peer;
+        if self.auth.required(&peer) || has_credentials(&options) {
+            self.sign_in(index, options);
+        } else {
+            // Nothing to check, so nothing slow.
+            let outcome = self.auth.authenticate(&options, b"", &peer);
+            self.signed_in(index, options, outcome);
+        }
+    }
+
+    /// Has the authenticating thread look at what the client said; it is deaf meanwhile.
+    fn sign_in(&mut self, index: u32, options: ConnectOptions) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        let abandoned = Arc::new(AtomicBool::new(false));
+        connection.phase = Phase::SigningIn(Arc::clone(&abandoned));
+        let (cid, peer, nonce) = (connection.cid, connection.peer, connection.nonce.clone());
+        let auth = Arc::clone(&self.auth);
+        let job = SignIn { index, cid, auth, options, nonce, peer, abandoned };
+        if self.sign_in.submit(job) {
+            self.watch(index);
+        } else {
+            self.close(index, Close::told(Blame::Auth, &ErrText::AuthorizationViolation));
+        }
+    }
+
+    /// The client is, or is not, who it says.
+    pub(super) fn signed_in(
+        &mut self,
+        index: u32,
+        options: ConnectOptions,
+        outcome: Result<Arc<User>, AuthError>,
+    ) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        match outcome {
+            Ok(user) => {
+                connection.options = strip_secrets(options);
+                connection.admit(user);
+                self.ok(index);
+                self.watch(index);
+            }
+            Err(error) => {
+                let id = connection.cid;
+                tracing::debug!(connection.id = id, error = &error as &dyn std::error::Error, "sign-in refused");
+                self.close(index, Close::told(Blame::Auth, &ErrText::AuthorizationViolation));
+            }
+        }
+    }
+
+    fn subscribe(&mut self, index: u32, filter: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
+        let Some(connection) = self.connections.get(index) else { return };
+        let most = self.limits.max_subscriptions_per_client;
+        let refusal = if !connection.may_subscribe(filter, queue) {
+            Some(ErrText::SubscribePermission { subject: filter, queue })
+        } else if most > 0 && connection.sids.len() >= most {
+            Some(ErrText::MaximumSubscriptions)
+        } else if !valid_filter(filter) {
+            Some(ErrText::InvalidSubject)
+        } else {
+            None
+        };
+        match refusal {
+            Some(text) => self.complain(index, &text),
+            None => {
+                self.insert(index, filter, queue, sid);
+                self.ok(index);
+            }
+        }
+    }
+
+    /// A sid that is taken keeps its first subscription.
+    fn insert(&mut self, index: u32, filter: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        if connection.sids.contains_key(sid) {
+            return;
+        }
+        let id = self.table.insert(Subscription {
+            owner: Owner::Connection(index),
+            sid: [sid, b" "].concat().into(),
+            filter: filter.into(),
+            group: queue.map(Into::into),
+            delivered: 0,
+            max: 0,
+            checked: connection.checks_delivery(filter),
+        });
+        connection.sids.insert(sid.into(), id);
+        self.count_remote_subscriptions(1);
+    }
+
+    /// `max` counts from the beginning of the subscription; what was reached already ends it now.
+    fn unsubscribe_sid(&mut self, index: u32, sid: &[u8], max: Option<u64>) {
+        let Some(connection) = self.connections.get(index) else { return };
+        if let Some(&id) = connection.sids.get(sid) {
+            self.unsubscribe_after(id, max);
+        }
+        self.ok(index);
+    }
+
+    /// Ends a subscription after `max` messages in all, or now.
+    pub(super) fn unsubscribe_after(&mut self, id: u32, max: Option<u64>) {
+        let Some(subscription) = self.table.get_mut(id) else { return };
+        match max {
+            Some(max) if max > subscription.delivered => subscription.max = max,
+            _ => self.unsubscribe(id),
+        }
+    }
+}
+
+/// What is wrong with a CONNECT that can be read.
+fn refused(options: &ConnectOptions) -> Option<ErrText<'static>> {
+    if !(0..=1).contains(&options.protocol) {
+        return Some(ErrText::InvalidClientProtocol);
+    }
+    (options.no_responders && !options.headers).then_some(ErrText::NoRespondersRequiresHeaders)
+}
+
+fn has_credentials(options: &ConnectOptions) -> bool {
+    let ConnectOptions { user, pass, auth_token, nkey, sig, jwt, .. } = options;
+    [user, pass, auth_token, nkey, sig, jwt].into_iter().flatten().any(|said| !said.is_empty())
+}
+
+/// Nobody needs them again, and statistics must not show them.
+fn strip_secrets(options: ConnectOptions) -> ConnectOptions {
+    ConnectOptions { pass: None, auth_token: None, sig: None, jwt: None, ..options }
+}
