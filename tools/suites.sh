@@ -30,7 +30,7 @@ python=$PWD/.tools/suites/bin/python
 if ! "$python" -c 'import pytest, pytest_asyncio, nkeys, aiohttp' 2>/dev/null; then
     python3 -m venv .tools/suites
     "$python" -m pip install -q --disable-pip-version-check \
-        pytest pytest-asyncio nkeys aiohttp fast-mail-parser
+        pytest pytest-asyncio nkeys aiohttp
 fi
 
 work=$(mktemp -d)
