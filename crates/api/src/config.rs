@@ -1,13 +1,14 @@
 //! What the control surface is given.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use model::{Ambient, DeckyId, LanId, Service};
+use model::{Ambient, DeckyId, LanId, Service, Timestamp};
 
 /// Where to listen and how much to allow.
 #[derive(Clone, Debug)]
@@ -87,6 +88,10 @@ pub struct Handles {
     pub ambient: Ambient,
     /// Where deckies really answer.
     pub network: Arc<dyn NetworkView>,
+    /// The sinks of the journal.
+    pub relay: Arc<dyn RelayView>,
+    /// The workers, as they are heard.
+    pub workers: Arc<dyn WorkersView>,
     /// Called after something was queued or a status changed: the mutator looks at once.
     pub wake_mutator: Arc<dyn Fn() + Send + Sync>,
 }
@@ -108,4 +113,83 @@ pub struct EndpointView {
     pub port: u16,
     /// Where it really answers.
     pub listening: SocketAddr,
+}
+
+/// The sinks of the journal: the relay, as the control surface sees it.
+pub trait RelayView: Send + Sync {
+    /// Every sink that runs here. Quick.
+    fn sinks(&self) -> Vec<SinkStatus>;
+
+    /// Has the sink of this name look at its dead letters at once.
+    fn wake(&self, sink: &str);
+}
+
+/// How a sink fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkStatus {
+    /// Its name.
+    pub sink: String,
+    /// What it does.
+    pub state: SinkState,
+    /// Everything in the journal up to here is delivered, not wanted, or a dead letter.
+    pub position: u64,
+    /// Entries that arrived since the process began.
+    pub delivered: u64,
+    /// Entries that were pruned from the journal before their turn came.
+    pub missed: u64,
+    /// The last thing that went wrong, in words for an operator.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_at: Option<Timestamp>,
+}
+
+/// What a sink does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkState {
+    /// It delivers what there is.
+    Running,
+    /// It failed and is tried again.
+    Waiting {
+        /// When.
+        until: Timestamp,
+    },
+    /// It has ended.
+    Stopped,
+}
+
+/// The workers of this and other processes, as they are heard.
+pub trait WorkersView: Send + Sync {
+    /// Every worker that should be there or was heard, by name. Quick.
+    fn workers(&self) -> Vec<WorkerStatus>;
+}
+
+/// How a worker fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerStatus {
+    /// Its name.
+    pub worker: String,
+    /// Whether it is alive.
+    pub state: WorkerState,
+    /// When it was heard last.
+    pub heard_at: Option<Timestamp>,
+    /// Who had it stopped.
+    pub stopped_by: Option<String>,
+    /// Whether it can be told to stop.
+    pub can_stop: bool,
+    /// Its figures, by name.
+    pub figures: BTreeMap<String, u64>,
+}
+
+/// Whether a worker is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    /// It was heard lately.
+    Ok,
+    /// It was not heard for 90 s.
+    Stale,
+    /// It was never heard, as with a bus that is off.
+    Unknown,
+    /// Somebody had it stopped; it starts with the process.
+    Stopped,
 }

@@ -43,7 +43,10 @@ use std::time::Duration;
 use model::Ambient;
 use store::{SetupError, Store};
 
-pub use config::{ApiConfig, EndpointView, Handles, Limits, NetworkView};
+pub use config::{
+    ApiConfig, EndpointView, Handles, Limits, NetworkView, RelayView, SinkState, SinkStatus,
+    WorkerState, WorkerStatus, WorkersView,
+};
 pub use openapi::openapi_json;
 pub use server::{BindError, Bound, Server};
 

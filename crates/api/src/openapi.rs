@@ -11,7 +11,8 @@ use utoipa::{
 };
 
 use crate::routes::{
-    access, deckies, mutations, observed, service, snapshots, streams, tokens, topologies, users,
+    access, deckies, mutations, observed, relay, service, snapshots, streams, tokens, topologies,
+    users, workers,
 };
 
 #[derive(OpenApi)]
@@ -34,6 +35,8 @@ use crate::routes::{
         deckies::list, deckies::show, deckies::rotate,
         observed::attackers, observed::attacker, observed::identities, observed::identity,
         observed::sessions, observed::session, observed::credentials,
+        relay::list, relay::dead_letters, relay::retry,
+        workers::list, workers::stop,
         streams::topology, streams::identities, streams::attackers, streams::events,
     ),
     components(schemas(

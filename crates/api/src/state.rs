@@ -11,7 +11,7 @@ use store::{AuditRecord, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ApiConfig, Handles, NetworkView,
+    ApiConfig, Handles, NetworkView, RelayView, WorkersView,
     auth::{Hosts, Passwords, Principal, Throttle, Tickets},
     live::Hub,
     peer::Peer,
@@ -28,6 +28,8 @@ pub(crate) struct App {
     pub(crate) bus: Bus,
     pub(crate) ambient: Ambient,
     pub(crate) network: Arc<dyn NetworkView>,
+    pub(crate) relay: Arc<dyn RelayView>,
+    pub(crate) workers: Arc<dyn WorkersView>,
     pub(crate) wake_mutator: Arc<dyn Fn() + Send + Sync>,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
@@ -42,7 +44,7 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(config: ApiConfig, hosts: Hosts, handles: Handles, hub: Arc<Hub>) -> Self {
-        let Handles { store, bus, ambient, network, wake_mutator } = handles;
+        let Handles { store, bus, ambient, network, relay, workers, wake_mutator } = handles;
         Self {
             passwords: Passwords::new(ambient.clone()),
             throttle: Throttle::new(ambient.clone()),
@@ -57,6 +59,8 @@ impl App {
             bus,
             ambient,
             network,
+            relay,
+            workers,
             wake_mutator,
             hub,
         }

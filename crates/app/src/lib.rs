@@ -12,6 +12,7 @@ mod host;
 pub mod log;
 pub mod network;
 mod up;
+pub mod workers;
 
 pub(crate) use crash::crash_point;
 pub use demo::{DEMO, deploy_demo, try_commands};

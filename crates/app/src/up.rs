@@ -8,22 +8,20 @@ use fleet::{Fake, Loopback, LoopbackConfig, LoopbackError};
 use intel::Analyst;
 use model::Ambient;
 use store::{Store, StoreError};
-use tokio::{
-    sync::{Notify, mpsc, oneshot},
-    task::JoinSet,
-};
-use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tracing::{info, warn};
 
 use crate::{
-    config::{BusChoice, Config, DriverChoice},
+    config::{BusMode, Config, DriverChoice},
     flow::{
         mutate::Mutator,
         observe::{self, Observer},
-        relay,
+        relay::{BusSink, Relay},
     },
     host::{Host, Visitors},
+    log::{self, LogLines},
     network::Network,
+    workers::{Crew, Pulse, Roster, Warden},
 };
 
 /// Time for each of the two halves of a stop: the outside first, then what is behind it.
@@ -73,14 +71,8 @@ pub struct Morgana {
     /// The one-time set-up secret, until the set-up is done.
     pub setup_secret: Option<String>,
     wake: Arc<Notify>,
-    outside: Half,
-    inside: Half,
-}
-
-/// Components that end together.
-struct Half {
-    stop: CancellationToken,
-    tasks: JoinSet<&'static str>,
+    outside: Crew,
+    inside: Crew,
 }
 
 impl Morgana {
@@ -91,18 +83,25 @@ impl Morgana {
     /// Where the data directory, the database, the driver or a listener cannot be had.
     pub async fn start(config: &Config, ambient: Ambient) -> Result<Self, StartError> {
         let store = open_store(config, &ambient)?;
-        let bus = match config.bus {
-            BusChoice::Embedded => Bus::embedded("morgana"),
-            BusChoice::Off => Bus::off(),
+        let bus = match &config.bus.mode {
+            BusMode::Embedded => Bus::embedded("morgana"),
+            BusMode::Off => Bus::off(),
+            BusMode::Nats(_) => Bus::off(),
         };
         let wake = Arc::new(Notify::new());
-        let (mut outside, mut inside) = (Half::new(), Half::new());
+        let roster = Roster::default();
+        let (mut outside, mut inside) = (Crew::new(roster.clone()), Crew::new(roster.clone()));
+        let pulse = |worker| Pulse::new(worker, bus.clone(), ambient.clone());
+        let warden = Warden::new(bus.clone(), ambient.clone(), roster);
+        let workers = Arc::new(warden.handle());
+        let relay = Relay::new(store.clone(), ambient.clone()).with(BusSink(bus.clone()));
 
         let (facts, received) = mpsc::channel(observe::QUEUE);
         let secret = store.installation().secret.clone();
         let mut observer = Observer {
             store: store.clone(),
             bus: bus.clone(),
+            pulse: pulse("observer"),
             ambient: ambient.clone(),
             analyst: Analyst::new(secret.clone(), ambient.clone()),
             facts: received,
@@ -116,6 +115,8 @@ impl Morgana {
             bus: bus.clone(),
             ambient: ambient.clone(),
             network: Arc::new(network.clone()),
+            relay: Arc::new(relay.handle()),
+            workers,
             wake_mutator: {
                 let wake = wake.clone();
                 Arc::new(move || wake.notify_one())
@@ -129,24 +130,37 @@ impl Morgana {
             store: store.clone(),
             network: network.clone(),
             bus: bus.clone(),
+            pulse: pulse("mutator"),
             ambient: ambient.clone(),
-            occupancy: Arc::new(Visitors(visitors)),
+            occupancy: Arc::new(Visitors(visitors.clone())),
             wake: wake.clone(),
             poll: config.poll,
             lease: config.lease,
             ready: Some(ready),
         };
 
+        // First, so that no heartbeat is missed.
+        let warden = warden.listen().await;
         inside.spawn("observer", |_| observer.run());
-        inside.spawn("relay", |stop| relay::run(store.clone(), bus.clone(), stop));
-        outside.spawn("decoys", |stop| decoys.run(stop));
+        inside.spawn("relay", |stop| relay.run(pulse("relay"), stop));
+        outside.spawn("decoys", |stop| with_pulse(pulse("decoys"), decoys.run(stop), visitors));
         outside.spawn("mutator", |stop| mutator.run(stop));
         if tokio::time::timeout(REBUILD, rebuilt).await.is_err() {
             warn!("the network is not rebuilt yet; it goes on meanwhile");
         }
-        outside.spawn("api", |stop| api.run(stop));
+        let heart = pulse("api");
+        outside.spawn("api", |stop| async move { heart.beside(api.run(stop), Vec::new).await });
+        let stop = inside.stop_token();
+        inside.spawn_quietly("warden", warden.run(Vec::new, stop));
         info!(url, data_dir = %config.data_dir.display(), socket = %config.socket_path().display(), "morgana is up");
         Ok(Self { store, bus, ambient, network, url, setup_secret, wake, outside, inside })
+    }
+
+    /// Tells the bus these lines of the log, from now on.
+    pub fn tell_log(&mut self, lines: LogLines) {
+        let (bus, ambient, stop) =
+            (self.bus.clone(), self.ambient.clone(), self.inside.stop_token());
+        self.inside.spawn_quietly("log", log::tell(lines, bus, ambient, stop));
     }
 
     /// Has the mutator look at everything now.
@@ -174,44 +188,19 @@ impl Morgana {
     }
 }
 
-impl Half {
-    fn new() -> Self {
-        Self { stop: CancellationToken::new(), tasks: JoinSet::new() }
-    }
-
-    fn spawn<F>(&mut self, name: &'static str, run: impl FnOnce(CancellationToken) -> F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let task = run(self.stop.clone());
-        self.tasks.spawn(async move {
-            task.await;
-            name
-        });
-    }
-
-    async fn ended(&mut self) -> &'static str {
-        match self.tasks.join_next().await {
-            Some(Ok(name)) => name,
-            Some(Err(failure)) => {
-                error!(error = &failure as &dyn std::error::Error, "a component panicked");
-                "a component that panicked"
-            }
-            None => std::future::pending().await,
-        }
-    }
-
-    async fn end(mut self, grace: Duration) {
-        self.stop.cancel();
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(grace, all).await.is_err() {
-            warn!(
-                components = self.tasks.len(),
-                "components did not end within the grace period and are cut"
-            );
-            self.tasks.shutdown().await;
-        }
-    }
+/// The decoys, with their heartbeat.
+async fn with_pulse(
+    pulse: Pulse,
+    decoys: impl Future<Output = ()>,
+    visitors: decoys::DriverHandle,
+) {
+    let figures = || {
+        vec![
+            ("live_sessions", visitors.all_live_sessions() as u64),
+            ("refused_connections_total", visitors.refused_connections()),
+        ]
+    };
+    pulse.beside(decoys, figures).await;
 }
 
 fn open_store(config: &Config, ambient: &Ambient) -> Result<Store, StartError> {

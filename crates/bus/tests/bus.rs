@@ -23,7 +23,12 @@ fn log(message: impl ToString) -> Event {
     let (worker, level) = ("test".into(), "info".into());
     Event::new(
         &ambient(),
-        Payload::SystemLog(SystemLog { worker, level, message: message.to_string(), fields: Default::default() }),
+        Payload::SystemLog(SystemLog {
+            worker,
+            level,
+            message: message.to_string(),
+            fields: Default::default(),
+        }),
     )
 }
 

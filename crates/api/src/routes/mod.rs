@@ -5,12 +5,14 @@ pub(crate) mod deckies;
 pub(crate) mod mutations;
 pub(crate) mod observed;
 pub(crate) mod op;
+pub(crate) mod relay;
 pub(crate) mod service;
 pub(crate) mod snapshots;
 pub(crate) mod streams;
 pub(crate) mod tokens;
 pub(crate) mod topologies;
 pub(crate) mod users;
+pub(crate) mod workers;
 
 use std::sync::Arc;
 
@@ -58,6 +60,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/sessions", get(observed::sessions))
         .route("/sessions/{id}", get(observed::session))
         .route("/credentials", get(observed::credentials))
+        .route("/relay", get(relay::list))
+        .route("/relay/{sink}/dead-letters", get(relay::dead_letters))
+        .route("/relay/{sink}/retry", post(relay::retry))
+        .route("/workers", get(workers::list))
+        .route("/workers/{name}/stop", post(workers::stop))
         .route("/events", get(streams::events))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method);

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bus::Bus;
 use model::{Ambient, DeckyId};
-use morgana_api::{ApiConfig, EndpointView, Handles, Limits, NetworkView, Server};
+use morgana_api::{
+    ApiConfig, EndpointView, Handles, Limits, NetworkView, RelayView, Server, SinkState,
+    SinkStatus, WorkerState, WorkerStatus, WorkersView,
+};
 use serde_json::Value;
 use store::Store;
 use tokio::{
@@ -24,6 +27,47 @@ struct NoNetwork;
 impl NetworkView for NoNetwork {
     fn endpoints(&self, _: DeckyId) -> Vec<EndpointView> {
         Vec::new()
+    }
+}
+
+/// One sink, `siem`, that never does anything.
+struct OneSink;
+
+impl RelayView for OneSink {
+    fn sinks(&self) -> Vec<SinkStatus> {
+        let status = SinkStatus {
+            sink: "siem".into(),
+            state: SinkState::Running,
+            position: 0,
+            delivered: 0,
+            missed: 0,
+            last_error: None,
+            last_error_at: None,
+        };
+        vec![status]
+    }
+
+    fn wake(&self, _: &str) {}
+}
+
+/// A mutator that is well, an observer that somebody stopped, and the bus.
+struct ThreeWorkers;
+
+impl WorkersView for ThreeWorkers {
+    fn workers(&self) -> Vec<WorkerStatus> {
+        let status = |worker: &str, state, can_stop| WorkerStatus {
+            worker: worker.into(),
+            state,
+            heard_at: None,
+            stopped_by: None,
+            can_stop,
+            figures: [("applied_total".to_owned(), 3)].into(),
+        };
+        vec![
+            status("bus", WorkerState::Ok, false),
+            status("mutator", WorkerState::Ok, true),
+            status("observer", WorkerState::Stopped, false),
+        ]
     }
 }
 
@@ -55,6 +99,8 @@ impl Service {
             bus: bus.clone(),
             ambient: ambient.clone(),
             network: Arc::new(NoNetwork),
+            relay: Arc::new(OneSink),
+            workers: Arc::new(ThreeWorkers),
             wake_mutator: Arc::new(|| {}),
         };
         let bound = Server::new(config, handles).bind().await.unwrap();

@@ -6,5 +6,7 @@
 mod access;
 mod client;
 mod document;
+mod relay;
 mod streams;
 mod topologies;
+mod workers;

@@ -70,7 +70,12 @@ async fn streams_by_filter_show_what_is_not_journalled_without_an_id() {
     let mut stream = service.get(path).local().open().await;
     let snapshot = stream.expect("snapshot").await;
     assert_eq!(snapshot.data["filter"], json!(["system.>", "topology.*.status"]));
-    let log = SystemLog { worker: "w".into(), level: "info".into(), message: "hello".into(), fields: Default::default() };
+    let log = SystemLog {
+        worker: "w".into(),
+        level: "info".into(),
+        message: "hello".into(),
+        fields: Default::default(),
+    };
     service.bus.publish(&Event::new(&service.ambient, Payload::SystemLog(log)));
     let passing = stream.expect("log").await;
     assert_eq!((passing.id, &passing.data["seq"]), (None, &json!(null)));

@@ -2,6 +2,7 @@
 //! socket, where the owner of the service and root need no login.
 
 mod decky;
+mod relay;
 mod render;
 mod status;
 mod topology;
@@ -9,6 +10,7 @@ mod up;
 mod user;
 mod visitors;
 mod watch;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -75,6 +77,12 @@ enum Command {
     /// Who may use the console
     #[command(subcommand)]
     User(user::User),
+    /// Where the journal is told to: sinks, their cursors, their dead letters
+    #[command(subcommand)]
+    Relay(relay::Relay),
+    /// Who does the work: heartbeats, and how one is stopped
+    #[command(subcommand)]
+    Worker(worker::Worker),
     /// Show every configuration key with its value and meaning
     Config,
     /// Print completions for a shell: `morgana completions bash`
@@ -113,6 +121,8 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Attacker(command) => command.run(&client).await,
         Command::Session(command) => command.run(&client).await,
         Command::User(command) => command.run(&client).await,
+        Command::Relay(command) => command.run(&client).await,
+        Command::Worker(command) => command.run(&client).await,
         Command::Config => show_config(&config),
         Command::Completions { .. } => Ok(()),
     }

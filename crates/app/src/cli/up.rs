@@ -31,10 +31,11 @@ impl Up {
     }
 
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
-        log::start(config);
+        let lines = log::start(config);
         let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
         let mut morgana = Morgana::start(config, Ambient::system()).await?;
+        morgana.tell_log(lines);
         let environment: Vec<_> = std::env::vars().collect();
         let usual = Config::default_for(super::is_root(), &environment).socket_path();
         let program = std::env::args().next().unwrap_or_else(|| "morgana".into());

@@ -15,8 +15,8 @@ use std::{
 
 use bus::{Bus, BusState, Delivery, OnLag, Subscription};
 use model::{
-    Ambient, DeckyId, DeckyState, Event, EventId, MutateRequest, Name, Op, Payload, Timestamp,
-    Topology, TopologyId, Trigger, WorkerHealth,
+    Ambient, DeckyId, DeckyState, EventId, MutateRequest, Name, Op, Timestamp, Topology,
+    TopologyId, Trigger,
 };
 use store::{
     Claim, DeckyOutcome, EnqueueError, FinishError, MutationRecord, NewMutation, Store, StoreError,
@@ -30,12 +30,11 @@ use crate::{
     crash_point,
     flow::reconcile,
     network::{Failure, Network, OnFailure},
+    workers::Pulse,
 };
 
 /// Shortest sleep between two looks that nobody asked for.
 const FLOOR: Duration = Duration::from_secs(1);
-/// Time between two heartbeats.
-const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Name under which leases are taken.
 const WORKER: &str = "mutator";
 /// Most wake-ups that wait; more carry no news.
@@ -53,8 +52,10 @@ pub struct Mutator {
     pub store: Store,
     /// What it changes.
     pub network: Network,
-    /// Where wake-ups come from and heartbeats go.
+    /// Where wake-ups come from.
     pub bus: Bus,
+    /// Its heart.
+    pub pulse: Pulse,
     /// Time and randomness.
     pub ambient: Ambient,
     /// Who must not be disturbed.
@@ -100,7 +101,7 @@ impl Mutator {
         let mut memory = Memory::default();
         self.take_over().await;
         let mut wake_ups = self.subscribe().await;
-        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        let mut heartbeat = self.pulse.beats();
         let mut look = Look::Everything;
         let mut looked_at = Instant::now();
         while !stop.is_cancelled() {
@@ -369,13 +370,11 @@ impl Mutator {
     }
 
     fn beat(&self, memory: &Memory) {
-        let figures = BTreeMap::from([
-            ("applied_total".to_owned(), memory.applied),
-            ("failed_total".to_owned(), memory.failed),
-            ("rotating_topologies".to_owned(), memory.next_rotation.len() as u64),
+        self.pulse.beat([
+            ("applied_total", memory.applied),
+            ("failed_total", memory.failed),
+            ("rotating_topologies", memory.next_rotation.len() as u64),
         ]);
-        let health = WorkerHealth { worker: WORKER.into(), ts: self.ambient.now(), figures };
-        self.bus.publish(&Event::new(&self.ambient, Payload::WorkerHealth(health)));
     }
 }
 

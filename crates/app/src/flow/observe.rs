@@ -5,7 +5,7 @@
 //! reading their visitors' sockets.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     time::{Duration, Instant},
 };
 
@@ -13,11 +13,12 @@ use bus::Bus;
 use intel::{Analyst, Known};
 use model::{
     Ambient, DeckyId, DeckyTraffic, Event, Observation, Payload, SessionEvent, SessionFact,
-    WorkerHealth,
 };
 use store::{Store, StoreError};
 use tokio::sync::mpsc;
 use tracing::{error, info};
+
+use crate::workers::Pulse;
 
 /// Facts that wait for the database at most; then the decoys wait.
 pub const QUEUE: usize = 4096;
@@ -34,15 +35,15 @@ const RETRY: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
 ];
-/// Time between two heartbeats.
-const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// What the flow works with.
 pub struct Observer {
     /// The truth.
     pub store: Store,
-    /// Where traffic and heartbeats go.
+    /// Where traffic goes.
     pub bus: Bus,
+    /// Its heart.
+    pub pulse: Pulse,
     /// Time and randomness.
     pub ambient: Ambient,
     /// Who makes sense of the facts.
@@ -77,7 +78,7 @@ impl Observer {
     pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut traffic = TrafficRate::default();
-        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        let mut heartbeat = self.pulse.beats();
         let mut facts_total = 0_u64;
         loop {
             // Cancel-safe: recv_many leaves in the queue what it does not hand out.
@@ -131,12 +132,8 @@ impl Observer {
     }
 
     fn beat(&self, facts_total: u64) {
-        let figures = BTreeMap::from([
-            ("facts_total".to_owned(), facts_total),
-            ("queue_length".to_owned(), self.facts.len() as u64),
-        ]);
-        let health = WorkerHealth { worker: "observer".into(), ts: self.ambient.now(), figures };
-        self.bus.publish(&Event::new(&self.ambient, Payload::WorkerHealth(health)));
+        let queued = self.facts.len() as u64;
+        self.pulse.beat([("facts_total", facts_total), ("queue_length", queued)]);
     }
 }
 

@@ -9,6 +9,8 @@ mod crate_edges;
 mod end_to_end;
 mod lifecycle;
 mod mutator;
+mod relay;
+mod workers;
 
 use std::path::Path;
 

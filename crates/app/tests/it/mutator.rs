@@ -12,6 +12,7 @@ use model::{
 use morgana::{
     flow::mutate::{Mutator, Occupancy},
     network::Network,
+    workers::Pulse,
 };
 use store::{MutationRecord, NewMutation, Store};
 use tokio::{sync::Notify, task::JoinHandle};
@@ -69,6 +70,7 @@ impl Bench {
             store: store.clone(),
             network: Network::new(fake.clone()),
             bus: bus.clone(),
+            pulse: Pulse::new("mutator", bus.clone(), ambient.clone()),
             ambient: ambient.clone(),
             occupancy,
             wake: wake.clone(),
@@ -280,6 +282,7 @@ async fn it_says_every_thirty_seconds_that_it_is_well() {
         store: store.clone(),
         network: Network::new(Arc::new(Fake::new())),
         bus: bus.clone(),
+        pulse: Pulse::new("mutator", bus.clone(), ambient.clone()),
         ambient,
         occupancy: Arc::new(Nobody),
         wake: Arc::new(Notify::new()),
