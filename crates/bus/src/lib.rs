@@ -36,6 +36,7 @@ mod hub;
 pub mod jetstream;
 mod link;
 pub mod matcher;
+pub mod monitor;
 pub mod natsconf;
 pub mod proto;
 pub mod stream;
