@@ -59,7 +59,7 @@ impl Io {
     fn accepted(&mut self, accepted: io::Result<(OwnedFd, PeerAddress)>) -> bool {
         match accepted {
             Ok((socket, address)) => {
-                self.open(socket, Peer { address, tls: false }, true);
+                self.open(socket, Peer { address, tls: false });
                 true
             }
             Err(error) => match error.kind() {
@@ -104,23 +104,21 @@ impl Io {
 
     pub(super) fn adopt(&mut self, stream: UnixStream, AdoptedPeer { addr, tls }: AdoptedPeer) {
         if stream.set_nonblocking(true).is_ok() {
-            self.open(stream.into(), Peer { address: PeerAddress::Tcp(addr), tls }, false);
+            self.open(stream.into(), Peer { address: PeerAddress::Tcp(addr), tls });
         }
     }
 
-    /// A new client; `greet` where it did not get INFO yet.
-    fn open(&mut self, socket: OwnedFd, peer: Peer, greet: bool) {
+    /// A new client, which gets INFO.
+    fn open(&mut self, socket: OwnedFd, peer: Peer) {
         let cid = self.next_cid;
         self.next_cid += 1;
         self.router.counters.total_connections += 1;
         let full = self.router.connections.len() >= self.router.limits.max_connections;
         let connection = self.connection(cid, socket, peer);
-        let info = greet.then(|| self.info_for(&connection));
+        let info = self.info_for(&connection);
         let index = self.router.connections.insert(Box::new(connection));
         self.router.begin(index);
-        if let Some(info) = info {
-            self.router.say(index, &info);
-        }
+        self.router.say(index, &info);
         if full {
             self.router.close(index, Close::told(Blame::Full, &ErrText::MaximumConnections));
         }

@@ -226,8 +226,8 @@ impl Broker {
         LocalClient::new(id, Arc::clone(&self.running.queue))
     }
 
-    /// Takes over a connection on which INFO was sent already: the clear side of one that is
-    /// ended elsewhere.
+    /// Takes over the clear side of a connection that is ended elsewhere. INFO is sent as to any
+    /// other: whoever ends TLS takes that line off before it begins.
     pub fn adopt(&self, stream: UnixStream, peer: AdoptedPeer) {
         self.running.queue.push(Command::Adopt { stream, peer });
     }
