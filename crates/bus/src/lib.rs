@@ -31,20 +31,16 @@ pub mod auth;
 pub mod broker;
 pub mod client;
 mod handle;
-mod health;
-mod hub;
 pub mod jetstream;
-mod link;
 pub mod matcher;
 pub mod monitor;
 pub mod natsconf;
 pub mod proto;
 pub mod stream;
-mod subscription;
 pub mod transport;
 mod units;
 
-pub use handle::Bus;
-pub use health::{BusHealth, BusState};
-pub use link::{BoxFuture, Connection, Connector, Incoming, LinkError, Retry, SubscriptionId};
-pub use subscription::{Delivery, OnLag, Subscription};
+pub use handle::{
+    BoxFuture, Bus, BusHealth, BusState, Connection, Connector, Delivery, Incoming, LinkError,
+    OnLag, Retry, Subscription, SubscriptionId, close_all_shared, close_shared, shared,
+};

@@ -8,10 +8,10 @@ mod scripted;
 
 use std::{sync::Arc, time::Duration};
 
-use scripted::{Broker, Try};
 use model::{Ambient, Event, JournalEntry, Payload, SystemLog, Timestamp};
 use morgana_bus::{Bus, BusState, Delivery, OnLag, Retry, Subscription};
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
+use scripted::{Broker, Try};
 use tokio::time::{Instant, timeout};
 
 fn ambient() -> Ambient {

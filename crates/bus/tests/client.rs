@@ -83,9 +83,9 @@ async fn requests_get_their_answers_or_a_reason() {
     let block = HeaderBuilder::new().add("Trace", "7").finish();
     let made = (0..50).map(|n| {
         let (asks, block) = (asks.clone(), block.clone());
-        tokio::spawn(async move {
-            asks.request("echo", &block, format!("{n}").as_bytes(), LIMIT).await
-        })
+        tokio::spawn(
+            async move { asks.request("echo", &block, format!("{n}").as_bytes(), LIMIT).await },
+        )
     });
     for (n, one) in made.collect::<Vec<_>>().into_iter().enumerate() {
         let answer = one.await.unwrap().unwrap();
@@ -165,10 +165,8 @@ async fn credentials_and_permissions() {
         options.server.credentials = credentials;
         Client::connect(options)
     };
-    let password = |password: &str| Credentials::Password {
-        user: "ann".into(),
-        password: password.into(),
-    };
+    let password =
+        |password: &str| Credentials::Password { user: "ann".into(), password: password.into() };
     for wrong in [Credentials::None, password("guess"), Credentials::Token("t".into())] {
         let refused = as_whom(wrong).await;
         assert!(

@@ -75,6 +75,12 @@ pub enum AddressError {
     /// `%` without two hexadecimal digits behind it.
     #[error("the credentials in the bus's address are not percent-encoded UTF-8")]
     Encoding,
+    /// A file of credentials where the transport has no use for one.
+    #[error("a file of credentials needs a nats:// or tls:// address and the feature for it")]
+    CredentialsFile,
+    /// The feature is off.
+    #[error("this build cannot speak {0}")]
+    NotCompiledIn(&'static str),
 }
 
 impl ServerUrl {

@@ -159,8 +159,7 @@ fn signed(seed: &str, nonce: Option<&str>) -> Result<(String, String), ConnectEr
     let nonce = nonce.ok_or(ConnectError::Nkey { what: "the server asks for none" })?;
     let pair = nkeys::KeyPair::from_seed(seed.trim())
         .map_err(|_| ConnectError::Nkey { what: "it is no seed (SU…)" })?;
-    let signature = pair
-        .sign(nonce.as_bytes())
-        .map_err(|_| ConnectError::Nkey { what: "it cannot sign" })?;
+    let signature =
+        pair.sign(nonce.as_bytes()).map_err(|_| ConnectError::Nkey { what: "it cannot sign" })?;
     Ok((pair.public_key(), URL_SAFE_NO_PAD.encode(signature)))
 }

@@ -32,7 +32,10 @@ impl Default for InboxLimits {
 pub(crate) enum Received {
     Message(Message),
     /// So many messages of a subscription were dropped here.
-    Lost { subscription: u64, missed: u64 },
+    Lost {
+        subscription: u64,
+        missed: u64,
+    },
 }
 
 /// A queue with one reader; the connection's task fills it.

@@ -106,7 +106,7 @@ impl Connection for Scripted {
             for (id, filter) in &state.subscriptions {
                 if filter.matches(&entry.topic) {
                     let entry = Arc::new(entry.clone());
-                    let _ = sender.send(Incoming { subscription: *id, entry });
+                    let _ = sender.send(Incoming::Event { subscription: *id, entry });
                 }
             }
             Ok(())

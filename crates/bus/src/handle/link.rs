@@ -4,7 +4,14 @@
 //! that follows it. One task owns the connection. This module knows no transport: that is behind
 //! [`Connector`].
 
-use std::{collections::BTreeSet, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    future::Future,
+    iter,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use model::{Ambient, JournalEntry, SubjectFilter};
 use tokio::{
@@ -13,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{BusState, hub::Hub};
+use super::{BusState, hub::Hub, subscription::Queue};
 
 /// A future behind a pointer, as the two traits here return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -36,11 +43,23 @@ impl SubscriptionId {
 
 /// What a connection brings in.
 #[derive(Clone, Debug)]
-pub struct Incoming {
-    /// For which subscription.
-    pub subscription: SubscriptionId,
-    /// What. Its topic is the one that the transport delivered it under.
-    pub entry: Arc<JournalEntry>,
+pub enum Incoming {
+    /// An event.
+    Event {
+        /// For which subscription.
+        subscription: SubscriptionId,
+        /// What. Its topic is the one that the transport delivered it under.
+        entry: Arc<JournalEntry>,
+    },
+    /// The connection could not keep up.
+    Lost {
+        /// Whose events.
+        subscription: SubscriptionId,
+        /// How many; none where nobody can tell.
+        missed: Option<u64>,
+    },
+    /// Something that is no event; dropped and counted in [`BusHealth::rejected`](crate::BusHealth).
+    Rejected,
 }
 
 /// Why a connection failed.
@@ -52,6 +71,9 @@ pub enum LinkError {
     /// The other side ended it.
     #[error("the bus ended the connection")]
     Ended,
+    /// The other side does not take this one thing; the connection goes on.
+    #[error("refused by the bus: {0}")]
+    Refused(String),
     /// No answer in time.
     #[error("no answer from the bus within {0:?}")]
     Timeout(Duration),
@@ -64,7 +86,8 @@ pub trait Connector: Send + Sync + 'static {
 }
 
 /// A connection to a bus. The bus must echo: what this connection publishes comes back to its own
-/// subscriptions. After an error the connection is dropped and a new one made.
+/// subscriptions. After an error other than [`LinkError::Refused`] the connection is dropped and a
+/// new one made.
 pub trait Connection: Send {
     /// Hands an entry to the transport.
     fn publish<'a>(&'a mut self, entry: &'a JournalEntry) -> BoxFuture<'a, Result<(), LinkError>>;
@@ -218,9 +241,8 @@ impl Link {
     async fn serve(&mut self, live: &mut Live, unsent: &mut Option<Arc<JournalEntry>>) -> Over {
         loop {
             if let Some(entry) = unsent.take()
-                && let Err(error) = self.answer(live.connection.publish(&entry)).await
+                && let Err(error) = self.publish(live, &entry).await
             {
-                self.hub.dropped.add(1);
                 return error.into();
             }
             // Cancel-safe: a channel and a permit lose nothing when another branch wins, and
@@ -243,6 +265,21 @@ impl Link {
         }
     }
 
+    /// Publishes one entry; what is refused is dropped and counted, like what is lost.
+    async fn publish(&self, live: &mut Live, entry: &JournalEntry) -> Result<(), LinkError> {
+        let published = self.answer(live.connection.publish(entry)).await;
+        if published.is_err() {
+            self.hub.dropped.add(1);
+        }
+        match published {
+            Err(LinkError::Refused(reason)) => {
+                tracing::warn!(topic = %entry.topic, reason, "event dropped: the bus refused it");
+                Ok(())
+            }
+            published => published,
+        }
+    }
+
     /// Makes the other side's subscriptions equal to the hub's. A subscriber that does not wait
     /// for this any more may have missed something, so it gets a gap.
     async fn reconcile(&self, live: &mut Live) -> Result<(), LinkError> {
@@ -255,36 +292,67 @@ impl Link {
         }
         for queue in queues.iter() {
             if !live.subscribed.contains(&queue.id) {
-                self.answer(live.connection.subscribe(queue.id, &queue.filter)).await?;
-                live.subscribed.insert(queue.id);
-                queue.acknowledge();
+                self.subscribe(live, queue).await?;
             }
         }
         Ok(())
     }
 
+    /// Subscribes; a subscription that the other side refuses ends.
+    async fn subscribe(&self, live: &mut Live, queue: &Queue) -> Result<(), LinkError> {
+        match self.answer(live.connection.subscribe(queue.id, &queue.filter)).await {
+            Ok(()) => {
+                live.subscribed.insert(queue.id);
+                queue.acknowledge();
+                Ok(())
+            }
+            Err(LinkError::Refused(reason)) => {
+                tracing::warn!(filter = %queue.filter, reason, "subscription refused by the bus");
+                queue.end();
+                self.hub.remove(queue.id);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     fn deliver(&self, incoming: &Incoming) {
-        let queues = self.hub.queues();
-        if let Some(queue) = queues.iter().find(|queue| queue.id == incoming.subscription) {
-            self.hub.offer(queue, &incoming.entry);
+        match incoming {
+            Incoming::Event { subscription, entry } => {
+                self.with_queue(*subscription, |queue| self.hub.offer(queue, entry));
+            }
+            Incoming::Lost { subscription, missed } => {
+                self.hub.dropped.add(missed.unwrap_or(1));
+                self.with_queue(*subscription, |queue| queue.lost(*missed));
+            }
+            Incoming::Rejected => self.hub.rejected.add(1),
+        }
+    }
+
+    fn with_queue(&self, id: SubscriptionId, act: impl FnOnce(&Queue)) {
+        if let Some(queue) = self.hub.queues().iter().find(|queue| queue.id == id) {
+            act(queue);
         }
     }
 
     /// Sends what waits, as long as the other side answers in time.
     async fn say_goodbye(&mut self, live: &mut Live) {
         self.outbound.close();
-        let mut next = self.outbound.try_recv().ok();
+        let mut left: VecDeque<_> = iter::from_fn(|| self.outbound.try_recv().ok()).collect();
         let sending = async {
-            while let Some(entry) = &next {
-                live.connection.publish(entry).await?;
-                next = self.outbound.try_recv().ok();
+            while let Some(entry) = left.front() {
+                match live.connection.publish(entry).await {
+                    Err(LinkError::Refused(_)) => self.hub.dropped.add(1),
+                    published => published?,
+                }
+                left.pop_front();
             }
             live.connection.close().await
         };
         if let Err(error) = within(self.retry.timeout, sending).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "bus closed without goodbye");
         }
-        self.count_unsent(next.as_ref());
+        self.hub.dropped.add(left.len() as u64);
     }
 
     /// Waits before the next try; false where the bus closes meanwhile.

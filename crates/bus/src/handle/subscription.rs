@@ -9,10 +9,10 @@ use std::{
 use model::{JournalEntry, SubjectFilter};
 use tokio::{sync::Notify, time::timeout};
 
-use crate::{hub::Hub, link::SubscriptionId};
+use super::{hub::Hub, link::SubscriptionId};
 
 /// Longest queue that a subscriber can ask for, in events.
-pub(crate) const MAX_CAPACITY: usize = 65_536;
+pub(super) const MAX_CAPACITY: usize = 65_536;
 
 /// What happens to a subscriber whose queue is full. Chosen per subscriber; there is no default.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,7 +65,7 @@ impl Loss {
 
 /// What became of an event that was offered to a queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Offered {
+pub(super) enum Offered {
     /// It waits in the queue.
     Queued,
     /// The queue was full.
@@ -78,9 +78,9 @@ pub(crate) enum Offered {
 
 /// The bus's side of a subscription.
 #[derive(Debug)]
-pub(crate) struct Queue {
-    pub(crate) id: SubscriptionId,
-    pub(crate) filter: SubjectFilter,
+pub(super) struct Queue {
+    pub(super) id: SubscriptionId,
+    pub(super) filter: SubjectFilter,
     capacity: usize,
     on_lag: OnLag,
     waiting: Mutex<Waiting>,
@@ -101,7 +101,7 @@ struct Waiting {
 }
 
 impl Queue {
-    pub(crate) fn new(
+    pub(super) fn new(
         id: SubscriptionId,
         filter: SubjectFilter,
         capacity: usize,
@@ -125,7 +125,7 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn offer(&self, entry: &Arc<JournalEntry>) -> Offered {
+    pub(super) fn offer(&self, entry: &Arc<JournalEntry>) -> Offered {
         let offered = {
             let mut waiting = self.waiting();
             if waiting.ended {
@@ -152,7 +152,7 @@ impl Queue {
 
     /// The bus elsewhere has the subscription, for the first time or again. Leaves a gap unless
     /// the subscriber waited for this.
-    pub(crate) fn acknowledge(&self) {
+    pub(super) fn acknowledge(&self) {
         let mut waiting = self.waiting();
         if !std::mem::replace(&mut waiting.awaited, false) {
             waiting.loss = waiting.loss.and(Loss::Unknown);
@@ -162,8 +162,16 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// The transport lost events of this subscription; none where nobody can tell how many.
+    pub(super) fn lost(&self, missed: Option<u64>) {
+        let mut waiting = self.waiting();
+        waiting.loss = waiting.loss.and(missed.map_or(Loss::Unknown, Loss::Counted));
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
     /// Waits for the acknowledgement, or for the end, or until `limit` is over.
-    pub(crate) async fn acknowledged_within(&self, limit: Duration) {
+    pub(super) async fn acknowledged_within(&self, limit: Duration) {
         let _ = timeout(limit, async {
             while self.is_awaited() {
                 self.acknowledged.notified().await;
@@ -179,7 +187,7 @@ impl Queue {
     }
 
     /// No more events; what is queued stays readable.
-    pub(crate) fn end(&self) {
+    pub(super) fn end(&self) {
         self.waiting().ended = true;
         self.acknowledged.notify_one();
         self.changed.notify_one();
@@ -217,7 +225,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    pub(crate) fn new(queue: Arc<Queue>, hub: Arc<Hub>) -> Self {
+    pub(super) fn new(queue: Arc<Queue>, hub: Arc<Hub>) -> Self {
         Self { queue, hub }
     }
 

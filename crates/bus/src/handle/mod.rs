@@ -1,4 +1,15 @@
-//! The handle.
+//! The handle that everybody publishes to and subscribes with, whatever bus is behind it.
+//!
+//! Owns the fan-out within the process ([`hub`]), the queues of subscribers ([`subscription`]), the
+//! connection to a bus elsewhere ([`link`]) and the bond with a broker in this process
+//! ([`serving`]). It knows neither wire nor socket: those are transports.
+
+mod health;
+mod hub;
+mod link;
+mod serving;
+mod shared;
+mod subscription;
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,10 +17,19 @@ use model::{Ambient, Event, JournalEntry, SubjectFilter};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{BusHealth, BusState, Connector, OnLag, Retry, Subscription, hub::Hub, link::Link};
+pub use health::{BusHealth, BusState};
+pub use link::{BoxFuture, Connection, Connector, Incoming, LinkError, Retry, SubscriptionId};
+pub use shared::{close_all_shared, close_shared, shared};
+pub use subscription::{Delivery, OnLag, Subscription};
 
-/// Largest payload that the bus takes, in bytes.
-const MAX_PAYLOAD_BYTES: usize = 1 << 20;
+use crate::{
+    broker::Broker,
+    client::AddressError,
+    transport::{self, MAX_PAYLOAD_BYTES},
+};
+use hub::Hub;
+use link::Link;
+use serving::Serving;
 
 /// Events that wait for a connection before further ones are dropped.
 const OUTBOUND_EVENTS: usize = 4096;
@@ -26,14 +46,19 @@ pub struct Bus {
 struct Shared {
     name: String,
     hub: Arc<Hub>,
-    remote: Option<Remote>,
-}
-
-/// The way to the task that holds the connection.
-struct Remote {
-    events: mpsc::Sender<Arc<JournalEntry>>,
+    reach: Reach,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// Where events go beyond the subscribers of this handle.
+enum Reach {
+    /// Nowhere.
+    Here,
+    /// To a broker in this process.
+    Serving(Serving),
+    /// To the task that holds the connection to a bus elsewhere.
+    Elsewhere(mpsc::Sender<Arc<JournalEntry>>),
 }
 
 impl Bus {
@@ -48,8 +73,47 @@ impl Bus {
     }
 
     fn local(name: &str, state: BusState) -> Self {
-        let shared = Shared { name: name.into(), hub: Hub::new(state), remote: None };
-        Self { shared: Arc::new(shared) }
+        Self::new(name, Hub::new(state), Reach::Here)
+    }
+
+    fn new(name: &str, hub: Arc<Hub>, reach: Reach) -> Self {
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        Self { shared: Arc::new(Shared { name: name.into(), hub, reach, stop, tasks }) }
+    }
+
+    fn run(self, task: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.shared.tasks.spawn(task);
+        self.shared.tasks.close();
+        self
+    }
+
+    /// A bus within this process whose events `broker` tells to its clients, and which hears what
+    /// they publish. Subscribers of this handle get events without a detour; the broker gets them
+    /// only while somebody else subscribes there. `name` is what the broker shows.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn serving(name: &str, broker: &Broker) -> Self {
+        let hub = Hub::new(BusState::Embedded);
+        let (serving, bond) = Serving::new(name, broker, hub.clone());
+        let bus = Self::new(name, hub, Reach::Serving(serving));
+        let stop = bus.shared.stop.clone();
+        bus.run(bond.run(stop))
+    }
+
+    /// A bus at an address: `unix:///run/morgana/bus.sock` or a path, `tcp://host:port` with this
+    /// crate's own client, `nats://…` and `tls://…` with async-nats where that is compiled in.
+    /// Credentials stand in the URL; for `nats` and `tls` also in a file, `?creds=/path`. Otherwise
+    /// as [`Bus::connecting`].
+    ///
+    /// # Errors
+    /// Where `url` is no address. That nobody is there is no error.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn connect(name: &str, url: &str, ambient: Ambient) -> Result<Self, AddressError> {
+        let connector = transport::connector(url, name, &ambient)?;
+        Ok(Self::connecting(name, connector, Retry::default(), ambient))
     }
 
     /// A bus elsewhere, reached through `connector` when it is first used, and again whenever
@@ -65,12 +129,9 @@ impl Bus {
     ) -> Self {
         let (events, outbound) = mpsc::channel(OUTBOUND_EVENTS);
         let hub = Hub::new(BusState::Idle);
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let link = Link::new(connector, retry, ambient, hub.clone(), outbound, stop.clone());
-        tasks.spawn(link.run());
-        tasks.close();
-        let remote = Some(Remote { events, stop, tasks });
-        Self { shared: Arc::new(Shared { name: name.into(), hub, remote }) }
+        let bus = Self::new(name, hub.clone(), Reach::Elsewhere(events));
+        let stop = bus.shared.stop.clone();
+        bus.run(Link::new(connector, retry, ambient, hub, outbound, stop).run())
     }
 
     /// Tells an event. Never waits and never fails; what is lost is counted in
@@ -81,7 +142,7 @@ impl Bus {
         match hub.state() {
             BusState::Off | BusState::Closed => hub.skipped.add(1),
             // Nobody listens: not worth writing it down as JSON.
-            BusState::Embedded if !hub.has_listener(&event.topic) => hub.published.add(1),
+            BusState::Embedded if !self.is_heard(event) => hub.published.add(1),
             BusState::Embedded
             | BusState::Idle
             | BusState::Connecting
@@ -104,17 +165,31 @@ impl Bus {
             tracing::warn!(topic = %entry.topic, bytes, "event dropped: its payload is too large");
             return;
         }
-        match &self.shared.remote {
-            None => {
+        match &self.shared.reach {
+            Reach::Here => {
                 hub.published.add(1);
                 hub.fan_out(&entry);
             }
-            Some(remote) => match remote.events.try_send(entry) {
+            Reach::Serving(serving) => {
+                hub.published.add(1);
+                hub.fan_out(&entry);
+                serving.publish(&entry);
+            }
+            Reach::Elsewhere(events) => match events.try_send(entry) {
                 Ok(()) => hub.published.add(1),
                 Err(mpsc::error::TrySendError::Full(_)) => hub.dropped.add(1),
                 Err(mpsc::error::TrySendError::Closed(_)) => hub.skipped.add(1),
             },
         }
+    }
+
+    fn is_heard(&self, event: &Event) -> bool {
+        let outside = match &self.shared.reach {
+            Reach::Here => false,
+            Reach::Serving(serving) => serving.has_interest(),
+            Reach::Elsewhere(_) => true,
+        };
+        outside || self.shared.hub.has_listener(&event.topic)
     }
 
     /// Subscribes; returns once the bus has it, so that nothing published afterwards is missed.
@@ -131,7 +206,7 @@ impl Bus {
         let queue = hub.add(filter, capacity, on_lag);
         // Made before the wait, so that a cancelled caller unsubscribes.
         let subscription = Subscription::new(queue.clone(), hub.clone());
-        if self.shared.remote.is_some() {
+        if !matches!(self.shared.reach, Reach::Here) {
             queue.acknowledged_within(SUBSCRIBE_TIMEOUT).await;
         }
         subscription
@@ -147,6 +222,7 @@ impl Bus {
             delivered: hub.delivered.get(),
             dropped: hub.dropped.get(),
             skipped: hub.skipped.get(),
+            rejected: hub.rejected.get(),
             subscribers: hub.queues().len() as u64,
             reconnects: hub.reconnects.get(),
         }
@@ -157,19 +233,16 @@ impl Bus {
     /// Closing again does nothing.
     pub async fn close(&self) {
         self.shared.hub.enter(BusState::Closed);
-        if let Some(remote) = &self.shared.remote {
-            remote.stop.cancel();
-            remote.tasks.wait().await;
-        }
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
         self.shared.hub.end_all();
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some(remote) = &self.remote {
-            remote.stop.cancel();
-        }
+        self.stop.cancel();
         self.hub.enter(BusState::Closed);
         self.hub.end_all();
     }

@@ -42,6 +42,8 @@ pub struct BusHealth {
     pub dropped: u64,
     /// Events that it did not take because it is off or closed.
     pub skipped: u64,
+    /// What came in and is no event: malformed, too large, or under another topic than its own.
+    pub rejected: u64,
     /// Subscriptions now.
     pub subscribers: u64,
     /// How often a lost connection was made again.
@@ -56,6 +58,7 @@ impl BusHealth {
             ("delivered", self.delivered),
             ("dropped", self.dropped),
             ("skipped", self.skipped),
+            ("rejected", self.rejected),
             ("subscribers", self.subscribers),
             ("reconnects", self.reconnects),
         ]
@@ -66,14 +69,14 @@ impl BusHealth {
 
 /// A counter that only grows.
 #[derive(Default, Debug)]
-pub(crate) struct Counter(AtomicU64);
+pub(super) struct Counter(AtomicU64);
 
 impl Counter {
-    pub(crate) fn add(&self, n: u64) {
+    pub(super) fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    pub(crate) fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
