@@ -30,6 +30,12 @@ pub enum LogError {
         /// The file.
         path: PathBuf,
     },
+    /// No segment says where numbering stopped, so that it cannot go on.
+    #[error("no segment in `{path}` can be read")]
+    Unnumbered {
+        /// The stream's directory.
+        path: PathBuf,
+    },
     /// An earlier write or sync failed: what is on disk is unknown until the log is opened again.
     #[error("an earlier write failed; the stream takes no more until it is opened again")]
     Poisoned,
@@ -42,6 +48,12 @@ pub enum LogError {
     /// The name of a consumer that cannot be one.
     #[error("no name for a consumer")]
     Name(#[source] StreamNameError),
+    /// The file that the name of a consumer leads to belongs to another one.
+    #[error("`{path}` belongs to another consumer")]
+    NameTaken {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// What is full.

@@ -4,141 +4,88 @@
 //! What is appended is neither visible nor acknowledged before [`StreamLog::commit`], which
 //! writes and syncs once. It refuses to know consumers (it keeps their state as bytes), headers
 //! (opaque bytes) and the API.
+//!
+//! On disk a stream is a directory: `meta.json`, segments of [records](record) in the order in
+//! which things happened, `consumers/`. A removal is a record, too, behind the message that
+//! caused it, so that a crash between the two never takes the old without the new. A segment is
+//! removed once nothing before its end is left; the segments that follow say so themselves.
 
+mod append;
+mod block;
+mod consumers;
 mod error;
+mod files;
 mod filter;
+mod ids;
+mod index;
+mod message;
+mod meta;
+mod names;
+mod open;
+mod ranges;
+mod read;
+mod record;
+mod registry;
+mod remove;
+mod scan;
+mod segment;
+mod subjects;
+mod tail;
 
-use std::path::Path;
-
-use bytes::Bytes;
-
-pub use error::{AppendError, Full, LogError, RegistryError};
-pub use filter::Filter;
-
-use super::{
-    config::StreamConfig,
-    state::{Stored, StreamState, UnixNanos},
+use std::{
+    collections::VecDeque,
+    fs,
+    hash::BuildHasher,
+    path::{Path, PathBuf},
 };
 
-/// Longest subject and longest message id, in bytes.
-pub const MAX_FIELD: usize = u16::MAX as usize;
+pub use consumers::StoredConsumer;
+pub use error::{AppendError, Full, LogError, RegistryError};
+pub use filter::Filter;
+pub use message::{Append, Appended, Expected, LogOptions, MAX_FIELD, MAX_MESSAGE, Peeked};
+pub use open::{Damage, Recovery};
+pub use registry::{Opened, Registry};
+pub use remove::Purge;
 
-/// Sizes that are the operator's to choose, the same for all streams of a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogOptions {
-    /// Bytes of a large segment, 64 MiB.
-    pub segment_bytes: u32,
-    /// Bytes of a stream's first segment, 1 MiB; each next one is twice as large, up to
-    /// `segment_bytes`.
-    pub first_segment_bytes: u32,
-    /// Message ids remembered per stream, 1,048,576. A full table forgets the oldest id before
-    /// its window is over, and counts it in [`StreamState::forgotten_ids`].
-    pub max_ids: usize,
-    /// Bytes of the remembered ids per stream, 64 MiB; the same when full.
-    pub max_id_bytes: usize,
-}
+use consumers::Consumers;
+use ids::Ids;
+use index::Index;
+use meta::Meta;
+use read::Window;
+use record::{Kind, Record};
+use remove::Removals;
+use segment::{Preparing, Segment};
+use tail::Tail;
 
-impl Default for LogOptions {
-    fn default() -> Self {
-        Self {
-            segment_bytes: 64 << 20,
-            first_segment_bytes: 1 << 20,
-            max_ids: 1 << 20,
-            max_id_bytes: 64 << 20,
-        }
-    }
-}
-
-/// A message on its way into a log.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Append<'a> {
-    /// Its subject.
-    pub subject: &'a [u8],
-    /// Its header block, empty without headers.
-    pub headers: &'a [u8],
-    /// Its body.
-    pub body: &'a [u8],
-    /// Its id for dedupe (`Nats-Msg-Id`); kept beside the headers, which are not read.
-    pub msg_id: Option<&'a [u8]>,
-    /// What the publisher believes about the stream.
-    pub expected: Expected<'a>,
-}
-
-/// What a publisher believes; a message whose belief is wrong is refused.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Expected<'a> {
-    /// The number of the stream's last message.
-    pub last_seq: Option<u64>,
-    /// The number of the subject's last message, 0: there is none.
-    pub last_subject_seq: Option<u64>,
-    /// The id of the stream's last message.
-    pub last_msg_id: Option<&'a [u8]>,
-}
-
-/// Where a message went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
-    /// Its number, or that of the first message with its id.
-    pub seq: u64,
-    /// The stream had its id already: nothing was appended. The first one may itself still wait
-    /// for the commit, so the acknowledgement waits for it all the same.
-    pub duplicate: bool,
-}
-
-/// A message read in place, valid until the log is touched again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peeked<'a> {
-    /// Its place in the stream.
-    pub seq: u64,
-    /// When it was stored.
-    pub at: UnixNanos,
-    /// Its subject.
-    pub subject: &'a [u8],
-    /// Its header block, empty without headers.
-    pub headers: &'a [u8],
-    /// Its body.
-    pub body: &'a [u8],
-}
-
-/// What a purge takes away: all that match `filter`, before `before`, except the newest `keep`.
-#[derive(Debug, Clone, Default)]
-pub struct Purge {
-    /// Which subjects; all without.
-    pub filter: Option<Filter>,
-    /// Only messages before this number.
-    pub before: Option<u64>,
-    /// How many of the newest that match stay.
-    pub keep: Option<u64>,
-}
-
-/// What opening a log found.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Recovery {
-    /// Messages that are there.
-    pub messages: u64,
-    /// Bytes of an interrupted, never acknowledged write, cut off.
-    pub torn_bytes: u64,
-    /// What was acknowledged and cannot be read any more.
-    pub damage: Damage,
-}
-
-/// What was acknowledged and cannot be read any more. The rest of the log stays readable.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Damage {
-    /// Messages that are lost: first and last number of each run.
-    pub messages: Vec<(u64, u64)>,
-    /// Places where the bytes are wrong; more than the messages explain means that a deletion
-    /// was lost, too.
-    pub places: u64,
-    /// Bytes that are wrong.
-    pub bytes: u64,
-}
+use super::{
+    config::{Storage, StreamConfig},
+    state::{StreamState, UnixNanos},
+};
 
 /// The log of one stream.
 #[derive(Debug)]
-pub struct StreamLog;
+pub struct StreamLog {
+    /// None in memory.
+    dir: Option<PathBuf>,
+    meta: Meta,
+    options: LogOptions,
+    index: Index,
+    /// One for each block of the index.
+    segments: VecDeque<Segment>,
+    /// The number of the next segment.
+    next_number: u64,
+    tail: Tail,
+    removals: Removals,
+    ids: Ids,
+    last_msg_id: Box<[u8]>,
+    last_at: UnixNanos,
+    committed: u64,
+    preparing: Option<Preparing>,
+    window: Window,
+    consumers: Consumers,
+    poisoned: bool,
+}
 
-#[allow(unused_variables, missing_docs)]
 impl StreamLog {
     /// Makes a stream in `dir`, which must not exist; with memory storage nothing is written.
     ///
@@ -151,43 +98,83 @@ impl StreamLog {
         options: &LogOptions,
         now: UnixNanos,
     ) -> Result<Self, LogError> {
-        unimplemented!()
+        let meta = Meta::new(config, now, salt());
+        if meta.config.storage == Storage::Memory {
+            let segment = Segment::in_memory(1, options.first_segment_bytes);
+            return Self::begin(None, meta, options, segment, Consumers::in_memory());
+        }
+        if dir.exists() {
+            return Err(LogError::Exists(meta.config.name));
+        }
+        files::create_dir(dir)?;
+        let segment = segment::prepare(dir, 1, options.first_segment_bytes)?;
+        let consumers = Consumers::open(dir)?;
+        meta.save(dir)?;
+        Self::begin(Some(dir.to_owned()), meta, options, segment, consumers)
     }
 
-    /// Opens the stream in `dir` and repairs what a crash left.
-    ///
-    /// # Errors
-    ///
-    /// The metadata are damaged or the file system refuses. Damaged messages are no error: see
-    /// [`Recovery`].
-    pub fn open(
-        dir: &Path,
+    fn begin(
+        dir: Option<PathBuf>,
+        meta: Meta,
         options: &LogOptions,
-        now: UnixNanos,
-    ) -> Result<(Self, Recovery), LogError> {
-        unimplemented!()
+        segment: Segment,
+        consumers: Consumers,
+    ) -> Result<Self, LogError> {
+        let mut log = Self::empty(dir, meta, options, consumers);
+        log.begin_segment(segment);
+        log.commit()?;
+        Ok(log)
     }
 
+    /// A log without segments.
+    fn empty(dir: Option<PathBuf>, meta: Meta, options: &LogOptions, consumers: Consumers) -> Self {
+        Self {
+            dir,
+            ids: Ids::new(meta.config.duplicate_window, options),
+            meta,
+            options: options.clone(),
+            index: Index::default(),
+            segments: VecDeque::new(),
+            next_number: 1,
+            tail: Tail::at(0),
+            removals: Removals::default(),
+            last_msg_id: Box::default(),
+            last_at: UnixNanos(0),
+            committed: 0,
+            preparing: None,
+            window: Window::default(),
+            consumers,
+            poisoned: false,
+        }
+    }
+
+    /// The configuration.
+    #[must_use]
     pub fn config(&self) -> &StreamConfig {
-        unimplemented!()
+        &self.meta.config
     }
 
     /// When the stream was made.
+    #[must_use]
     pub fn created(&self) -> UnixNanos {
-        unimplemented!()
+        self.meta.created
     }
 
-    /// Appends a message to the batch that the next commit writes.
-    ///
-    /// # Errors
-    ///
-    /// Says why it was refused.
-    pub fn append(
-        &mut self,
-        message: &Append<'_>,
-        now: UnixNanos,
-    ) -> Result<Appended, AppendError> {
-        unimplemented!()
+    /// The figures of the stream, what waits for a commit included.
+    #[must_use]
+    pub fn state(&self) -> StreamState {
+        let (first_seq, last_seq) = (self.index.first_seq(), self.index.last_seq());
+        StreamState {
+            messages: self.index.messages(),
+            bytes: self.index.bytes(),
+            first_seq,
+            first_at: self.first_at(),
+            last_seq,
+            last_at: self.last_at,
+            subjects: self.index.subjects().len() as u64,
+            deleted: (last_seq + 1 - first_seq).saturating_sub(self.index.messages()),
+            forgotten_ids: self.ids.forgotten(),
+        }
     }
 
     /// Writes everything since the last commit (messages and removals) and syncs once. Returns
@@ -195,104 +182,34 @@ impl StreamLog {
     ///
     /// # Errors
     ///
-    /// After an error the log is poisoned.
+    /// After an error the log is poisoned: what is on disk is unknown, and only opening it again
+    /// can tell.
     pub fn commit(&mut self) -> Result<u64, LogError> {
-        unimplemented!()
+        self.check()?;
+        let written = self.write_removals().and_then(|()| self.flush()).and_then(|()| self.erase());
+        self.guard(written)?;
+        self.committed = self.index.last_seq();
+        self.drop_dead();
+        self.prepare_next();
+        Ok(self.committed)
     }
 
     /// Whether something waits for a commit.
+    #[must_use]
     pub fn is_dirty(&self) -> bool {
-        unimplemented!()
+        self.tail.is_dirty() || !self.removals.is_empty()
+    }
+
+    /// Whether an earlier write failed; reads still work.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
     }
 
     /// The number of the last durable message.
+    #[must_use]
     pub fn committed(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// One committed message; none where it is gone or not there yet.
-    ///
-    /// # Errors
-    ///
-    /// It is damaged or cannot be read.
-    pub fn get(&mut self, seq: u64) -> Result<Option<Stored>, LogError> {
-        unimplemented!()
-    }
-
-    /// As [`StreamLog::get`], without copying.
-    ///
-    /// # Errors
-    ///
-    /// It is damaged or cannot be read.
-    pub fn peek(&mut self, seq: u64) -> Result<Option<Peeked<'_>>, LogError> {
-        unimplemented!()
-    }
-
-    /// The first committed message at or after `from` that matches. Without one, ask again from
-    /// `committed() + 1`.
-    pub fn next_matching(&mut self, from: u64, filter: &Filter) -> Option<u64> {
-        unimplemented!()
-    }
-
-    /// How many committed messages at or after `from` match.
-    pub fn count_matching(&mut self, from: u64, filter: &Filter) -> u64 {
-        unimplemented!()
-    }
-
-    /// The last committed message that matches.
-    pub fn last_matching(&mut self, filter: &Filter) -> Option<u64> {
-        unimplemented!()
-    }
-
-    /// The last committed message with this subject.
-    pub fn last_by_subject(&self, subject: &[u8]) -> Option<u64> {
-        unimplemented!()
-    }
-
-    /// The first committed message stored at or after a moment.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read.
-    pub fn first_since(&mut self, at: UnixNanos) -> Result<Option<u64>, LogError> {
-        unimplemented!()
-    }
-
-    pub fn state(&self) -> StreamState {
-        unimplemented!()
-    }
-
-    /// Subjects that match and their messages, in no order, at most `limit`.
-    pub fn subjects(&self, filter: &Filter, limit: usize) -> Vec<(Bytes, u64)> {
-        unimplemented!()
-    }
-
-    /// Removes a message, durable with the next commit; false where there is none. With `erase`
-    /// its bytes are overwritten at that commit.
-    ///
-    /// # Errors
-    ///
-    /// The log is poisoned.
-    pub fn delete(&mut self, seq: u64, erase: bool) -> Result<bool, LogError> {
-        unimplemented!()
-    }
-
-    /// Removes a message that was consumed: as [`StreamLog::delete`], cheap.
-    ///
-    /// # Errors
-    ///
-    /// The log is poisoned.
-    pub fn remove(&mut self, seq: u64) -> Result<bool, LogError> {
-        unimplemented!()
-    }
-
-    /// Removes many messages, durable with the next commit; returns how many.
-    ///
-    /// # Errors
-    ///
-    /// The log is poisoned.
-    pub fn purge(&mut self, purge: &Purge) -> Result<u64, LogError> {
-        unimplemented!()
+        self.committed
     }
 
     /// Changes limits and the rest of the configuration at once (synced); what the new limits do
@@ -302,22 +219,21 @@ impl StreamLog {
     ///
     /// Name or storage differ, or the file system refuses.
     pub fn update(&mut self, config: StreamConfig) -> Result<(), LogError> {
-        unimplemented!()
-    }
-
-    /// Removes messages over their age, a bounded number at a time, durable with the next
-    /// commit; returns how many. More may be due: see [`StreamLog::next_expiry`].
-    ///
-    /// # Errors
-    ///
-    /// The log is poisoned or cannot be read.
-    pub fn expire(&mut self, now: UnixNanos) -> Result<u64, LogError> {
-        unimplemented!()
-    }
-
-    /// When the first message will be over its age; none without a limit or without messages.
-    pub fn next_expiry(&self) -> Option<UnixNanos> {
-        unimplemented!()
+        self.check()?;
+        if config.name != self.meta.config.name {
+            return Err(LogError::Fixed("the name"));
+        }
+        if config.storage != self.meta.config.storage {
+            return Err(LogError::Fixed("the storage"));
+        }
+        let meta = Meta { config, ..self.meta.clone() };
+        if let Some(dir) = &self.dir {
+            meta.save(dir)?;
+        }
+        self.meta = meta;
+        self.ids.set_window(self.meta.config.duplicate_window);
+        self.enforce_subject_limits()?;
+        self.enforce_limits()
     }
 
     /// Removes the stream and its directory.
@@ -325,102 +241,132 @@ impl StreamLog {
     /// # Errors
     ///
     /// The file system refuses.
-    pub fn destroy(self) -> Result<(), LogError> {
-        unimplemented!()
+    pub fn destroy(mut self) -> Result<(), LogError> {
+        self.preparing = None;
+        let Some(dir) = &self.dir else { return Ok(()) };
+        let gone = dir.with_extension(files::UNFINISHED);
+        fs::rename(dir, &gone).map_err(|source| files::error("rename", dir, source))?;
+        dir.parent().map_or(Ok(()), files::sync_dir)?;
+        fs::remove_dir_all(&gone).map_err(|source| files::error("remove", &gone, source))
     }
 
-    /// Commits and marks the end, so that damage to it can be told from a crash.
+    /// Commits and marks the end, so that later damage to it can be told from a crash.
     ///
     /// # Errors
     ///
     /// As [`StreamLog::commit`].
-    pub fn close(self) -> Result<(), LogError> {
-        unimplemented!()
+    pub fn close(mut self) -> Result<(), LogError> {
+        self.commit()?;
+        self.consumers.sync()?;
+        let end = Record::control(Kind::Durable, self.tail.durable(), 0, self.last_at);
+        let marked = self.push(&end).and_then(|_| self.flush());
+        self.guard(marked)
     }
 
-    /// Keeps the state of a consumer. Without `sync` it survives the process, with it (or a
-    /// later save with it) the machine; a crash at any moment leaves this state or an earlier
-    /// one, at least the last synced.
-    ///
-    /// # Errors
-    ///
-    /// The name is none, or the file system refuses.
-    pub fn save_consumer(&mut self, name: &str, state: &[u8], sync: bool) -> Result<(), LogError> {
-        unimplemented!()
+    fn check(&self) -> Result<(), LogError> {
+        if self.poisoned { Err(LogError::Poisoned) } else { Ok(()) }
     }
 
-    /// All consumers with their last state; damaged ones come with `state: None`.
-    ///
-    /// # Errors
-    ///
-    /// The file system refuses.
-    pub fn load_consumers(&mut self) -> Result<Vec<StoredConsumer>, LogError> {
-        unimplemented!()
+    /// After a failed write or sync nothing is known about the file: pages that could not be
+    /// written may be marked clean, and a second sync would lie.
+    fn guard<T>(&mut self, result: Result<T, LogError>) -> Result<T, LogError> {
+        self.poisoned |= result.is_err();
+        result
     }
 
-    /// Forgets a consumer (synced); unknown ones are no error.
-    ///
-    /// # Errors
-    ///
-    /// The file system refuses.
-    pub fn remove_consumer(&mut self, name: &str) -> Result<(), LogError> {
-        unimplemented!()
+    /// Writes and syncs what waits in the tail.
+    fn flush(&mut self) -> Result<(), LogError> {
+        let Some(segment) = self.segments.back_mut() else { return Ok(()) };
+        self.tail.flush(segment)
+    }
+
+    /// Adds a record to the tail, in a new segment where this one is full; where it is.
+    fn push(&mut self, record: &Record<'_>) -> Result<u32, LogError> {
+        self.reserve(record.len())?;
+        let record = Record { durable: self.tail.durable(), ..*record };
+        Ok(self.tail.push(&record, self.meta.salt))
+    }
+
+    /// Makes room for a record. A segment is begun only once the one before it is durable.
+    fn reserve(&mut self, len: usize) -> Result<(), LogError> {
+        let size = self.segments.back().map_or(0, |segment| segment.size);
+        let end = self.tail.end() as usize + record::padded(len);
+        if end <= size as usize {
+            return Ok(());
+        }
+        let flushed = self.flush();
+        self.guard(flushed)?;
+        let segment = self.next_segment(len)?;
+        self.begin_segment(segment);
+        Ok(())
+    }
+
+    /// A segment with room for a record: the one prepared, or one made now.
+    fn next_segment(&mut self, len: usize) -> Result<Segment, LogError> {
+        let needed = (record::padded(len) + SEGMENT_RECORD) as u32;
+        let size = self.next_size().max(needed);
+        let Some(dir) = &self.dir else { return Ok(Segment::in_memory(self.next_number, size)) };
+        match self.preparing.take().and_then(Preparing::finish) {
+            Some(segment) if segment.size >= needed => Ok(segment),
+            _ => segment::prepare(dir, self.next_number, size),
+        }
+    }
+
+    fn next_size(&self) -> u32 {
+        let largest = self.options.segment_bytes.max(self.options.first_segment_bytes);
+        self.segments
+            .back()
+            .map_or(self.options.first_segment_bytes, |segment| segment.size.saturating_mul(2))
+            .min(largest)
+    }
+
+    fn begin_segment(&mut self, segment: Segment) {
+        let base = self.index.last_seq() + 1;
+        let first = self.index.first_seq().to_le_bytes();
+        let record =
+            Record { body: &first, ..Record::control(Kind::Segment, 0, base, self.last_at) };
+        self.next_number = segment.number + 1;
+        self.segments.push_back(segment);
+        self.index.begin_block(base);
+        self.tail = Tail::at(0);
+        self.tail.push(&record, self.meta.salt);
+    }
+
+    /// Has the next segment made once this one is half full.
+    fn prepare_next(&mut self) {
+        let (Some(dir), Some(segment)) = (&self.dir, self.segments.back()) else { return };
+        if self.preparing.is_none() && self.tail.end() > segment.size / 2 {
+            self.preparing = Preparing::start(dir, self.next_number, self.next_size());
+        }
+    }
+
+    /// Removes the segments at the front in which nothing is left. That their messages are gone
+    /// is durable in later segments: removals name the first message that is there.
+    fn drop_dead(&mut self) {
+        while self.segments.len() > 1 && self.first_block_is_dead() {
+            self.index.drop_block();
+            let Some(segment) = self.segments.pop_front() else { return };
+            if let Err(error) = segment.remove() {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(stream.name = %self.meta.config.name, error, "dead segment stays");
+            }
+        }
+    }
+
+    fn first_block_is_dead(&self) -> bool {
+        let blocks = self.index.blocks();
+        let end = blocks.get(1).map_or(0, |next| next.base());
+        blocks[0].live() == 0 && !self.index.missing.iter().any(|(first, _)| first < end)
     }
 }
 
-/// A consumer as it was kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredConsumer {
-    /// Its name.
-    pub name: String,
-    /// What was saved last; none where that is damaged.
-    pub state: Option<Vec<u8>>,
+/// Padded bytes of the record that begins a segment.
+const SEGMENT_RECORD: usize = record::HEAD + 8;
+
+/// Unpredictable for whoever writes messages; no secret otherwise.
+fn salt() -> u32 {
+    std::hash::RandomState::new().hash_one("salt") as u32
 }
 
-/// The directory of all streams, held by this process alone.
-#[derive(Debug)]
-pub struct Registry;
-
-/// One directory of a registry, opened or not.
-#[derive(Debug)]
-pub struct Opened {
-    /// The stream's name, the directory's where the metadata cannot be read.
-    pub name: String,
-    /// The log, or why there is none. One stream's error does not stop the others.
-    pub log: Result<(StreamLog, Recovery), LogError>,
-}
-
-#[allow(unused_variables, missing_docs)]
-impl Registry {
-    /// Takes the directory, making it where it is missing.
-    ///
-    /// # Errors
-    ///
-    /// Another process holds it, or the file system refuses.
-    pub fn open(dir: &Path, options: LogOptions) -> Result<Self, RegistryError> {
-        unimplemented!()
-    }
-
-    /// Opens every stream that is there, in the order of names.
-    ///
-    /// # Errors
-    ///
-    /// The directory cannot be listed.
-    pub fn open_all(&self, now: UnixNanos) -> Result<Vec<Opened>, RegistryError> {
-        unimplemented!()
-    }
-
-    /// Makes a stream.
-    ///
-    /// # Errors
-    ///
-    /// It exists or the file system refuses.
-    pub fn create(&self, config: StreamConfig, now: UnixNanos) -> Result<StreamLog, LogError> {
-        unimplemented!()
-    }
-
-    /// The directory.
-    pub fn dir(&self) -> &Path {
-        unimplemented!()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! Opening a log after whatever happened to it.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+};
+
+use super::{
+    super::state::UnixNanos,
+    Consumers, LogError, LogOptions, Meta, StreamLog, files, meta,
+    record::{Kind, Record},
+    scan::{self, Scanned},
+    segment::{self, Segment},
+    tail::Tail,
+};
+
+/// What opening a log found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// Messages that are there.
+    pub messages: u64,
+    /// Bytes of an interrupted, never acknowledged write, cut off.
+    pub torn_bytes: u64,
+    /// What was acknowledged and cannot be read any more.
+    pub damage: Damage,
+}
+
+/// What was acknowledged and cannot be read any more. The rest of the log stays readable.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Damage {
+    /// Messages that are lost: first and last number of each run.
+    pub messages: Vec<(u64, u64)>,
+    /// Places where the bytes are wrong; more than the messages explain means that a removal
+    /// was lost, too.
+    pub places: u64,
+    /// Bytes that are wrong.
+    pub bytes: u64,
+}
+
+impl StreamLog {
+    /// Opens the stream in `dir` and repairs what a crash left.
+    ///
+    /// # Errors
+    ///
+    /// The metadata are damaged, no segment says where numbering goes on, or the file system
+    /// refuses. Damaged messages are no error: see [`Recovery`].
+    pub fn open(
+        dir: &Path,
+        options: &LogOptions,
+        now: UnixNanos,
+    ) -> Result<(Self, Recovery), LogError> {
+        let meta = Meta::load(dir)?;
+        let log = Self::empty(Some(dir.to_owned()), meta, options, Consumers::open(dir)?);
+        let mut opening = Opening { log, recovery: Recovery::default(), now };
+        let numbers = segment_numbers(dir)?;
+        opening.read_segments(dir, &numbers)?;
+        opening.finish(dir)
+    }
+}
+
+/// A log of which some segments are read.
+struct Opening {
+    log: StreamLog,
+    recovery: Recovery,
+    now: UnixNanos,
+}
+
+impl Opening {
+    fn read_segments(&mut self, dir: &Path, numbers: &[u64]) -> Result<(), LogError> {
+        let mut numbers = numbers.to_vec();
+        while let Some(number) = numbers.pop() {
+            let (last, bytes) = read(dir, number)?;
+            let scanned = scan::scan(&bytes, self.log.meta.salt, true);
+            let unused = scanned.records.is_empty() && !numbers.is_empty();
+            if unused {
+                // Prepared, or begun by a write that was interrupted.
+                self.recovery.torn_bytes += scanned.torn as u64;
+                last.remove()?;
+                continue;
+            }
+            for number in numbers {
+                let (segment, bytes) = read(dir, number)?;
+                let scanned = scan::scan(&bytes, self.log.meta.salt, false);
+                self.replay(segment, &bytes, &scanned);
+            }
+            return self.replay_last(last, &bytes, &scanned);
+        }
+        Ok(())
+    }
+
+    /// Takes the last segment, where the log goes on. What was found may be in the page cache
+    /// only, and is about to be called durable: it is synced.
+    fn replay_last(
+        &mut self,
+        mut segment: Segment,
+        bytes: &[u8],
+        scanned: &Scanned,
+    ) -> Result<(), LogError> {
+        if scanned.records.is_empty() {
+            // The only segment: never begun, which is a stream that was just made, or lost.
+            let made = segment.number == 1 && scanned.torn <= super::SEGMENT_RECORD;
+            if !made {
+                return Ok(());
+            }
+        }
+        self.recovery.torn_bytes += scanned.torn as u64;
+        let size = segment.size.max(self.log.options.first_segment_bytes);
+        if scanned.torn > 0 || segment.size < size {
+            segment.zero(scanned.end as u32, size)?;
+        }
+        segment.sync()?;
+        if scanned.records.is_empty() {
+            self.log.begin_segment(segment);
+            return self.log.flush();
+        }
+        self.replay(segment, bytes, scanned);
+        self.log.tail = Tail::at(scanned.end as u32);
+        Ok(())
+    }
+
+    fn replay(&mut self, segment: Segment, bytes: &[u8], scanned: &Scanned) {
+        let records = scanned
+            .records
+            .iter()
+            .filter_map(|at| Some((*at, Record::parse(bytes.get(*at as usize..)?)?)));
+        self.begin_block(records.clone().next().map(|(_, record)| record));
+        self.log.next_number = segment.number + 1;
+        self.log.segments.push_back(segment);
+        for (at, record) in records {
+            self.apply(at, &record);
+        }
+        self.recovery.damage.places += scanned.gaps.len() as u64;
+        self.recovery.damage.bytes +=
+            scanned.gaps.iter().map(|gap| (gap.end - gap.start) as u64).sum::<u64>();
+    }
+
+    /// Begins a block where the segment says, or where the one before ended.
+    fn begin_block(&mut self, first: Option<Record<'_>>) {
+        let next = self.log.index.last_seq() + 1;
+        let said = first.and_then(|first| match first.kind {
+            Kind::Segment => Some(first.seq),
+            Kind::Message if self.log.segments.is_empty() => Some(first.seq),
+            _ => None,
+        });
+        let base = said.unwrap_or(next).max(next);
+        if !self.log.segments.is_empty() {
+            self.log.index.missing.add(next, base - 1);
+        }
+        self.log.index.begin_block(base);
+    }
+
+    fn apply(&mut self, offset: u32, record: &Record<'_>) {
+        match record.kind {
+            Kind::Message => self.add(offset, record),
+            Kind::Segment => self.remove(0, record.first_seq().saturating_sub(1)),
+            Kind::Remove => {
+                self.remove(0, record.seq.saturating_sub(1));
+                record.ranges().for_each(|(first, last)| self.remove(first, last));
+            }
+            Kind::Durable | Kind::Erased => {}
+        }
+        self.log.last_at = self.log.last_at.max(record.at);
+    }
+
+    fn add(&mut self, offset: u32, record: &Record<'_>) {
+        let log = &mut self.log;
+        let next = log.index.last_seq() + 1;
+        let within = log.index.last_block().is_some_and(|block| block.reaches(record.seq));
+        if record.seq < next || !within {
+            self.recovery.damage.places += 1;
+            return;
+        }
+        log.index.missing.add(next, record.seq - 1);
+        log.index.push(record.seq, offset, record.len() as u32, record.subject);
+        if let Some(block) = log.index.last_block() {
+            block.last_at = record.at;
+        }
+        log.last_msg_id = record.msg_id.into();
+        if record.at > self.now.before(log.meta.config.duplicate_window) {
+            log.ids.insert(record.msg_id, record.seq, record.at);
+        }
+    }
+
+    fn remove(&mut self, first: u64, last: u64) {
+        let index = &mut self.log.index;
+        index.missing.subtract(first, last);
+        while let Some((seq, _)) = index.next(first).filter(|(seq, _)| *seq <= last) {
+            index.remove(seq);
+        }
+    }
+
+    fn finish(mut self, dir: &Path) -> Result<(StreamLog, Recovery), LogError> {
+        if self.log.segments.is_empty() {
+            return Err(LogError::Unnumbered { path: dir.to_owned() });
+        }
+        self.log.committed = self.log.index.last_seq();
+        // A configuration may have become stricter just before the crash.
+        self.log.enforce_subject_limits()?;
+        self.log.enforce_limits()?;
+        self.recovery.messages = self.log.index.messages();
+        self.recovery.damage.messages = self.log.index.missing.iter().collect();
+        Ok((self.log, self.recovery))
+    }
+}
+
+/// The segments of a stream, ascending. What a crash left unfinished is removed.
+fn segment_numbers(dir: &Path) -> Result<Vec<u64>, LogError> {
+    let mut numbers = Vec::new();
+    for name in files::names(dir)? {
+        let path = dir.join(&name);
+        if path.extension().is_some_and(|ending| ending == files::UNFINISHED) {
+            files::remove(&path)?;
+        }
+        numbers.extend(segment::number_of(&name));
+    }
+    Ok(numbers)
+}
+
+fn read(dir: &Path, number: u64) -> Result<(Segment, Vec<u8>), LogError> {
+    let path = dir.join(segment::file_name(number));
+    let bytes = fs::read(&path).map_err(|source| files::error("read", &path, source))?;
+    let file = File::options().read(true).write(true).open(&path);
+    let file = file.map_err(|source| files::error("open", &path, source))?;
+    Ok((Segment::of_file(number, bytes.len() as u32, file, path), bytes))
+}
+
+/// Whether a directory holds a stream whose making was interrupted: no metadata, and nothing in
+/// its segment.
+pub(super) fn is_unfinished(dir: &Path) -> Result<bool, LogError> {
+    if dir.join(meta::FILE).exists() {
+        return Ok(false);
+    }
+    for number in segment_numbers(dir)? {
+        let (_, bytes) = read(dir, number)?;
+        if scan::content_end(&bytes) > 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

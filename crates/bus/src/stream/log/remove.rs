@@ -1,0 +1,196 @@
+//! Removing: by hand, by acknowledgement, by filter, by age; and how that becomes records.
+
+use super::{
+    super::state::UnixNanos,
+    Filter, LogError, StreamLog,
+    block::Entry,
+    ranges::Ranges,
+    record::{self, Kind, Record},
+};
+
+/// Runs of numbers in one record.
+const MAX_RUNS: usize = 4096;
+
+/// Messages that one call of [`StreamLog::expire`] removes at most.
+const MAX_EXPIRED: u64 = 16_384;
+
+/// What a purge takes away: all that match `filter`, before `before`, except the newest `keep`.
+#[derive(Debug, Clone, Default)]
+pub struct Purge {
+    /// Which subjects; all without.
+    pub filter: Option<Filter>,
+    /// Only messages before this number.
+    pub before: Option<u64>,
+    /// How many of the newest that match stay.
+    pub keep: Option<u64>,
+}
+
+/// Removals that are not durable yet.
+#[derive(Debug, Default)]
+pub(super) struct Removals {
+    runs: Ranges,
+    /// What to overwrite: segment number, where, and its number and time.
+    erase: Vec<(u64, Entry, u64, UnixNanos)>,
+}
+
+impl Removals {
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+}
+
+impl StreamLog {
+    /// Removes a message, durable with the next commit; false where there is none. With `erase`
+    /// its bytes are overwritten at that commit.
+    ///
+    /// # Errors
+    ///
+    /// The log is poisoned.
+    pub fn delete(&mut self, seq: u64, erase: bool) -> Result<bool, LogError> {
+        self.check()?;
+        if seq > self.committed {
+            return Ok(false);
+        }
+        if erase && let Some((place, entry)) = self.index.get(seq) {
+            let at = self.at_of(place, entry).unwrap_or(self.last_at);
+            self.removals.erase.push((self.segments[place].number, entry, seq, at));
+        }
+        self.take(seq)
+    }
+
+    /// Removes a message that was consumed: as [`StreamLog::delete`], cheap. Neighbours share a
+    /// record, and a message at the front costs none of its own.
+    ///
+    /// # Errors
+    ///
+    /// The log is poisoned.
+    pub fn remove(&mut self, seq: u64) -> Result<bool, LogError> {
+        self.delete(seq, false)
+    }
+
+    /// Removes many messages, durable with the next commit; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// The log is poisoned.
+    pub fn purge(&mut self, purge: &Purge) -> Result<u64, LogError> {
+        self.check()?;
+        let all = Filter::all();
+        let filter = purge.filter.as_ref().unwrap_or(&all);
+        let last = purge.before.map_or(u64::MAX, |before| before.saturating_sub(1));
+        let matching = self.index.count_wanted(0, last.min(self.committed), filter);
+        let gone = matching.saturating_sub(purge.keep.unwrap_or(0));
+        let mut from = 0;
+        for _ in 0..gone {
+            let Some(seq) = self.index.next_wanted(from, last, filter) else { break };
+            self.take(seq)?;
+            from = seq + 1;
+        }
+        Ok(gone)
+    }
+
+    /// Removes messages over their age, a bounded number at a time, durable with the next
+    /// commit; returns how many. More may be due: see [`StreamLog::next_expiry`].
+    ///
+    /// # Errors
+    ///
+    /// The log is poisoned or cannot be read.
+    pub fn expire(&mut self, now: UnixNanos) -> Result<u64, LogError> {
+        self.check()?;
+        let Some(max_age) = self.meta.config.max_age else { return Ok(0) };
+        let mut gone = 0;
+        while gone < MAX_EXPIRED
+            && let Some((seq, _)) = self.index.next(0)
+            && self.first_at().after(max_age) <= now
+        {
+            self.take(seq)?;
+            gone += 1;
+        }
+        Ok(gone)
+    }
+
+    /// When the first message will be over its age; none without a limit or without messages.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<UnixNanos> {
+        let max_age = self.meta.config.max_age?;
+        (self.index.messages() > 0).then(|| self.first_at().after(max_age))
+    }
+
+    /// When the first message was stored. Where it cannot be read: when the last of its segment
+    /// was, so that it goes with that one.
+    pub(super) fn first_at(&self) -> UnixNanos {
+        let first = self.index.next(0).and_then(|(seq, _)| self.index.get(seq));
+        first.map_or(UnixNanos(0), |(place, entry)| {
+            self.at_of(place, entry).unwrap_or(self.index.blocks()[place].last_at)
+        })
+    }
+
+    /// When a message was stored.
+    pub(super) fn at_of(&self, place: usize, entry: Entry) -> Result<UnixNanos, LogError> {
+        const LEN: u32 = record::HEAD as u32;
+        if place + 1 == self.segments.len()
+            && let Some(head) = self.tail.slice(entry.offset, LEN)
+        {
+            return Ok(record::claimed_at(head));
+        }
+        let mut head = [0; record::HEAD];
+        self.segments[place].read(&mut head, entry.offset)?;
+        Ok(record::claimed_at(&head))
+    }
+
+    /// Takes a message out of the index and notes it for the next commit.
+    pub(super) fn take(&mut self, seq: u64) -> Result<bool, LogError> {
+        if self.index.remove(seq).is_none() {
+            if !self.index.missing.contains(seq) {
+                return Ok(false);
+            }
+            self.index.missing.subtract(seq, seq);
+        }
+        self.removals.runs.add(seq, seq);
+        if self.removals.runs.len() >= MAX_RUNS {
+            self.write_removals()?;
+        }
+        Ok(true)
+    }
+
+    /// Turns the noted removals into records. What lies before the first message that is there
+    /// needs no run of its own, damage included: it is older than what was removed.
+    pub(super) fn write_removals(&mut self) -> Result<(), LogError> {
+        if self.removals.is_empty() {
+            return Ok(());
+        }
+        let first = self.index.first_seq();
+        self.index.missing.subtract(0, first - 1);
+        self.removals.runs.subtract(0, first - 1);
+        let mut body = Vec::new();
+        for (from, to) in self.removals.runs.iter() {
+            body.extend_from_slice(&from.to_le_bytes());
+            body.extend_from_slice(&to.to_le_bytes());
+        }
+        let record =
+            Record { body: &body, ..Record::control(Kind::Remove, 0, first, self.last_at) };
+        self.push(&record)?;
+        self.removals.runs.clear();
+        Ok(())
+    }
+
+    /// Overwrites what was deleted for good. The removal is durable by now, so that a crash in
+    /// between shows no half message.
+    pub(super) fn erase(&mut self) -> Result<(), LogError> {
+        for (number, entry, seq, at) in std::mem::take(&mut self.removals.erase) {
+            let place = self.segments.iter().position(|segment| segment.number == number);
+            let Some(place) = place else { continue };
+            let body = vec![0; entry.len as usize - record::HEAD];
+            let erased = Record { body: &body, ..Record::control(Kind::Erased, 0, seq, at) };
+            let mut bytes = Vec::new();
+            erased.encode(self.meta.salt, &mut bytes);
+            self.segments[place].write(&bytes, entry.offset)?;
+            self.segments[place].sync()?;
+            if place + 1 == self.segments.len() {
+                self.tail.overwrite(entry.offset, &bytes);
+            }
+            self.window = super::Window::default();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,401 @@
+//! Each feature once, as a session: commands, and what they answer.
+
+use super::{
+    super::{Expected, Filter, Purge, Registry, RegistryError},
+    *,
+};
+use crate::stream::config::Discard;
+
+/// Runs a session on files and in memory. Lines: `> command`, answers below.
+#[track_caller]
+fn check(config: impl Fn(StreamConfig) -> StreamConfig, session: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = create(dir.path(), config(self::config()));
+    let mut memory = create(dir.path().join("none").as_path(), config(in_memory()));
+    let mut expected = String::new();
+    let mut got = String::new();
+    for line in session.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        expected += &format!("{line}\n");
+        let Some(command) = line.strip_prefix("> ") else { continue };
+        if command == "reopen" {
+            drop(file);
+            (file, _) = open(dir.path());
+            got += "> reopen\n";
+            continue;
+        }
+        let (on_file, in_memory) = (run(&mut file, command), run(&mut memory, command));
+        assert_eq!(on_file, in_memory, "file and memory differ after `{command}`");
+        got += &format!("> {command}\n{on_file}");
+    }
+    assert_eq!(got, expected);
+}
+
+fn run(log: &mut StreamLog, command: &str) -> String {
+    let words: Vec<&str> = command.split(' ').collect();
+    let number = |at: usize| words[at].parse::<u64>().unwrap();
+    let id = |key: &str| words.iter().find_map(|word| word.strip_prefix(key));
+    match words[0] {
+        "add" => {
+            let now = UnixNanos(id("at=").map_or(1, |at| at.parse().unwrap()) * SECOND);
+            let message = Append {
+                subject: words[1].as_bytes(),
+                body: words[2].as_bytes(),
+                msg_id: id("id=").map(str::as_bytes),
+                expected: Expected {
+                    last_seq: id("last=").map(|seq| seq.parse().unwrap()),
+                    last_subject_seq: id("subject=").map(|seq| seq.parse().unwrap()),
+                    last_msg_id: id("last_id=").map(str::as_bytes),
+                },
+                ..Append::default()
+            };
+            match log.append(&message, now) {
+                Ok(Appended { seq, duplicate: false }) => format!("{seq}\n"),
+                Ok(Appended { seq, .. }) => format!("{seq} again\n"),
+                Err(error) => format!("{error}\n"),
+            }
+        }
+        "commit" => format!("{}\n", log.commit().unwrap()),
+        "dump" => dump(log),
+        "delete" => format!("{}\n", log.delete(number(1), id("erase").is_some()).unwrap()),
+        "purge" => {
+            let purge = Purge {
+                filter: id("filter=").map(|filter| Filter::one(filter.as_bytes())),
+                before: id("before=").map(|seq| seq.parse().unwrap()),
+                keep: id("keep=").map(|keep| keep.parse().unwrap()),
+            };
+            format!("{}\n", log.purge(&purge).unwrap())
+        }
+        "expire" => format!("{}\n", log.expire(UnixNanos(number(1) * SECOND)).unwrap()),
+        "expiry" => format!("{:?}\n", log.next_expiry().map(|at| at.0 / SECOND)),
+        "since" => format!("{:?}\n", log.first_since(UnixNanos(number(1) * SECOND)).unwrap()),
+        "next" => {
+            format!("{:?}\n", log.next_matching(number(1), &Filter::one(words[2].as_bytes())))
+        }
+        "count" => {
+            format!("{}\n", log.count_matching(number(1), &Filter::one(words[2].as_bytes())))
+        }
+        "last" => format!("{:?}\n", log.last_matching(&Filter::one(words[1].as_bytes()))),
+        "state" => {
+            let state = log.state();
+            format!(
+                "{} messages {}..{} subjects {} deleted {}\n",
+                state.messages, state.first_seq, state.last_seq, state.subjects, state.deleted
+            )
+        }
+        other => panic!("no such command: {other}"),
+    }
+}
+
+#[test]
+fn messages_are_visible_once_committed() {
+    check(
+        |config| config,
+        "> add a.b one
+         1
+         > dump
+         > commit
+         1
+         > add a.c two
+         2
+         > dump
+         1 a.b one
+         > commit
+         2
+         > reopen
+         > dump
+         1 a.b one
+         2 a.c two
+         > state
+         2 messages 1..2 subjects 2 deleted 0",
+    );
+}
+
+#[test]
+fn an_id_is_taken_once_within_its_window() {
+    check(
+        |config| config,
+        "> add a one id=x at=10
+         1
+         > add a two id=x at=11
+         1 again
+         > commit
+         1
+         > reopen
+         > add a three id=x at=12
+         1 again
+         > add a four id=x at=131
+         2
+         > add a five id=y last_id=x at=131
+         3
+         > add a six last_id=x at=131
+         wrong last message id",
+    );
+}
+
+#[test]
+fn a_wrong_belief_is_refused() {
+    check(
+        |config| config,
+        "> add a one last=0 subject=0
+         1
+         > add a two last=0
+         wrong last sequence: 1
+         > add a two subject=0
+         wrong last sequence of the subject: 1
+         > add b two last=1 subject=0
+         2
+         > add a three subject=1
+         3",
+    );
+}
+
+#[test]
+fn the_oldest_make_room() {
+    check(
+        |config| StreamConfig { max_msgs: Some(2), ..config },
+        "> add a one
+         1
+         > add a two
+         2
+         > add a three
+         3
+         > commit
+         3
+         > reopen
+         > dump
+         2 a two
+         3 a three",
+    );
+}
+
+#[test]
+fn a_full_stream_refuses_but_replaces_within_a_subject() {
+    check(
+        |config| StreamConfig {
+            max_msgs: Some(2),
+            max_msgs_per_subject: Some(1),
+            discard: Discard::New,
+            ..config
+        },
+        "> add a one
+         1
+         > add b two
+         2
+         > add c three
+         the stream is full: Messages
+         > add a four
+         3
+         > commit
+         3
+         > reopen
+         > dump
+         2 b two
+         3 a four
+         > state
+         2 messages 2..3 subjects 2 deleted 0",
+    );
+}
+
+#[test]
+fn bytes_are_limited() {
+    check(
+        |config| StreamConfig { max_bytes: Some(100), max_msg_size: Some(60), ..config },
+        "> add a one
+         1
+         > add a two
+         2
+         > add a three
+         3
+         > add a aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+         the stream is full: Bytes
+         > add a aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+         a message of 61 bytes is over the limit of 60
+         > commit
+         3
+         > dump
+         2 a two
+         3 a three",
+    );
+}
+
+#[test]
+fn old_age_removes() {
+    check(
+        |config| StreamConfig { max_age: Some(Duration::from_secs(10)), ..config },
+        "> expiry
+         None
+         > add a one at=1
+         1
+         > add a two at=5
+         2
+         > commit
+         2
+         > expiry
+         Some(11)
+         > since 2
+         Some(2)
+         > since 6
+         None
+         > expire 10
+         0
+         > expire 11
+         1
+         > commit
+         2
+         > reopen
+         > dump
+         2 a two
+         > expire 100
+         1
+         > commit
+         2
+         > reopen
+         > state
+         0 messages 3..2 subjects 0 deleted 0
+         > add a three at=1
+         3",
+    );
+}
+
+#[test]
+fn removals_survive() {
+    check(
+        |config| config,
+        "> add a 1
+         1
+         > add b 2
+         2
+         > add a 3
+         3
+         > add b 4
+         4
+         > add c 5
+         5
+         > commit
+         5
+         > delete 3 erase
+         true
+         > delete 3
+         false
+         > delete 9
+         false
+         > commit
+         5
+         > reopen
+         > dump
+         1 a 1
+         2 b 2
+         4 b 4
+         5 c 5
+         > purge filter=b keep=1
+         1
+         > purge before=2
+         1
+         > commit
+         5
+         > reopen
+         > dump
+         4 b 4
+         5 c 5
+         > purge
+         2
+         > commit
+         5
+         > reopen
+         > state
+         0 messages 6..5 subjects 0 deleted 0
+         > add a 6
+         6",
+    );
+}
+
+#[test]
+fn readers_find_what_they_want() {
+    check(
+        |config| config,
+        "> add a.x 1
+         1
+         > add b.x 2
+         2
+         > add a.y 3
+         3
+         > add a.x 4
+         4
+         > next 1 a.x
+         None
+         > commit
+         4
+         > next 2 a.x
+         Some(4)
+         > next 2 a.*
+         Some(3)
+         > next 3 b.>
+         None
+         > next 2 >
+         Some(2)
+         > count 2 a.*
+         2
+         > count 0 >
+         4
+         > last b.x
+         Some(2)
+         > last *.y
+         Some(3)
+         > last >
+         Some(4)
+         > delete 4
+         true
+         > last a.x
+         Some(1)",
+    );
+}
+
+#[test]
+fn consumers_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = create(dir.path(), config());
+    log.save_consumer("one", b"1", true).unwrap();
+    log.save_consumer("one", b"2", false).unwrap();
+    log.save_consumer("big", &[7; 10_000], false).unwrap();
+    log.save_consumer("zwei é", b"x", false).unwrap();
+    log.save_consumer("zwei é", b"y", true).unwrap();
+    log.save_consumer("gone", b"x", true).unwrap();
+    log.remove_consumer("gone").unwrap();
+    assert!(log.save_consumer("a/b", b"", true).is_err());
+    let kept = log.load_consumers().unwrap();
+    drop(log);
+    let (mut log, _) = open(dir.path());
+    assert_eq!(log.load_consumers().unwrap(), kept);
+    let states: Vec<_> =
+        kept.iter().map(|kept| (kept.name.as_str(), kept.state.as_ref().unwrap().len())).collect();
+    assert_eq!(states, [("big", 10_000), ("one", 1), ("zwei é", 1)]);
+    assert_eq!(kept[1].state.as_deref(), Some(&b"2"[..]));
+}
+
+#[test]
+fn a_directory_has_one_owner_and_streams_fail_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::open(dir.path(), small()).unwrap();
+    match Registry::open(dir.path(), small()) {
+        Err(RegistryError::Held { pid, .. }) => assert_eq!(pid, std::process::id()),
+        other => panic!("{other:?}"),
+    }
+    for name in ["ONE", "TWO", "DREI é"] {
+        let config = StreamConfig { name: name.parse().unwrap(), ..config() };
+        let mut log = registry.create(config.clone(), UnixNanos(SECOND)).unwrap();
+        add(&mut log, "a", "1").unwrap();
+        log.close().unwrap();
+        assert!(registry.create(config, UnixNanos(SECOND)).is_err());
+    }
+    std::fs::create_dir(dir.path().join("UNFINISHED")).unwrap();
+    std::fs::write(dir.path().join("TWO/meta.json"), "{}").unwrap();
+    drop(registry);
+    let registry = Registry::open(dir.path(), small()).unwrap();
+    let mut opened = registry.open_all(UnixNanos(SECOND)).unwrap();
+    let seen: Vec<_> = opened.iter().map(|one| (one.name.as_str(), one.log.is_ok())).collect();
+    assert_eq!(seen, [("DREI é", true), ("ONE", true), ("TWO", false)]);
+    let (log, recovery) = opened.swap_remove(1).log.unwrap();
+    assert_eq!(recovery.messages, 1);
+    log.destroy().unwrap();
+    assert_eq!(registry.open_all(UnixNanos(SECOND)).unwrap().len(), 2);
+}

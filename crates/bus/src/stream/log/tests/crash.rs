@@ -1,0 +1,1 @@
+//! Torn tails at every byte, flipped bytes everywhere.
