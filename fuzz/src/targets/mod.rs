@@ -1,5 +1,8 @@
 //! The targets: one for each parser that reads what strangers or operators write.
 
+mod bus_codec;
+mod bus_headers;
+mod bus_matcher;
 #[cfg(feature = "app")]
 mod config;
 mod maze;
@@ -57,4 +60,7 @@ pub const TARGETS: &[Target] = &[
     services::FTP,
     ssh::TARGET,
     shell::TARGET,
+    bus_codec::TARGET,
+    bus_headers::TARGET,
+    bus_matcher::TARGET,
 ];

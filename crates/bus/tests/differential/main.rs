@@ -1,0 +1,89 @@
+//! The same random sessions against Debian's nats-server and against our broker: the answers must
+//! be equal, frame by frame.
+//!
+//! A session is a few raw TCP connections and steps: one connection sends frames, right or wrong,
+//! cut anywhere; then every connection that is still there sends a PING and reads up to its PONG.
+//! A session follows from its seed; one that tells the two apart is made short and printed.
+//!
+//! `MORGANA_SESSIONS` says how many (200), `MORGANA_SEED` the first seed (1). Where nats-server is
+//! not installed, or is no 2.9, the tests say so and pass.
+//!
+//! Answers are compared after this, because nats-server leaves it open:
+//! - INFO and PING frames come when they like: left out here; what INFO has is a test of its own;
+//! - one message to several subscriptions of a client comes in any order: sorted by sid;
+//! - no-responders takes any subscription to the reply subject: its sid is left out.
+//!
+//! Differences that are wanted, and so do not happen in a session:
+//! - blanks before arguments, and what follows PING, PONG and +OK on their line, count against the
+//!   limit of the control line: nats-server skips any amount of them;
+//! - a carriage return within a line is a blank; nats-server then also drops the line's last byte;
+//! - the JSON of an INFO from a client is not looked at: nats-server closes where it is none;
+//! - a control line that is too long by a byte or two: nats-server measures lines that come in
+//!   pieces a little differently from whole ones;
+//! - CONNECT: Go folds a few letters beyond ASCII in keys, nests deeper, and replaces halves of
+//!   surrogate pairs, where we refuse.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+mod dice;
+mod replay;
+mod servers;
+mod session;
+
+use std::{collections::BTreeSet, env, net::SocketAddr};
+
+use servers::{Nats, Ours};
+use session::Session;
+
+fn number(variable: &str, default: u64) -> u64 {
+    env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn random_sessions_get_the_answers_of_nats_server() {
+    let Some(nats) = Nats::start() else { return };
+    let ours = Ours::start();
+    let first = number("MORGANA_SEED", 1);
+    let mut frames = 0;
+    for seed in first..first + number("MORGANA_SESSIONS", 200) {
+        let session = Session::random(seed);
+        frames += compare(&session, nats.addr, ours.addr).unwrap_or_else(|| {
+            let short = shortened(session, nats.addr, ours.addr);
+            let [theirs, here] = [nats.addr, ours.addr].map(|addr| replay::run(&short, addr));
+            panic!("seed {seed}\n{short}\nnats-server: {theirs:#?}\nours: {here:#?}")
+        });
+    }
+    println!("{frames} frames were equal");
+}
+
+/// How many frames were answered, where the answers are equal.
+fn compare(session: &Session, nats: SocketAddr, ours: SocketAddr) -> Option<usize> {
+    let theirs = replay::run(session, nats);
+    (theirs == replay::run(session, ours)).then_some(theirs.len())
+}
+
+/// The session without the steps and frames that the difference does not need.
+fn shortened(mut session: Session, nats: SocketAddr, ours: SocketAddr) -> Session {
+    let mut at = 0;
+    while let Some(shorter) = session.without(at) {
+        match compare(&shorter, nats, ours) {
+            None => session = shorter,
+            Some(_) => at += 1,
+        }
+    }
+    session
+}
+
+#[test]
+fn info_has_the_keys_of_nats_server() {
+    let Some(nats) = Nats::start() else { return };
+    let ours = Ours::start();
+    let keys = |addr| -> BTreeSet<String> {
+        let info: serde_json::Value = serde_json::from_slice(&replay::info(addr)).unwrap();
+        info.as_object().unwrap().keys().cloned().collect()
+    };
+    let mut expected = keys(nats.addr);
+    // which commit it was built from
+    expected.remove("git_commit");
+    assert_eq!(keys(ours.addr), expected);
+}
