@@ -32,11 +32,16 @@ pub mod broker;
 pub mod client;
 mod handle;
 pub mod jetstream;
+pub mod launcher;
+mod link;
 pub mod matcher;
 pub mod monitor;
 pub mod natsconf;
 pub mod proto;
 pub mod stream;
+mod subscription;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod transport;
 mod units;
 

@@ -30,24 +30,59 @@ use crate::{
 
 /// What others ask of the I/O thread.
 pub(super) enum Command {
-    OpenLocal { id: u64, options: LocalOptions, sink: Box<dyn LocalSink> },
-    CloseLocal { id: u64 },
-    Publish { id: u64, message: Outgoing },
-    PublishBatch { id: u64, batch: OutgoingBatch },
-    Subscribe { id: u64, sid: u64, filter: Box<[u8]>, group: Option<Box<[u8]>> },
-    Unsubscribe { id: u64, sid: u64, max: Option<u64> },
-    Flush { done: oneshot::Sender<()> },
+    OpenLocal {
+        id: u64,
+        options: LocalOptions,
+        sink: Box<dyn LocalSink>,
+    },
+    CloseLocal {
+        id: u64,
+    },
+    Publish {
+        id: u64,
+        message: Outgoing,
+    },
+    PublishBatch {
+        id: u64,
+        batch: OutgoingBatch,
+    },
+    Subscribe {
+        id: u64,
+        sid: u64,
+        filter: Box<[u8]>,
+        group: Option<Box<[u8]>>,
+    },
+    Unsubscribe {
+        id: u64,
+        sid: u64,
+        max: Option<u64>,
+    },
+    Flush {
+        done: oneshot::Sender<()>,
+    },
     SignedIn {
         index: u32,
         cid: u64,
         options: Box<ConnectOptions>,
         outcome: Result<Arc<User>, AuthError>,
     },
-    Adopt { stream: UnixStream, peer: AdoptedPeer },
-    Stats { reply: oneshot::Sender<BrokerStats> },
-    SetAuth { auth: Arc<Auth> },
-    LameDuck { grace: Duration, spread: Duration },
-    CloseConnection { cid: u64 },
+    Adopt {
+        stream: UnixStream,
+        peer: AdoptedPeer,
+    },
+    Stats {
+        reply: oneshot::Sender<BrokerStats>,
+    },
+    SetAuth {
+        auth: Arc<Auth>,
+    },
+    LameDuck {
+        grace: Duration,
+        spread: Duration,
+    },
+    CloseConnection {
+        cid: u64,
+    },
     Stop,
 }
 

@@ -131,6 +131,8 @@ fn info(config: &BrokerConfig, listeners: &Listeners) -> ServerInfo {
     ServerInfo {
         server_id: server_id(),
         server_name: config.name.clone(),
+        version: super::VERSION.into(),
+        go: "rust".into(),
         host: addr.map_or_else(|| "0.0.0.0".into(), |addr| addr.ip().to_string()),
         port: addr.map_or(0, |addr| addr.port()),
         max_payload: config.limits.max_payload,
@@ -330,9 +332,11 @@ impl Io {
             Command::Flush { done } => drop(done.send(())),
             Command::Adopt { stream, peer } => self.adopt(stream, peer),
             Command::SignedIn { index, cid, options, outcome } => {
-                let awaited = self.router.connections.get(index).is_some_and(|c| {
-                    c.cid == cid && matches!(c.phase, Phase::SigningIn(_))
-                });
+                let awaited = self
+                    .router
+                    .connections
+                    .get(index)
+                    .is_some_and(|c| c.cid == cid && matches!(c.phase, Phase::SigningIn(_)));
                 if awaited {
                     self.router.signed_in(index, *options, outcome);
                     self.resume(index);
@@ -341,12 +345,15 @@ impl Io {
             Command::Stats { reply } => drop(reply.send(self.report())),
             Command::SetAuth { auth } => {
                 self.router.auth = auth;
-                self.close_where(&Close::told(Blame::Auth, &ErrText::AuthorizationViolation), |io, c| {
-                    c.user.as_ref().is_some_and(|user| !io.router.auth.still_valid(user))
-                });
+                self.close_where(
+                    &Close::told(Blame::Auth, &ErrText::AuthorizationViolation),
+                    |io, c| c.user.as_ref().is_some_and(|user| !io.router.auth.still_valid(user)),
+                );
             }
             Command::LameDuck { grace, spread } => self.begin_lame_duck(grace, spread),
-            Command::CloseConnection { cid } => self.close_where(&Close::Asked, |_, c| c.cid == cid),
+            Command::CloseConnection { cid } => {
+                self.close_where(&Close::Asked, |_, c| c.cid == cid)
+            }
             Command::Stop => self.stopping = true,
         }
     }

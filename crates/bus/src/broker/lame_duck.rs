@@ -20,7 +20,11 @@ impl LameDuck {
     pub(super) fn due(&mut self, now: Instant) -> usize {
         let Some(elapsed) = now.checked_duration_since(self.begins) else { return 0 };
         let part = (elapsed.as_secs_f64() / self.spread.as_secs_f64().max(1e-9)).min(1.0);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss
+        )]
         let target = ((self.clients as f64) * part).ceil() as usize;
         let due = target.saturating_sub(self.closed);
         self.closed += due;

@@ -49,6 +49,9 @@ use tokio::sync::watch;
 
 use crate::auth::Auth;
 
+/// The version that clients are told: what they may use follows from it.
+pub const VERSION: &str = "2.9.25";
+
 /// Where and how a broker serves.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {

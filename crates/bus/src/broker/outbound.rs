@@ -163,7 +163,9 @@ impl Outbound {
 
     fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let chunks = self.full.iter().map(Chunk::bytes).chain([&self.open[..]]).take(MAX_GATHERED);
-        chunks.enumerate().map(|(index, bytes)| if index == 0 { &bytes[self.sent..] } else { bytes })
+        chunks
+            .enumerate()
+            .map(|(index, bytes)| if index == 0 { &bytes[self.sent..] } else { bytes })
     }
 
     fn advance(&mut self, mut written: usize, pool: &mut Pool) {

@@ -143,8 +143,7 @@ impl Router {
             write_tail(&mut made, parts);
             &made
         });
-        let mut publication =
-            Publication::new((subject, subject), parts, from, (&memo.head, tail));
+        let mut publication = Publication::new((subject, subject), parts, from, (&memo.head, tail));
         let delivered = self.route(routes, &mut publication);
         if delivered == 0 && asks {
             self.no_responders(index, reply.unwrap_or_default());

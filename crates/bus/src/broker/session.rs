@@ -88,7 +88,8 @@ impl Router {
 
     #[cold]
     fn reject(&mut self, index: u32, error: ProtoError) {
-        let strange = self.connections.get(index).is_some_and(|c| matches!(c.phase, Phase::Strange));
+        let strange =
+            self.connections.get(index).is_some_and(|c| matches!(c.phase, Phase::Strange));
         let why = match error.text() {
             Some(ErrText::MaximumPayload) if strange => {
                 Close::told(Blame::Auth, &ErrText::AuthorizationViolation)
@@ -185,7 +186,11 @@ impl Router {
             }
             Err(error) => {
                 let id = connection.cid;
-                tracing::debug!(connection.id = id, error = &error as &dyn std::error::Error, "sign-in refused");
+                tracing::debug!(
+                    connection.id = id,
+                    error = &error as &dyn std::error::Error,
+                    "sign-in refused"
+                );
                 self.close(index, Close::told(Blame::Auth, &ErrText::AuthorizationViolation));
             }
         }

@@ -184,11 +184,10 @@ fn permissions(node: Node) -> Result<Permissions, ConfFault> {
 /// restriction there, as nats-server has it.
 fn rules(node: Node) -> Result<SubjectRules, ConfFault> {
     let at = node.clone();
-    let (mut allow, mut deny) = (None, Vec::new());
-    match node.value {
-        Value::Map(map) => (allow, deny) = allow_and_deny(map)?,
-        _ => allow = Some(node.texts()?),
-    }
+    let (allow, deny) = match node.value {
+        Value::Map(map) => allow_and_deny(map)?,
+        _ => (Some(node.texts()?), Vec::new()),
+    };
     let wrong = |err: PermissionsError| at.fault(err.to_string());
     let denied = SubjectRules::all().deny(&deny).map_err(wrong)?;
     match allow {

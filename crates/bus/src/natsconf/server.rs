@@ -20,6 +20,8 @@ pub struct ServerConf {
     pub tls: Option<TlsConf>,
     /// Durable streams, where they are on.
     pub jetstream: Option<JetStreamConf>,
+    /// Where streams are kept, said outside of `jetstream`.
+    pub store_dir: Option<PathBuf>,
     /// What clients may take.
     pub limits: Limits,
     /// How long clients are given to go elsewhere, in all.
@@ -67,10 +69,10 @@ pub struct TlsConf {
 /// Whether TLS begins before INFO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HandshakeFirst {
-    /// INFO in clear, then TLS.
+    /// INFO in clear, then TLS: what every client understands.
     #[default]
     No,
-    /// TLS, then INFO.
+    /// TLS, then INFO: nothing is in clear.
     Yes,
     /// TLS where the client begins with it within this time, else INFO in clear.
     Within(Duration),
@@ -180,6 +182,7 @@ impl ServerConf {
             "http" => self.monitor = listen(node)?,
             "server_name" => self.server_name = Some(node.clone().text()?),
             "tls" => self.tls = Some(tls(node.clone())?),
+            "store_dir" | "storedir" => self.store_dir = Some(node.clone().text()?.into()),
             "jetstream" => self.jetstream = jetstream(node.clone())?,
             "max_control_line" => limits.max_control_line = node.number()?,
             "max_payload" => limits.max_payload = node.number()?,
