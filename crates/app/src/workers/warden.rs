@@ -102,11 +102,10 @@ pub struct Listening {
 
 impl Listening {
     /// Watches until `stop`, and reports on the bus meanwhile with what `figures` adds.
-    pub async fn run(
-        mut self,
-        figures: impl Fn() -> Vec<(String, u64)> + Send,
-        stop: CancellationToken,
-    ) {
+    pub async fn run<F>(mut self, figures: impl Fn() -> F + Send, stop: CancellationToken)
+    where
+        F: Future<Output = Vec<(String, u64)>> + Send,
+    {
         self.warden.expect_all();
         let Warden { bus, ambient, .. } = &self.warden;
         let (bus, pulse) = (bus.clone(), Pulse::new(BUS, bus.clone(), ambient.clone()));
@@ -119,7 +118,7 @@ impl Listening {
                 got = self.health.next() => self.warden.heard(got),
                 got = self.control.next() => self.warden.obey(got),
                 _ = reports.tick() => {
-                    pulse.beat(bus.health().figures().into_iter().chain(figures()));
+                    pulse.beat(bus.health().figures().into_iter().chain(figures().await));
                 }
             }
         }

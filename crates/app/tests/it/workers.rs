@@ -31,7 +31,7 @@ async fn bench(bus: Bus) -> Bench {
     }
     crew.spawn("silent", |stop| async move { stop.cancelled().await });
     let stop = crew.stop_token();
-    crew.spawn_quietly("warden", listening.run(Vec::new, stop));
+    crew.spawn_quietly("warden", listening.run(async || Vec::new(), stop));
     Bench { bus, ambient, crew, handle }
 }
 
