@@ -131,6 +131,9 @@ impl Bond {
         let Some(filter) = self.filters.by_number.get(&message.subscription) else {
             return;
         };
+        if !wire::may_carry_events(message.subject) {
+            return;
+        }
         match wire::decode(message.subject, message.body) {
             Ok(entry) => self.hub.fan_out_for(filter, &Arc::new(entry)),
             Err(rejected) => {

@@ -58,19 +58,20 @@ impl ClientConnection {
     }
 
     async fn next(&self) -> Result<Incoming, LinkError> {
-        // Cancel-safe: neither takes anything before it is ready.
-        let received = tokio::select! {
-            received = self.inbox.next() => received,
-            why = self.client.closed_by_anyone() => return Err(failed(why)),
-        };
-        match received.ok_or(LinkError::Ended)? {
-            Received::Message(message) => Ok(self.event(&message)),
-            Received::Lost { subscription, missed } => {
-                let id = self.ids.get(&subscription).copied();
-                Ok(id.map_or(Incoming::Rejected, |subscription| Incoming::Lost {
-                    subscription,
-                    missed: Some(missed),
-                }))
+        loop {
+            // Cancel-safe: neither takes anything before it is ready.
+            let received = tokio::select! {
+                received = self.inbox.next() => received,
+                why = self.client.closed_by_anyone() => return Err(failed(why)),
+            };
+            match received.ok_or(LinkError::Ended)? {
+                Received::Message(message) if !wire::may_carry_events(&message.subject) => {}
+                Received::Message(message) => return Ok(self.event(&message)),
+                Received::Lost { subscription, missed } => {
+                    if let Some(&subscription) = self.ids.get(&subscription) {
+                        return Ok(Incoming::Lost { subscription, missed: Some(missed) });
+                    }
+                }
             }
         }
     }

@@ -136,15 +136,18 @@ impl NatsConnection {
     }
 
     async fn next(&mut self) -> Result<Incoming, LinkError> {
-        // Cancel-safe: a stream's `next` takes nothing before it is ready.
-        let message = tokio::select! {
-            () = self.gone.cancelled() => return Err(LinkError::Ended),
-            message = self.incoming.next(), if !self.incoming.is_empty() => message,
-        };
-        match message {
-            Some((subscription, message)) => Ok(event(subscription, &message)),
-            // The last subscription ended: nothing comes until there is another.
-            None => std::future::pending().await,
+        loop {
+            // Cancel-safe: a stream's `next` takes nothing before it is ready.
+            let message = tokio::select! {
+                () = self.gone.cancelled() => return Err(LinkError::Ended),
+                message = self.incoming.next(), if !self.incoming.is_empty() => message,
+            };
+            match message {
+                Some((_, message)) if !wire::may_carry_events(message.subject.as_bytes()) => {}
+                Some((subscription, message)) => return Ok(event(subscription, &message)),
+                // The last subscription ended: nothing comes until there is another.
+                None => {}
+            }
         }
     }
 }

@@ -29,6 +29,12 @@ impl Rejected {
     }
 }
 
+/// Whether a subject can carry events at all. What `>` catches beyond (answers to requests, the
+/// server's own subjects) is nobody's mistake.
+pub(crate) fn may_carry_events(subject: &[u8]) -> bool {
+    !subject.starts_with(b"_INBOX.") && !subject.starts_with(b"$")
+}
+
 /// The body of a message that carries `entry`; its subject is the entry's topic.
 pub(crate) fn encode(entry: &JournalEntry) -> Vec<u8> {
     serde_json::to_vec(entry).expect("an entry serialises: its keys are strings")
