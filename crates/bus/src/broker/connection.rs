@@ -188,4 +188,12 @@ impl Close {
     pub(super) fn told(blame: Blame, text: &ErrText<'_>) -> Self {
         Self::Told(blame, text.to_string().into())
     }
+
+    /// What the client is told, where anything.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Told(_, text) => Some(text),
+            Self::Gone | Self::Silent | Self::Slow | Self::Asked => None,
+        }
+    }
 }

@@ -89,10 +89,6 @@ impl Local {
         self.sink.undeliverable(reply);
     }
 
-    pub(super) fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
     pub(super) fn stats(&self) -> LocalStats {
         LocalStats {
             id: self.id,
