@@ -1,3 +1,22 @@
 //! Durable streams: append-only segments, group commit, consumers.
 
+mod catalogue;
+pub mod config;
 pub mod consumer;
+pub(crate) mod engine;
+pub mod log;
+pub mod state;
+pub(crate) mod types;
+
+pub use config::{Discard, Retention, Storage, StreamConfig, StreamName, StreamNameError};
+pub use log::{
+    Append, AppendError, Appended, Damage, Expected, Filter, Full, LogError, LogOptions, Opened,
+    Peeked, Purge, Recovery, Registry, RegistryError, StoredConsumer, StreamLog,
+};
+pub use state::{Stored, StreamState, UnixNanos};
+pub use consumer::{AckPolicy, ConsumerConfig, CursorState, Deliver, Point, Push};
+pub use engine::{Consumer, Streams};
+pub use types::{
+    ConsumerFault, ConsumerInfo, Delivered, OpenError, PubAck, Publish, PublishError, StreamInfo,
+    StreamsConfig, StreamsError,
+};

@@ -141,8 +141,4 @@ impl ConsumerConfig {
             None => self.ack_wait,
         }
     }
-
-    pub(crate) fn filter_bytes(&self) -> Option<&[u8]> {
-        self.filter.as_deref().map(str::as_bytes)
-    }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::super::log::Filter;
 use super::{
     ConsumerConfig, Deliver, Requester, Source, flow::Flow, pending::Pending, request::Queue,
 };
@@ -44,6 +45,7 @@ pub struct CursorState {
 #[derive(Debug)]
 pub struct Cursor {
     pub(super) config: ConsumerConfig,
+    pub(super) filter: Filter,
     pub(super) created: Timestamp,
     /// Every message before this one was delivered, skipped or is in the backlog.
     pub(super) next_seq: u64,
@@ -79,6 +81,7 @@ impl Cursor {
     pub(super) fn blank(config: ConsumerConfig, now: Timestamp) -> Self {
         let flow = config.push.as_ref().map(|push| Flow::new(push, now));
         Self {
+            filter: filter(&config),
             config,
             created: now,
             next_seq: 1,
@@ -97,7 +100,7 @@ impl Cursor {
 
     fn place(&mut self, source: &mut impl Source) {
         let (first, end) = (source.first(), source.last() + 1);
-        let filter = self.config.filter_bytes();
+        let filter = &self.filter;
         let start = match self.config.deliver {
             Deliver::All => first,
             Deliver::New => end,
@@ -121,6 +124,12 @@ impl Cursor {
         &self.config
     }
 
+    /// Whether it delivers messages of this subject.
+    #[must_use]
+    pub fn wants(&self, subject: &[u8]) -> bool {
+        self.filter.matches(subject)
+    }
+
     /// When it was made.
     #[must_use]
     pub fn created(&self) -> Timestamp {
@@ -130,7 +139,9 @@ impl Cursor {
     /// Takes over settings that may change while it runs; its position stays.
     pub fn update(&mut self, config: ConsumerConfig, now: Timestamp) {
         self.flow = config.push.as_ref().map(|push| Flow::new(push, now));
+        self.filter = filter(&config);
         self.config = config;
+        self.recount();
         self.dirty = true;
     }
 
@@ -189,7 +200,7 @@ impl Cursor {
         let last = source.last();
         if last > self.count.until {
             let from = self.next_seq.max(self.count.until + 1);
-            self.count.messages += source.count(from, last, self.config.filter_bytes());
+            self.count.messages += source.count(from, &self.filter);
             self.count.until = last;
         }
         self.count.messages + self.backlog.len() as u64
@@ -225,4 +236,8 @@ impl Cursor {
     pub(super) fn is_full(&self) -> bool {
         self.config.max_ack_pending.is_some_and(|max| self.pending.len() >= max as usize)
     }
+}
+
+fn filter(config: &ConsumerConfig) -> Filter {
+    config.filter.as_ref().map_or_else(Filter::all, |filter| Filter::one(filter.as_bytes()))
 }

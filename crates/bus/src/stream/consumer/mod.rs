@@ -31,15 +31,17 @@ pub use status::{Status, flow_subject};
 
 use model::Timestamp;
 
+use super::{log::Filter, state::UnixNanos};
+
 /// A message as a consumer sees it before it is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// Its sequence in the stream.
     pub seq: u64,
-    /// Bytes of subject, headers and body.
+    /// Bytes that delivering it takes: its subjects, headers and body.
     pub bytes: u64,
     /// When it was stored.
-    pub at: Timestamp,
+    pub at: UnixNanos,
 }
 
 /// The visible part of a stream: what is committed.
@@ -49,17 +51,17 @@ pub trait Source {
     /// The last sequence ever visible; zero in a new stream.
     fn last(&self) -> u64;
     /// The first message at or after `from` that the filter matches.
-    fn next(&mut self, from: u64, filter: Option<&[u8]>) -> Option<Head>;
+    fn next(&mut self, from: u64, filter: &Filter) -> Option<Head>;
     /// The message at `seq`, if it is still there.
     fn head(&mut self, seq: u64) -> Option<Head>;
-    /// Messages from `from` up to and with `to` that the filter matches.
-    fn count(&mut self, from: u64, to: u64, filter: Option<&[u8]>) -> u64;
+    /// Messages at or after `from` that the filter matches.
+    fn count(&mut self, from: u64, filter: &Filter) -> u64;
     /// The last message that the filter matches.
-    fn last_matching(&mut self, filter: Option<&[u8]>) -> Option<u64>;
+    fn last_matching(&mut self, filter: &Filter) -> Option<u64>;
     /// The first sequence stored at this moment or later; one past the last where there is none.
     fn since(&mut self, at: Timestamp) -> u64;
     /// The last message of every subject that the filter matches, ascending.
-    fn last_per_subject(&mut self, filter: Option<&[u8]>) -> Vec<u64>;
+    fn last_per_subject(&mut self, filter: &Filter) -> Vec<u64>;
 }
 
 /// One delivery on its way out.
@@ -76,7 +78,11 @@ pub struct Outbound {
 }
 
 /// Where deliveries and statuses leave; it can see the stream too.
-pub trait Outlet: Source {
+pub trait Outlet {
+    /// How it sees the stream.
+    type Source: Source;
+    /// The stream.
+    fn source(&mut self) -> &mut Self::Source;
     /// A message for a requester.
     fn deliver(&mut self, to: &Requester, delivery: Outbound);
     /// A status for a requester.

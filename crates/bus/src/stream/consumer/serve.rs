@@ -72,7 +72,7 @@ impl Cursor {
     }
 
     fn has_more_than(&mut self, wanted: u64, out: &mut impl Outlet) -> bool {
-        self.num_pending(out) + self.pending.waiting() as u64 > wanted
+        self.num_pending(out.source()) + self.pending.waiting() as u64 > wanted
     }
 
     /// Delivers what may be delivered. `budget` is in bytes; true when it ended before the work.
@@ -90,11 +90,15 @@ impl Cursor {
             if *budget == 0 {
                 return true;
             }
-            let Next::Message { head, again } = self.next(out) else {
-                self.end_impatient(out);
-                break;
+            let (head, again) = match self.next(out) {
+                Next::Message { head, again } => (head, again),
+                Next::Held => break,
+                Next::End => {
+                    self.end_impatient(out);
+                    break;
+                }
             };
-            let bytes = head.bytes + ACK_SUBJECT_BYTES;
+            let bytes = head.bytes;
             if self.refuse_size(bytes, out) {
                 continue;
             }
@@ -120,7 +124,7 @@ impl Cursor {
                 return true;
             }
             let Next::Message { head, again } = self.next(out) else { break };
-            let bytes = head.bytes + ACK_SUBJECT_BYTES;
+            let bytes = head.bytes;
             self.last_active = now;
             self.hand_out(&to, head, again, out, now);
             *budget = budget.saturating_sub(bytes);
@@ -141,15 +145,15 @@ impl Cursor {
             return Next::Held;
         }
         while let Some(seq) = self.backlog.front().copied() {
-            match out.head(seq) {
+            match out.source().head(seq) {
                 Some(head) => return Next::Message { head, again: false },
                 None => self.backlog.pop_front(),
             };
         }
-        match out.next(self.next_seq, self.config.filter_bytes()) {
+        match out.source().next(self.next_seq, &self.filter) {
             Some(head) => Next::Message { head, again: false },
             None => {
-                self.skip_to_end(out.last());
+                self.skip_to_end(out.source().last());
                 Next::End
             }
         }
@@ -161,7 +165,7 @@ impl Cursor {
         while let Some(seq) = self.pending.first_again() {
             let deliveries = self.pending.get(seq).map_or(0, |entry| entry.deliveries);
             let spent = self.config.max_deliver.is_some_and(|max| deliveries >= max);
-            match out.head(seq).filter(|_| !spent) {
+            match out.source().head(seq).filter(|_| !spent) {
                 Some(head) => return Some(head),
                 None => self.forget(seq),
             }
@@ -196,12 +200,12 @@ impl Cursor {
             self.first_delivery(head.seq, out, now);
             1
         };
-        let pending = self.num_pending(out);
+        let pending = self.num_pending(out.source());
         out.deliver(to, Outbound { head, deliveries, cseq: self.delivered.cseq, pending });
     }
 
     fn first_delivery(&mut self, seq: u64, out: &mut impl Outlet, now: Timestamp) {
-        self.num_pending(out);
+        self.num_pending(out.source());
         self.delivered.seq = seq;
         if self.backlog.front() == Some(&seq) {
             self.backlog.pop_front();
@@ -290,10 +294,6 @@ impl Cursor {
         self.queue.take(|waiting| waiting.to == *to);
     }
 }
-
-/// What a delivery adds to a message's size where bytes are counted: the acknowledgement's
-/// subject, roughly.
-const ACK_SUBJECT_BYTES: u64 = 64;
 
 fn left(waiting: &Waiting) -> (u64, u64) {
     (u64::from(waiting.left), waiting.bytes_left.unwrap_or(0))

@@ -2,7 +2,7 @@
 
 use model::Timestamp;
 
-use super::{Ack, AckPolicy, Cursor, Outlet, Point, Requester};
+use super::{Ack, AckPolicy, Cursor, Point};
 
 impl Cursor {
     /// An acknowledgement of the message at `seq`. `to` is where the next message goes if it asks
@@ -18,17 +18,11 @@ impl Cursor {
     ) {
         self.last_active = now;
         match ack {
-            Ack::Done => self.done(seq, now),
+            Ack::Done | Ack::DoneAndNext(_) => self.done(seq, now),
             Ack::Never => self.settle(seq, now),
             Ack::Again(None) => self.pending.again(seq),
             Ack::Again(Some(delay)) => self.pending.postpone(seq, now.plus(*delay)),
             Ack::Working => self.working(seq, now),
-            Ack::DoneAndNext(request) => {
-                self.done(seq, now);
-                if let Some(to) = to {
-                    self.request(to, request, out, now);
-                }
-            }
         }
     }
 

@@ -1,0 +1,241 @@
+//! One stream with its consumers. Owns the log and the cursors over it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use model::Timestamp;
+use tokio::sync::oneshot;
+
+use super::super::{
+    Retention, StreamLog,
+    consumer::Cursor,
+    engine::port::Reader,
+    types::{ConsumerInfo, PubAck, PublishError, StreamInfo},
+};
+use crate::{broker::OutgoingBatch, matcher};
+
+/// A consumer and where the engine keeps it.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) name: Arc<str>,
+    pub(crate) cursor: Cursor,
+    /// Stands in the list of those to be served in this cycle.
+    pub(crate) touched: bool,
+    /// The earliest wake-up that the engine has noted for it.
+    pub(crate) wakes_at: Option<Timestamp>,
+}
+
+/// An answer that a publisher in this process waits for.
+pub(crate) type Waiter = (oneshot::Sender<Result<PubAck, PublishError>>, PubAck);
+
+pub(crate) struct Stream {
+    pub(crate) log: StreamLog,
+    name: Arc<str>,
+    pub(crate) sids: Vec<u64>,
+    slots: Vec<Option<Consumer>>,
+    names: BTreeMap<Arc<str>, usize>,
+    /// `{"stream":"NAME", "seq":`, which begins every acknowledgement.
+    pub(crate) ack_prefix: Box<[u8]>,
+    /// Acknowledgements that leave once what they speak of is committed.
+    pub(crate) acks: OutgoingBatch,
+    pub(crate) waiters: Vec<Waiter>,
+    /// Stands in the list of those to be committed in this cycle.
+    pub(crate) touched: bool,
+    /// A message since the last commit replaced earlier ones.
+    pub(crate) rolled_up: bool,
+    /// When the engine looks for messages over their age.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// The first sequence that consumers were told of.
+    first_told: u64,
+}
+
+impl Stream {
+    pub(super) fn new(log: StreamLog) -> Self {
+        let name: Arc<str> = log.config().name.as_str().into();
+        let ack_prefix = format!("{{\"stream\":\"{name}\", \"seq\":").into_bytes().into();
+        let first_told = log.state().first_seq;
+        Self {
+            log,
+            name,
+            sids: Vec::new(),
+            slots: Vec::new(),
+            names: BTreeMap::new(),
+            ack_prefix,
+            acks: OutgoingBatch::default(),
+            waiters: Vec::new(),
+            touched: false,
+            rolled_up: false,
+            expires_at: None,
+            first_told,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    pub(crate) fn captures(&self, subject: &[u8]) -> bool {
+        let mut subjects = self.log.config().subjects.iter();
+        subjects.any(|filter| matcher::matches(filter.as_bytes(), subject))
+    }
+
+    pub(crate) fn overlaps(&self, filter: &[u8]) -> bool {
+        let mut subjects = self.log.config().subjects.iter();
+        subjects.any(|subject| matcher::overlaps(subject.as_bytes(), filter))
+    }
+
+    pub(crate) fn info(&self) -> StreamInfo {
+        StreamInfo {
+            config: self.log.config().clone(),
+            created: self.log.created(),
+            state: self.log.state(),
+            consumers: self.names.len(),
+        }
+    }
+
+    pub(super) fn load_consumers(&mut self, now: Timestamp) {
+        let stored = self.log.load_consumers().unwrap_or_else(|error| {
+            tracing::error!(stream.name = %self.name, error = &error as &dyn std::error::Error, "consumers not read");
+            Vec::new()
+        });
+        for consumer in stored {
+            let reader = Reader::new(&mut self.log);
+            let restored = consumer.state.map(|state| Cursor::restore(&state, &reader, now));
+            match restored {
+                Some(Ok(cursor)) => {
+                    self.insert(cursor);
+                }
+                _ => tracing::error!(stream.name = %self.name, consumer.name = consumer.name, "consumer's state is damaged"),
+            }
+        }
+    }
+
+    pub(super) fn insert(&mut self, cursor: Cursor) -> usize {
+        let name: Arc<str> = cursor.config().name.as_str().into();
+        let slot = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        if slot == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.names.insert(Arc::clone(&name), slot);
+        self.slots[slot] = Some(Consumer { name, cursor, touched: false, wakes_at: None });
+        slot
+    }
+
+    pub(super) fn take(&mut self, name: &str) -> Option<Consumer> {
+        let slot = self.names.remove(name)?;
+        self.slots[slot].take()
+    }
+
+    pub(crate) fn consumer_slot(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+
+    pub(crate) fn consumer_slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn consumer_at(&mut self, slot: usize) -> Option<&mut Consumer> {
+        self.slots.get_mut(slot)?.as_mut()
+    }
+
+    /// A consumer and the log that it reads.
+    pub(crate) fn consumer_and_log(&mut self, slot: usize) -> Option<(&mut Consumer, &mut StreamLog)> {
+        let consumer = self.slots.get_mut(slot)?.as_mut()?;
+        Some((consumer, &mut self.log))
+    }
+
+    pub(crate) fn consumers(&self) -> impl Iterator<Item = &Consumer> {
+        self.names.values().filter_map(|slot| self.slots[*slot].as_ref())
+    }
+
+    pub(crate) fn consumer_names(&self) -> Vec<&str> {
+        self.names.keys().map(AsRef::as_ref).collect()
+    }
+
+    pub(crate) fn consumer_info(&mut self, name: &str) -> Option<ConsumerInfo> {
+        let slot = self.consumer_slot(name)?;
+        let stream = self.name.as_ref().to_owned();
+        let (consumer, log) = self.consumer_and_log(slot)?;
+        let state = consumer.cursor.state(&mut Reader::new(log));
+        let (config, created) = (consumer.cursor.config().clone(), consumer.cursor.created());
+        Some(ConsumerInfo { stream, config, created, state })
+    }
+
+    /// After messages went because of limits: tells consumers where the stream begins now.
+    pub(crate) fn follow_removals(&mut self) {
+        let first = self.log.state().first_seq;
+        if first != self.first_told {
+            self.first_told = first;
+            for consumer in self.slots.iter_mut().flatten() {
+                consumer.cursor.trimmed(first);
+            }
+        }
+    }
+
+    /// After messages went from anywhere: the consumers count anew.
+    pub(crate) fn forget_removed(&mut self) {
+        self.follow_removals();
+        for consumer in self.slots.iter_mut().flatten() {
+            consumer.cursor.recount();
+        }
+    }
+
+    /// Whether acknowledgements take messages out of the stream.
+    pub(crate) fn consumes(&self) -> bool {
+        self.log.config().retention != Retention::Limits
+    }
+
+    /// Removes messages that nobody needs any more; `settled` by one consumer.
+    pub(crate) fn consume(&mut self, settled: &[u64]) {
+        let interest = self.log.config().retention == Retention::Interest;
+        for seq in settled.iter().copied() {
+            if interest && self.still_needed(seq) {
+                continue;
+            }
+            if let Err(error) = self.log.remove(seq) {
+                tracing::error!(stream.name = %self.name, error = &error as &dyn std::error::Error, "consumed message not removed");
+                return;
+            }
+        }
+    }
+
+    fn still_needed(&mut self, seq: u64) -> bool {
+        let Ok(Some(message)) = self.log.peek(seq) else { return false };
+        let mut consumers = self.slots.iter().flatten();
+        consumers.any(|c| c.cursor.needs(seq) && c.cursor.wants(message.subject))
+    }
+
+    /// With interest retention: drops what was committed after `before` and nobody wants.
+    pub(crate) fn drop_unwanted(&mut self, before: u64) {
+        if self.log.config().retention == Retention::Interest {
+            let fresh: Vec<u64> = (before + 1..=self.log.committed()).collect();
+            self.consume(&fresh);
+        }
+    }
+
+    /// Saves the consumers whose state changed.
+    pub(crate) fn save_consumers(&mut self, sync: bool) {
+        for consumer in self.slots.iter_mut().flatten().filter(|c| c.cursor.is_dirty()) {
+            save(&mut self.log, &self.name, consumer, sync);
+        }
+    }
+
+    pub(crate) fn save_consumer(&mut self, slot: usize, sync: bool) {
+        if let Some(consumer) = self.slots.get_mut(slot).and_then(Option::as_mut) {
+            save(&mut self.log, &self.name, consumer, sync);
+        }
+    }
+}
+
+fn save(log: &mut StreamLog, stream: &str, consumer: &mut Consumer, sync: bool) {
+    if !consumer.cursor.config().durable {
+        return;
+    }
+    let state = consumer.cursor.save();
+    if let Err(error) = log.save_consumer(&consumer.name, &state, sync) {
+        tracing::error!(stream.name = stream, consumer.name = %consumer.name, error = &error as &dyn std::error::Error, "consumer not saved");
+    }
+}
