@@ -17,6 +17,9 @@ use rustix::{
 const CHUNK: usize = 64 << 10;
 /// The first chunk of a connection that says little.
 const SMALLEST_CHUNK: usize = 1 << 10;
+/// Above this a chunk is full-size and comes from the pool: memory that goes back to the system
+/// and is faulted in again every tick costs more than the copies.
+const SMALL: usize = 4 << 10;
 /// Chunks that the pool keeps.
 const MAX_POOLED: usize = 128;
 /// Chunks of one write.
@@ -30,11 +33,11 @@ pub(super) struct Pool {
 
 impl Pool {
     fn take(&mut self, bytes: usize) -> Vec<u8> {
-        if bytes < CHUNK {
+        if bytes <= SMALL {
             return Vec::with_capacity(bytes.max(SMALLEST_CHUNK).next_power_of_two());
         }
-        let pooled = if bytes == CHUNK { self.free.pop() } else { None };
-        pooled.unwrap_or_else(|| Vec::with_capacity(bytes))
+        let pooled = if bytes <= CHUNK { self.free.pop() } else { None };
+        pooled.unwrap_or_else(|| Vec::with_capacity(bytes.max(CHUNK)))
     }
 
     fn give(&mut self, mut chunk: Vec<u8>) {
