@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Service } from "../src/api/types";
 import { plain, tell } from "../src/format/story";
-import { ago, bytes, count, duration, every, host, visible, visitCommand, words } from "../src/format/words";
+import { ago, bytes, count, duration, every, figures, host, visible, visitCommand, words } from "../src/format/words";
 import { EMPTY } from "../src/live/world";
 import { inOrder, layout } from "../src/view/maze/layout";
 import { checkName } from "../src/view/maze/forms";
@@ -25,6 +25,11 @@ describe("words", () => {
     expect([bytes(512), bytes(1536), bytes(3 << 20)]).toEqual(["512 B", "1.5 KiB", "3.0 MiB"]);
     expect([count(1, "login"), count(2, "decky", "deckies")]).toEqual(["1 login", "2 deckies"]);
     expect(words("tearing_down")).toBe("tearing down");
+  });
+
+  it("says what was counted and leaves out what was not", () => {
+    expect(figures({ applied_total: 3, failed_total: 0, live_sessions: 1 })).toBe("applied 3, live sessions 1");
+    expect(figures({})).toBe("");
   });
 
   it("takes the address out of a peer", () => {

@@ -140,8 +140,7 @@ impl BusHost {
 }
 
 /// Figures that take a moment.
-pub(crate) type BoxFigures =
-    std::pin::Pin<Box<dyn Future<Output = Vec<(String, u64)>> + Send>>;
+pub(crate) type BoxFigures = std::pin::Pin<Box<dyn Future<Output = Vec<(String, u64)>> + Send>>;
 
 /// Whether others can reach the bus of this process.
 fn is_served(config: &Config) -> bool {
@@ -156,9 +155,9 @@ fn users(config: &Config) -> Result<(Option<AuthFile>, Arc<Auth>), BusError> {
     let Some(path) = config.bus.users_file.as_ref().filter(|_| is_served(config)) else {
         let rules = AuthRules { unix, ..AuthRules::default() };
         let auth = Auth::new(rules);
-        return auth.map(|auth| (None, Arc::new(auth))).map_err(|mut wrong| {
-            BusError::Rules(wrong.swap_remove(0))
-        });
+        return auth
+            .map(|auth| (None, Arc::new(auth)))
+            .map_err(|mut wrong| BusError::Rules(wrong.swap_remove(0)));
     };
     let file = AuthFile::load(path, unix)?;
     let auth = file.auth();
@@ -202,7 +201,8 @@ fn limits(config: &Config) -> Limits {
 
 async fn monitor(config: &Config, addr: SocketAddr, broker: &Broker) -> Result<Monitor, BusError> {
     let facts = Facts {
-        tcp: broker.tcp_addr(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        clients: broker.tcp_addr(),
         http: None,
         limits: limits(config),
         auth_required: config.bus.users_file.is_some(),
@@ -219,7 +219,9 @@ fn elsewhere(url: &str, ambient: &Ambient) -> Result<Bus, BusError> {
         warn!("the bus is on another server without TLS: who is on the way reads and writes it");
     }
     if !url.contains('@') && !url.contains("?creds=") {
-        warn!("the bus is on another server without credentials: whoever reaches it can forge events");
+        warn!(
+            "the bus is on another server without credentials: whoever reaches it can forge events"
+        );
     }
     warn!("SESSIONS stays on this host; only the bus is on the other server");
     Ok(Bus::connect(NAME, url, ambient.clone())?)

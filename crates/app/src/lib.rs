@@ -2,6 +2,7 @@
 //!
 //! Read `flow/` first. [`Morgana::start`] boots everything in one process; tests boot the same.
 
+mod bus_host;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod network;
 mod up;
 pub mod workers;
 
+pub use bus_host::BusError;
 pub(crate) use crash::crash_point;
 pub use demo::{DEMO, deploy_demo, try_commands};
 pub use up::{Morgana, StartError};

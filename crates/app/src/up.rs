@@ -1,6 +1,6 @@
 //! Start and stop: which component is made from which, in what order they begin and end.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use api::{ApiConfig, Handles};
 use bus::Bus;
@@ -9,13 +9,15 @@ use intel::Analyst;
 use model::Ambient;
 use store::{Store, StoreError};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    config::{BusMode, Config, DriverChoice},
+    bus_host::{BusError, BusHost},
+    config::{Config, DriverChoice},
     flow::{
         mutate::Mutator,
-        observe::{self, Observer},
+        observe::{CatchUpError, Ending, Ingest, Observer, QUEUE, Sessions},
         relay::{BusSink, Relay},
     },
     host::{Host, Visitors},
@@ -51,6 +53,12 @@ pub enum StartError {
     /// The loopback driver does not work here.
     #[error("the loopback driver does not work here (key `fleet.loopback_prefix`)")]
     Loopback(#[from] LoopbackError),
+    /// The bus or its streams cannot be had.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// What an earlier run left cannot be understood.
+    #[error(transparent)]
+    CatchUp(#[from] CatchUpError),
     /// The control surface cannot listen.
     #[error("the control surface cannot listen (keys `listen` and `socket`)")]
     Api(#[from] api::BindError),
@@ -70,6 +78,7 @@ pub struct Morgana {
     pub url: String,
     /// The one-time set-up secret, until the set-up is done.
     pub setup_secret: Option<String>,
+    host: BusHost,
     wake: Arc<Notify>,
     outside: Crew,
     inside: Crew,
@@ -83,11 +92,8 @@ impl Morgana {
     /// Where the data directory, the database, the driver or a listener cannot be had.
     pub async fn start(config: &Config, ambient: Ambient) -> Result<Self, StartError> {
         let store = open_store(config, &ambient)?;
-        let bus = match &config.bus.mode {
-            BusMode::Embedded => Bus::embedded("morgana"),
-            BusMode::Off => Bus::off(),
-            BusMode::Nats(_) => Bus::off(),
-        };
+        let mut host = BusHost::start(config, &ambient).await?;
+        let bus = host.bus.clone();
         let wake = Arc::new(Notify::new());
         let roster = Roster::default();
         let (mut outside, mut inside) = (Crew::new(roster.clone()), Crew::new(roster.clone()));
@@ -96,17 +102,19 @@ impl Morgana {
         let workers = Arc::new(warden.handle());
         let relay = Relay::new(store.clone(), ambient.clone()).with(BusSink(bus.clone()));
 
-        let (facts, received) = mpsc::channel(observe::QUEUE);
+        let (facts, received) = mpsc::channel(QUEUE);
         let secret = store.installation().secret.clone();
+        let sessions = Sessions::open(host.streams.clone(), config.bus.sessions_bytes);
+        let sessions = sessions.await.map_err(CatchUpError::Streams)?;
         let mut observer = Observer {
             store: store.clone(),
             bus: bus.clone(),
             pulse: pulse("observer"),
             ambient: ambient.clone(),
             analyst: Analyst::new(secret.clone(), ambient.clone()),
-            facts: received,
+            sessions: sessions.clone(),
         };
-        observer.close_orphans().await?;
+        observer.catch_up().await?;
 
         let (decoys, visitors) = decoys::Driver::new(decoy_limits(config), ambient.clone(), facts);
         let network = network(config, Host::new(visitors.clone(), secret))?;
@@ -141,7 +149,10 @@ impl Morgana {
 
         // First, so that no heartbeat is missed.
         let warden = warden.listen().await;
-        inside.spawn("observer", |_| observer.run());
+        let (ingested, closing) = (CancellationToken::new(), inside.stop_token());
+        let ingest = Ingest { sessions, facts: received, done: ingested.clone().drop_guard() };
+        inside.spawn_quietly("ingest", ingest.run(closing.clone()));
+        inside.spawn("observer", |stop| observer.run(Ending { stop, closing, ingested }));
         inside.spawn("relay", |stop| relay.run(pulse("relay"), stop));
         outside.spawn("decoys", |stop| with_pulse(pulse("decoys"), decoys.run(stop), visitors));
         outside.spawn("mutator", |stop| mutator.run(stop));
@@ -151,9 +162,10 @@ impl Morgana {
         let heart = pulse("api");
         outside.spawn("api", |stop| async move { heart.beside(api.run(stop), Vec::new).await });
         let stop = inside.stop_token();
-        inside.spawn_quietly("warden", warden.run(Vec::new, stop));
-        info!(url, data_dir = %config.data_dir.display(), socket = %config.socket_path().display(), "morgana is up");
-        Ok(Self { store, bus, ambient, network, url, setup_secret, wake, outside, inside })
+        inside.spawn_quietly("warden", warden.run(host.figures(), stop));
+        host.run(&mut inside);
+        info!(url, data_dir = %config.data_dir.display(), socket = %config.socket_path().display(), bus = %config.bus.mode, "morgana is up");
+        Ok(Self { store, bus, host, ambient, network, url, setup_secret, wake, outside, inside })
     }
 
     /// Tells the bus these lines of the log, from now on.
@@ -161,6 +173,16 @@ impl Morgana {
         let (bus, ambient, stop) =
             (self.bus.clone(), self.ambient.clone(), self.inside.stop_token());
         self.inside.spawn_quietly("log", log::tell(lines, bus, ambient, stop));
+    }
+
+    /// Where NATS clients reach the bus by TCP.
+    pub fn bus_addr(&self) -> Option<SocketAddr> {
+        self.host.tcp_addr()
+    }
+
+    /// Reads again what may change while it runs: the users of the bus.
+    pub fn reload(&self) {
+        self.host.reload();
     }
 
     /// Has the mutator look at everything now.
@@ -182,7 +204,7 @@ impl Morgana {
     pub async fn stop(self) {
         self.outside.end(GRACE).await;
         self.inside.end(GRACE).await;
-        self.bus.close().await;
+        self.host.stop().await;
         self.store.close().await;
         info!("morgana is down");
     }

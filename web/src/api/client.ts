@@ -4,8 +4,8 @@
  */
 
 import type {
-  Attacker, Credential, Identity, Me, Mutation, Op, ProblemBody, Session, SessionDetail, Topology,
-  TopologySummary,
+  Attacker, Credential, Identity, Me, Mutation, Op, ProblemBody, Relay, Session, SessionDetail,
+  Topology, TopologySummary, Worker,
 } from "./types";
 
 const BASE = "/api/v1";
@@ -116,6 +116,10 @@ export const api = {
   mutate: (topology: string, op: Op) => once<Mutation>(`/topologies/${id(topology)}/mutations`, op),
   mutations: async (topology: string) =>
     items(await call<Page<Mutation>>("GET", `/topologies/${id(topology)}/mutations?limit=20`)),
+
+  workers: async () => items(await call<Page<Worker>>("GET", "/workers")),
+  stopWorker: (name: string) => call<unknown>("POST", `/workers/${id(name)}/stop`, {}),
+  relay: () => call<Relay>("GET", "/relay"),
 
   attackers: async () => items(await call<Page<Attacker>>("GET", `/attackers?limit=${PAGE}`)),
   identities: async () => items(await call<Page<Identity>>("GET", `/identities?limit=${PAGE}`)),

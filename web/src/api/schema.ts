@@ -173,6 +173,28 @@ export interface components {
             /** Format: int64 */
             tries: number;
         };
+        /** @description An entry that a sink refused for good. */
+        DeadLetter: {
+            /** Format: int32 */
+            attempts: number;
+            buried_at: components["schemas"]["Moment"];
+            /** Format: int64 */
+            id: number;
+            /** @description What it says. */
+            payload: Record<string, unknown>;
+            /** @description Why it was refused. */
+            reason: string;
+            /** @description Whether it waits to be delivered again. */
+            retrying: boolean;
+            /**
+             * Format: int64
+             * @description Its place in the journal.
+             */
+            seq: number | null;
+            sink: string;
+            topic: string;
+            type: string;
+        };
         /** @description A decky. */
         Decky: {
             archetype: components["schemas"]["Archetype"];
@@ -457,6 +479,11 @@ export interface components {
                 services?: components["schemas"]["Service"][] | null;
             };
         };
+        /** @description An order that is on its way. */
+        Ordered: {
+            action: string;
+            worker: string;
+        };
         /** @description A part of a list, newest first. */
         Page_Attacker: {
             items: {
@@ -539,6 +566,37 @@ export interface components {
                 secret: string | null;
                 /** Format: int64 */
                 tries: number;
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_DeadLetter: {
+            items: {
+                /** Format: int32 */
+                attempts: number;
+                buried_at: components["schemas"]["Moment"];
+                /** Format: int64 */
+                id: number;
+                /** @description What it says. */
+                payload: Record<string, unknown>;
+                /** @description Why it was refused. */
+                reason: string;
+                /** @description Whether it waits to be delivered again. */
+                retrying: boolean;
+                /**
+                 * Format: int64
+                 * @description Its place in the journal.
+                 */
+                seq: number | null;
+                sink: string;
+                topic: string;
+                type: string;
             }[];
             /** @description Where the next page begins; absent at the end. */
             next_cursor: string | null;
@@ -776,6 +834,15 @@ export interface components {
             /** @description Names the kind of problem; stable. */
             type: string;
         };
+        /** @description All sinks. */
+        Relay: {
+            items: components["schemas"]["Sink"][];
+            /**
+             * Format: int64
+             * @description The newest entry of the journal.
+             */
+            journal_head: number;
+        };
         /** @description `reset`: what was known is to be thrown away; a snapshot follows. */
         ResetFrame: {
             /** @description `epoch_unknown`, `position_expired` or `lagged`. */
@@ -784,6 +851,23 @@ export interface components {
             seq: number;
             /** Format: int32 */
             v: number;
+        };
+        /** @description What to deliver again. */
+        Retry: {
+            /**
+             * Format: int64
+             * @description One dead letter; all of the sink where absent.
+             */
+            id?: number | null;
+        };
+        /** @description What will be delivered again. */
+        Retrying: {
+            /**
+             * Format: int64
+             * @description How many dead letters wait now that did not before.
+             */
+            retrying: number;
+            sink: string;
         };
         /** @enum {string} */
         Role: "viewer" | "operator" | "admin" | "auditor";
@@ -846,6 +930,44 @@ export interface components {
             /** @description Whether the first administrator is still to be created. */
             open: boolean;
         };
+        /** @description A sink of the journal. */
+        Sink: {
+            /**
+             * Format: int64
+             * @description Entries of the journal after that.
+             */
+            behind: number;
+            /**
+             * Format: int64
+             * @description Refused for good, and kept.
+             */
+            dead_letters: number;
+            /**
+             * Format: int64
+             * @description Since the process began.
+             */
+            delivered: number;
+            last_error: string | null;
+            last_error_at: components["schemas"]["Moment"] | null;
+            /**
+             * Format: int64
+             * @description Pruned from the journal before their turn came.
+             */
+            missed: number;
+            /**
+             * Format: int64
+             * @description Everything up to here is delivered, not wanted, or a dead letter.
+             */
+            position: number;
+            retry_at: components["schemas"]["Moment"] | null;
+            sink: string;
+            state: components["schemas"]["SinkState"];
+        };
+        /**
+         * @description What a sink does.
+         * @enum {string}
+         */
+        SinkState: "running" | "waiting" | "stopped";
         /** @description How the service fares. */
         StatusView: {
             bus: components["schemas"]["BusView"];
@@ -944,6 +1066,28 @@ export interface components {
             role: components["schemas"]["Role"];
             user_id: components["schemas"]["Id"];
         };
+        /** @description A worker. */
+        Worker: {
+            can_stop: boolean;
+            /** @description Its own counts, by name. */
+            figures: {
+                [key: string]: number;
+            };
+            heard_at: components["schemas"]["Moment"] | null;
+            state: components["schemas"]["WorkerState"];
+            /** @description Who had it stopped. */
+            stopped_by: string | null;
+            worker: string;
+        };
+        /** @description All workers. */
+        Workers: {
+            items: components["schemas"]["Worker"][];
+        };
+        /**
+         * @description Whether a worker is alive.
+         * @enum {string}
+         */
+        WorkerState: "ok" | "stale" | "unknown" | "stopped";
     };
     responses: never;
     parameters: never;

@@ -30,6 +30,9 @@ export type Attacker = Omit<Schemas["Attacker"], "downloads" | "lans">;
 export type Identity = Schemas["Identity"];
 export type Credential = Schemas["Credential"];
 export type Activity = Schemas["Activity"];
+export type Worker = Schemas["Worker"];
+export type Relay = Schemas["Relay"];
+export type Sink = Schemas["Sink"];
 
 /** What events and answers both tell of a mutation. */
 export type Mutation = Pick<Schemas["Mutation"],

@@ -110,3 +110,11 @@ export function visible(text: string): string {
     (c) => `\\u{${c.charCodeAt(0).toString(16)}}`,
   );
 }
+
+/** What was counted, in words: `applied 3, failed 1`; what is zero is left out. */
+export function figures(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .filter(([, count]) => count !== 0)
+    .map(([name, count]) => `${name.replace(/_total$/, "").replaceAll("_", " ")} ${count}`)
+    .join(", ");
+}

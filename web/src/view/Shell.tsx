@@ -11,12 +11,15 @@ import { MazePage } from "./maze/MazePage";
 import { Mark, useNow } from "./parts";
 import { go, useRoute, type Page, type Route } from "./route";
 import { SessionPage, SessionsPage } from "./Sessions";
+import { SystemPage } from "./System";
 
 interface Console {
   sync: Sync;
   sight: Sight;
   /** Whether the signed-in person may change the maze; the server decides, this only hides. */
   mayChange: boolean;
+  /** Whether they may stop workers; likewise. */
+  mayAdminister: boolean;
 }
 
 const ConsoleContext = createContext<Console | undefined>(undefined);
@@ -34,6 +37,7 @@ const NAVIGATION: { page: Page; label: string; key: string }[] = [
   { page: "attackers", label: "Attackers", key: "a" },
   { page: "identities", label: "Identities", key: "i" },
   { page: "credentials", label: "Credentials", key: "c" },
+  { page: "system", label: "System", key: "y" },
 ];
 
 export function Shell({ me, signedOut, logout }: { me: Me; signedOut: () => void; logout: () => void }) {
@@ -53,8 +57,9 @@ function Inside({ me, sync, logout }: { me: Me; sync: Sync; logout: () => void }
   useKeys();
   const live = [...sight.world.sessions.values()].filter((session) => !session.ended_at).length;
   const mayChange = me.role === "operator" || me.role === "admin";
+  const mayAdminister = me.role === "admin";
   return (
-    <ConsoleContext value={{ sync, sight, mayChange }}>
+    <ConsoleContext value={{ sync, sight, mayChange, mayAdminister }}>
       <header className="top">
         <a href="#/maze" className="home" aria-label="Morgana, to the maze"><Mark /></a>
         <nav aria-label="Pages">
@@ -84,6 +89,7 @@ function Content({ route: { page, id } }: { route: Route }) {
     case "attackers": return id ? <AttackerPage key={id} id={id} /> : <AttackersPage />;
     case "identities": return <IdentitiesPage />;
     case "credentials": return <CredentialsPage />;
+    case "system": return <SystemPage />;
   }
 }
 

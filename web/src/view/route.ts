@@ -2,7 +2,7 @@
 
 import { useSyncExternalStore } from "react";
 
-export type Page = "maze" | "feed" | "sessions" | "attackers" | "identities" | "credentials";
+export type Page = "maze" | "feed" | "sessions" | "attackers" | "identities" | "credentials" | "system";
 
 export interface Route {
   page: Page;
@@ -10,7 +10,7 @@ export interface Route {
   id: string | undefined;
 }
 
-const PAGES: readonly Page[] = ["maze", "feed", "sessions", "attackers", "identities", "credentials"];
+const PAGES: readonly Page[] = ["maze", "feed", "sessions", "attackers", "identities", "credentials", "system"];
 
 export function parseRoute(hash: string): Route {
   const [page, id] = hash.replace(/^#\/?/, "").split("/");

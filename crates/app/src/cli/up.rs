@@ -34,6 +34,7 @@ impl Up {
         let lines = log::start(config);
         let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+        let mut hangup = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
         let mut morgana = Morgana::start(config, Ambient::system()).await?;
         morgana.tell_log(lines);
         let environment: Vec<_> = std::env::vars().collect();
@@ -44,11 +45,16 @@ impl Up {
         let outcome = match welcome {
             Ok(text) => {
                 render::line(&text)?;
-                // Cancel-safe: signals and join sets keep what is not taken.
-                tokio::select! {
-                    _ = terminate.recv() => Ok(()),
-                    _ = interrupt.recv() => Ok(()),
-                    name = morgana.broken() => Err(anyhow::anyhow!("{name} ended unexpectedly")),
+                loop {
+                    // Cancel-safe: signals and join sets keep what is not taken.
+                    tokio::select! {
+                        _ = terminate.recv() => break Ok(()),
+                        _ = interrupt.recv() => break Ok(()),
+                        _ = hangup.recv() => morgana.reload(),
+                        name = morgana.broken() => {
+                            break Err(anyhow::anyhow!("{name} ended unexpectedly"));
+                        }
+                    }
                 }
             }
             Err(error) => Err(error),
@@ -81,6 +87,9 @@ impl Up {
             text += &format!(
                 "Change the maze:\n  {client} topology mutate demo add_decky name=web-09 lan=dmz archetype=web-server\n"
             );
+        }
+        if let Some(addr) = morgana.bus_addr() {
+            text += &format!("\nNATS clients reach the bus at nats://{addr}\n");
         }
         text += "\nStop with Ctrl-C.";
         Ok(text)
