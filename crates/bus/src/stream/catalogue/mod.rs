@@ -122,10 +122,6 @@ impl Catalogue {
         &self.ambient
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.names.len()
-    }
-
     /// The stream that subscription `sid` feeds.
     pub(crate) fn by_sid(&mut self, sid: u64) -> Option<(usize, &mut Stream)> {
         let slot = usize::try_from(sid >> 32).ok()?.checked_sub(1)?;

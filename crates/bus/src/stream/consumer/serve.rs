@@ -3,7 +3,7 @@
 use model::Timestamp;
 
 use super::{
-    AckPolicy, Cursor, Head, Outbound, Outlet, PullRequest, Push, Requester, Status,
+    AckPolicy, Cursor, Head, Outbound, Outlet, PullRequest, Push, Requester, Source, Status,
     pending::InFlight, request::Waiting,
 };
 

@@ -5,17 +5,10 @@ use model::Timestamp;
 use super::{Ack, AckPolicy, Cursor, Point};
 
 impl Cursor {
-    /// An acknowledgement of the message at `seq`. `to` is where the next message goes if it asks
-    /// for one. An unknown sequence changes nothing: it was settled before, or delivered by a
-    /// life of the server that did not come to save it.
-    pub fn ack(
-        &mut self,
-        seq: u64,
-        ack: &Ack,
-        to: Option<Requester>,
-        out: &mut impl Outlet,
-        now: Timestamp,
-    ) {
+    /// An acknowledgement of the message at `seq`; where it asks for the next one, that request is
+    /// the caller's to make. An unknown sequence changes nothing: it was settled before, or
+    /// delivered by a life of the server that did not come to save it.
+    pub fn ack(&mut self, seq: u64, ack: &Ack, now: Timestamp) {
         self.last_active = now;
         match ack {
             Ack::Done | Ack::DoneAndNext(_) => self.done(seq, now),

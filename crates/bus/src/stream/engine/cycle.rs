@@ -45,12 +45,7 @@ pub(super) struct Pulled {
 /// An acknowledgement whose sender waits until it is saved.
 pub(super) struct Confirm {
     pub(super) place: Place,
-    pub(super) reply: Confirmation,
-}
-
-pub(super) enum Confirmation {
-    Inbox(Bytes),
-    Call(oneshot::Sender<()>),
+    pub(super) inbox: Bytes,
 }
 
 /// Everything that the thread owns.
@@ -355,14 +350,8 @@ impl Engine {
                 stream.save_consumer(*place, true);
             }
         }
-        for Confirm { reply, .. } in confirm {
-            match reply {
-                Confirmation::Inbox(inbox) => self.out.push(&inbox, None, None, b"", b"", false),
-                Confirmation::Call(done) => {
-                    // Where the caller has gone nobody is left to tell.
-                    let _ = done.send(());
-                }
-            }
+        for Confirm { inbox, .. } in confirm {
+            self.out.push(&inbox, None, None, b"", b"", false);
         }
     }
 

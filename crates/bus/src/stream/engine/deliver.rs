@@ -8,7 +8,7 @@ use super::{
         consumer::{Ack, AckSubject, Outlet, PullRequest, Requester, Status},
         types::StreamsError,
     },
-    cycle::{Confirm, Confirmation, Engine, Place, Pulled},
+    cycle::{Confirm, Engine, Place, Pulled},
     port::{Fetch, Fetches, Port, Reader},
 };
 use crate::broker::{Message, OutgoingBatch};
@@ -29,7 +29,7 @@ impl Engine {
                 self.pulled.push(Pulled { place, inbox, request: Ok(request) });
             }
             (Some(inbox), _) => {
-                self.confirm.push(Confirm { place, reply: Confirmation::Inbox(inbox) });
+                self.confirm.push(Confirm { place, inbox });
             }
             (None, _) => {}
         }

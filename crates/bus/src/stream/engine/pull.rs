@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{
     super::{
-        consumer::{Ack, PullRequest, Requester},
+        consumer::{Ack, PullRequest},
         types::{ConsumerInfo, Delivered, NO_WAIT, StreamsError},
     },
     Engine, Streams,
