@@ -212,7 +212,8 @@ impl ConnectOptions {
 }
 
 fn lenient<T: DeserializeOwned>(json: &[u8]) -> Result<T, ConnectError> {
-    let Lenient(object) = serde_json::from_slice(json)?;
+    // names in other encodings are no reason to refuse somebody: Go replaces what is no UTF-8 too
+    let Lenient(object) = serde_json::from_str(&String::from_utf8_lossy(json))?;
     Ok(serde_json::from_value(Value::Object(object))?)
 }
 

@@ -27,7 +27,18 @@ impl Step {
 }
 
 const SUBJECTS: &[&[u8]] = &[
-    b"a", b"a", b"b", b"a.b", b"a.b", b"a.c", b"a.b.c", b"foo*", b">x", b"a.b*", b"\xff\xfe", b"a.\x01",
+    b"a",
+    b"a",
+    b"b",
+    b"a.b",
+    b"a.b",
+    b"a.c",
+    b"a.b.c",
+    b"foo*",
+    b">x",
+    b"a.b*",
+    b"\xff\xfe",
+    b"a.\x01",
 ];
 const FILTERS: &[&[u8]] = &[b"*", b">", b"a.*", b"a.>", b"*.b", b"*.*", b"a.*.c", b"*.>", b"a.b.>"];
 const WRONG_FILTERS: &[&[u8]] = &[b"a..b", b".a", b"a.", b">.a", b"a.>.b", b"."];
@@ -41,19 +52,59 @@ const HEADERS: &[&[u8]] = &[
     b"",
 ];
 const ODD: &[&[u8]] = &[
-    b"+OK\r\n", b"+okay\n", b"INFO {}\r\n", b"PING with more\r\n", b"pong\n", b"SUB \na 9\r\n",
-    b"UNSUB 1 x\r\n", b"UNSUB 1 99999999999\r\n", b"sub\ta\t 8\t\r\n", b"pUb\ta  1 \nx\r\n",
-    b"UNSUB unknown\r\n", b"UNSUB 1 0\r\n", b"HPUB a 0 1\r\nx\r\n", b"connect{}\n",
+    b"+OK\r\n",
+    b"+okay\n",
+    b"INFO {}\r\n",
+    b"PING with more\r\n",
+    b"pong\n",
+    b"SUB \na 9\r\n",
+    b"UNSUB 1 x\r\n",
+    b"UNSUB 1 99999999999\r\n",
+    b"sub\ta\t 8\t\r\n",
+    b"pUb\ta  1 \nx\r\n",
+    b"UNSUB unknown\r\n",
+    b"UNSUB 1 0\r\n",
+    b"HPUB a 0 1\r\nx\r\n",
+    b"connect{}\n",
 ];
 const WRONG: &[&[u8]] = &[
-    b"PUB\r\n", b"PUB a\r\n", b"PUB a b c 1\r\n", b"PUB a x\r\n", b"PUB a -1\r\n", b"PUB a +1\r\n",
-    b"PUB a 1048577\r\n", b"PUB a 999999999\r\n", b"PUB a 9999999999\r\n", b"PUB a 1\r\nxy\r\n",
-    b"PUB a 1\r\nx\n", b"PUB a 0\n\n", b"HPUB a 1\r\n", b"HPUB a 2 1\r\nx\r\n", b"HPUB a x 1\r\n",
-    b"HPUB a 1 1048577\r\n", b"SUB\r\n", b"SUB a\r\n", b"SUB a b c d\r\n", b"SUB \r\n", b"UNSUB\r\n",
-    b"UNSUB 1 2 3\r\n", b"\r\n", b" PING\r\n", b"MSG a 1 0\r\n\r\n", b"-ERR 'enough'\r\n", b"-ERR\r\n",
-    b"CONNECT {\r\n", b"CONNECT []\r\n", b"CONNECT \r\n", b"CONNECT {\"verbose\":1}\r\n",
-    b"CONNECT {\"protocol\":2}\r\n", b"CONNECT {\"protocol\":-1}\r\n", b"PUBLISH a 0\r\n\r\n",
-    b"CONNECT {\"no_responders\":true}\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00",
+    b"PUB\r\n",
+    b"PUB a\r\n",
+    b"PUB a b c 1\r\n",
+    b"PUB a x\r\n",
+    b"PUB a -1\r\n",
+    b"PUB a +1\r\n",
+    b"PUB a 1048577\r\n",
+    b"PUB a 999999999\r\n",
+    b"PUB a 9999999999\r\n",
+    b"PUB a 1\r\nxy\r\n",
+    b"PUB a 1\r\nx\n",
+    b"PUB a 0\n\n",
+    b"HPUB a 1\r\n",
+    b"HPUB a 2 1\r\nx\r\n",
+    b"HPUB a x 1\r\n",
+    b"HPUB a 1 1048577\r\n",
+    b"SUB\r\n",
+    b"SUB a\r\n",
+    b"SUB a b c d\r\n",
+    b"SUB \r\n",
+    b"UNSUB\r\n",
+    b"UNSUB 1 2 3\r\n",
+    b"\r\n",
+    b" PING\r\n",
+    b"MSG a 1 0\r\n\r\n",
+    b"-ERR 'enough'\r\n",
+    b"-ERR\r\n",
+    b"CONNECT {\r\n",
+    b"CONNECT []\r\n",
+    b"CONNECT \r\n",
+    b"CONNECT {\"verbose\":1}\r\n",
+    b"CONNECT {\"protocol\":2}\r\n",
+    b"CONNECT {\"protocol\":-1}\r\n",
+    b"PUBLISH a 0\r\n\r\n",
+    b"CONNECT {\"no_responders\":true}\r\n",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"\x16\x03\x01\x02\x00",
 ];
 
 impl Session {
@@ -221,7 +272,8 @@ impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in &self.steps {
             let frames: Vec<_> = step.frames.iter().map(|frame| shown(frame)).collect();
-            let cuts = if step.cuts.is_empty() { String::new() } else { format!(" cut {:?}", step.cuts) };
+            let cuts =
+                if step.cuts.is_empty() { String::new() } else { format!(" cut {:?}", step.cuts) };
             writeln!(f, "#{} {}{cuts}", step.connection, frames.join(" | "))?;
         }
         Ok(())
