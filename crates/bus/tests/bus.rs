@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
-mod battery;
-mod client;
-mod nats_server;
-mod scripted;
+mod broker;
+mod wire;
 
 use std::{sync::Arc, time::Duration};
 

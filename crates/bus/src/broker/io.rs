@@ -3,7 +3,7 @@
 //! A tick: whatever is ready is read once per connection, at most [`READ`] bytes, so that nobody
 //! starves the others; commands are done; then everything is written, handed over and closed.
 //! There is one read buffer for all connections; a connection keeps bytes of its own only while a
-//! frame is incomplete.
+//! frame is incomplete. What others ask of it is in [`obey`](super::obey).
 
 use std::{
     fs::File,
@@ -21,22 +21,16 @@ use tokio::sync::watch;
 
 use super::{
     BrokerConfig, StartError, TlsOffer,
-    batch::OutgoingRef,
     command::{Command, CommandQueue},
-    connection::{Blame, Close, Phase},
+    connection::Close,
     lame_duck::LameDuck,
     listen::{self, SocketFile},
-    locals::Local,
     poller::{Poller, Token, token},
     router::Router,
     sign_in::Desk,
     sweep,
-    table::{Owner, Subscription},
 };
-use crate::{
-    matcher::valid_filter,
-    proto::{ErrText, ServerInfo, write},
-};
+use crate::proto::ServerInfo;
 
 /// Most bytes that are read from a connection in one tick.
 const READ: usize = 256 << 10;
@@ -74,12 +68,12 @@ pub(super) struct Io {
     pub(super) since: Instant,
     /// Nothing is accepted until then: there were no descriptors left.
     pub(super) accept_again: Option<Instant>,
-    lame_duck: Option<LameDuck>,
+    pub(super) lame_duck: Option<LameDuck>,
+    pub(super) commands: Vec<Command>,
     buffer: Vec<u8>,
-    commands: Vec<Command>,
     sweep_interval: Duration,
     next_sweep: Instant,
-    stopping: bool,
+    pub(super) stopping: bool,
 }
 
 /// What must happen however the I/O thread ends.
@@ -187,8 +181,11 @@ impl Io {
 
     /// Nothing happens by itself while there are no connections.
     fn timeout(&self) -> Option<Duration> {
-        let idle = self.router.connections.len() == 0 && self.accept_again.is_none();
-        (!idle).then(|| self.next_sweep.saturating_duration_since(Instant::now()))
+        if self.router.connections.len() == 0 && self.accept_again.is_none() {
+            return None;
+        }
+        let next = self.router.stall_ends().map_or(self.next_sweep, |end| end.min(self.next_sweep));
+        Some(next.saturating_duration_since(Instant::now()))
     }
 
     fn tick(&mut self, ready: &[Event]) {
@@ -201,6 +198,7 @@ impl Io {
                 (Token::Unix, _) => self.accept_unix(),
             }
         }
+        self.router.end_stalls();
         if self.router.now >= self.next_sweep {
             self.next_sweep = self.router.now + self.sweep_interval;
             self.router.sweep();
@@ -217,6 +215,16 @@ impl Io {
         if flags.contains(EventFlags::IN) {
             self.read(index);
         } else if flags.intersects(EventFlags::HUP | EventFlags::ERR) {
+            self.hung_up(index);
+        }
+    }
+
+    /// The client went; what it sent before still counts, unless it never said who it is.
+    fn hung_up(&mut self, index: u32) {
+        let Some(connection) = self.router.connections.get_mut(index) else { return };
+        if connection.stalled.take().is_some() {
+            self.router.watch(index);
+        } else {
             self.router.close(index, Close::Gone);
         }
     }
@@ -281,6 +289,7 @@ impl Io {
             connection.need = 0;
         }
         let used = self.router.receive(index, input);
+        self.router.stall_if_crowding(index);
         self.keep(index, &input[used..]);
     }
 
@@ -297,143 +306,15 @@ impl Io {
     }
 
     /// Looks at input that waited for a sign-in.
-    fn resume(&mut self, index: u32) {
+    pub(super) fn resume(&mut self, index: u32) {
         let Some(connection) = self.router.connections.get_mut(index) else { return };
         let partial = std::mem::take(&mut connection.partial);
         self.digest(index, &partial);
     }
 
-    fn obey(&mut self) {
-        let queue = Arc::clone(&self.router.queue);
-        queue.woken();
-        let mut commands = std::mem::take(&mut self.commands);
-        queue.take(&mut commands);
-        for command in commands.drain(..) {
-            self.obey_one(command);
-        }
-        self.commands = commands;
-    }
-
-    fn obey_one(&mut self, command: Command) {
-        match command {
-            Command::Publish { id, message } => self.publish_local(id, [message.borrowed()]),
-            Command::PublishBatch { id, batch } => self.publish_local(id, batch.iter()),
-            Command::Subscribe { id, sid, filter, group } => {
-                self.subscribe_local(id, sid, filter, group);
-            }
-            Command::Unsubscribe { id, sid, max } => self.unsubscribe_local(id, sid, max),
-            Command::OpenLocal { id, options, sink } => {
-                let local = Local::new(id, options, sink, self.router.limits.max_pending_local);
-                let place = self.router.locals.insert(local);
-                self.router.local_places.insert(id, place);
-            }
-            Command::CloseLocal { id } => self.close_local(id),
-            // Commands are done in order, so whoever hears this knows that all before are done.
-            Command::Flush { done } => drop(done.send(())),
-            Command::Adopt { stream, peer } => self.adopt(stream, peer),
-            Command::SignedIn { index, cid, options, outcome } => {
-                let awaited = self
-                    .router
-                    .connections
-                    .get(index)
-                    .is_some_and(|c| c.cid == cid && matches!(c.phase, Phase::SigningIn(_)));
-                if awaited {
-                    self.router.signed_in(index, *options, outcome);
-                    self.resume(index);
-                }
-            }
-            Command::Stats { reply } => drop(reply.send(self.report())),
-            Command::SetAuth { auth } => {
-                self.router.auth = auth;
-                self.close_where(
-                    &Close::told(Blame::Auth, &ErrText::AuthorizationViolation),
-                    |io, c| c.user.as_ref().is_some_and(|user| !io.router.auth.still_valid(user)),
-                );
-            }
-            Command::LameDuck { grace, spread } => self.begin_lame_duck(grace, spread),
-            Command::CloseConnection { cid } => {
-                self.close_where(&Close::Asked, |_, c| c.cid == cid)
-            }
-            Command::Stop => self.stopping = true,
-        }
-    }
-
-    fn publish_local<'a>(&mut self, id: u64, messages: impl IntoIterator<Item = OutgoingRef<'a>>) {
-        let Some(&place) = self.router.local_places.get(&id) else { return };
-        for message in messages {
-            self.router.publish_local(place, &message);
-        }
-    }
-
-    fn subscribe_local(&mut self, id: u64, sid: u64, filter: Box<[u8]>, group: Option<Box<[u8]>>) {
-        let Some(&index) = self.router.local_places.get(&id) else { return };
-        let Some(local) = self.router.locals.get_mut(index) else { return };
-        if local.sids.contains_key(&sid) || !valid_filter(&filter) {
-            return;
-        }
-        let owner = Owner::Local { index, sid };
-        let (sid_text, delivered, max, checked) = (Box::default(), 0, 0, false);
-        let new = Subscription { owner, sid: sid_text, filter, group, delivered, max, checked };
-        local.sids.insert(sid, self.router.table.insert(new));
-    }
-
-    fn unsubscribe_local(&mut self, id: u64, sid: u64, max: Option<u64>) {
-        let Some(&index) = self.router.local_places.get(&id) else { return };
-        let Some(local) = self.router.locals.get(index) else { return };
-        if let Some(&route) = local.sids.get(&sid) {
-            self.router.unsubscribe_after(route, max);
-        }
-    }
-
-    fn close_local(&mut self, id: u64) {
-        let Some(index) = self.router.local_places.remove(&id) else { return };
-        let Some(mut local) = self.router.locals.remove(index) else { return };
-        local.hand_over();
-        for route in std::mem::take(&mut local.sids).into_values() {
-            self.router.table.remove(route);
-        }
-    }
-
-    fn close_where(
-        &mut self,
-        why: &Close,
-        goes: impl Fn(&Self, &super::connection::Connection) -> bool,
-    ) {
-        let all = self.router.connections.iter().filter(|(_, connection)| goes(self, connection));
-        for index in all.map(|(index, _)| index).collect::<Vec<_>>() {
-            self.router.close(index, why.clone());
-        }
-    }
-
-    /// Stops listening, and tells clients that know what that means.
-    fn begin_lame_duck(&mut self, grace: Duration, spread: Duration) {
-        self.listeners = Listeners { tcp: None, unix: None };
-        self.info.ldm = true;
-        let mut line = Vec::new();
-        write::info(&mut line, &self.info.to_json());
-        let told = self.router.connections.iter().filter(|(_, c)| c.options.protocol > 0);
-        for index in told.map(|(index, _)| index).collect::<Vec<_>>() {
-            self.router.say(index, &line);
-        }
-        let clients = self.router.connections.len();
-        self.lame_duck = Some(LameDuck::new(self.router.now, grace, spread, clients));
-    }
-
-    /// Closes the clients whose turn it is, those with the oldest connections first.
-    fn thin_out(&mut self) {
-        let now = self.router.now;
-        let Some(due) = self.lame_duck.as_mut().map(|duck| duck.due(now)) else { return };
-        let mut clients: Vec<_> =
-            self.router.connections.iter().map(|(index, c)| (c.cid, index)).collect();
-        clients.sort_unstable();
-        for (_, index) in clients.into_iter().take(due) {
-            self.router.close(index, Close::Asked);
-        }
-    }
-
     fn close_all(&mut self) {
         self.listeners = Listeners { tcp: None, unix: None };
-        self.close_where(&Close::Asked, |_, _| true);
+        self.close_where(&Close::Asked, |_| true);
         self.router.end_tick();
     }
 }

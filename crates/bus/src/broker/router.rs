@@ -68,6 +68,11 @@ pub(super) struct Router {
     pub(super) remote_subscriptions: usize,
     /// `pending` from which on output is written before the end of the tick.
     write_at: usize,
+    /// Bytes that wait for one client from which on it slows publishers down.
+    pub(super) crowded_at: usize,
+    /// A publication met such a client.
+    pub(super) crowding: bool,
+    pub(super) stalls: Vec<u32>,
     dirty: Vec<u32>,
     dirty_locals: Vec<u32>,
     closing: Vec<u32>,
@@ -106,6 +111,9 @@ impl Router {
             pending: 0,
             remote_subscriptions: 0,
             write_at: WRITE_AFTER,
+            crowded_at: limits.max_pending_per_client / 8,
+            crowding: false,
+            stalls: Vec::new(),
             dirty: Vec::new(),
             dirty_locals: Vec::new(),
             closing: Vec::new(),
@@ -279,7 +287,7 @@ impl Router {
             receiver.dirty = true;
             self.dirty.push(index);
         }
-        if after > self.limits.max_pending_per_client {
+        if after > self.crowded_at {
             self.crowded(index);
         }
         true
@@ -318,7 +326,7 @@ impl Router {
             Owner::Connection(index) => {
                 self.count_remote_subscriptions(-1);
                 if let Some(connection) = self.connections.get_mut(index) {
-                    connection.sids.remove(subscription.sid.trim_ascii_end());
+                    connection.sids.remove(&subscription.sid[..subscription.sid.len() - 1]);
                 }
             }
             Owner::Local { index, sid } => {
@@ -364,7 +372,7 @@ impl Router {
             connection.dirty = true;
             self.dirty.push(index);
         }
-        if after > self.limits.max_pending_per_client {
+        if after > self.crowded_at {
             self.crowded(index);
         }
     }
@@ -376,22 +384,23 @@ impl Router {
         self.say(index, &line);
     }
 
-    /// A client has more waiting than it may: what it does not take at once makes it slow.
+    /// Much waits for a client. What it does not take at once slows publishers down, and beyond
+    /// its limit makes it slow.
     #[cold]
     fn crowded(&mut self, index: u32) {
         self.write(index);
         let waiting = self.connections.get(index).map_or(0, |c| c.out.pending());
         if waiting > self.limits.max_pending_per_client {
             self.close(index, Close::Slow);
+        } else if waiting > self.crowded_at {
+            self.crowding = true;
         }
     }
 
     /// Much output waits: writes it now, and where too much is left, gives up the client with most.
     #[cold]
     fn relieve(&mut self) {
-        for index in std::mem::take(&mut self.dirty) {
-            self.write(index);
-        }
+        self.write_dirty();
         while self.pending > self.limits.max_pending_total {
             let open = self.connections.iter().filter(|(_, c)| !c.is_closing());
             let Some((worst, _)) = open.max_by_key(|(_, c)| c.out.pending()) else { break };
@@ -427,6 +436,7 @@ impl Router {
     /// The socket takes something again.
     pub(super) fn writable(&mut self, index: u32) {
         self.write_unblocked(index);
+        self.relieved(index);
     }
 
     /// Makes epoll watch what the connection wants now.
@@ -479,19 +489,23 @@ impl Router {
     /// Writes, hands over, closes: everything that the tick put off.
     pub(super) fn end_tick(&mut self) {
         while !(self.dirty.is_empty() && self.dirty_locals.is_empty() && self.closing.is_empty()) {
-            for index in std::mem::take(&mut self.dirty) {
-                self.write(index);
-            }
-            for index in std::mem::take(&mut self.dirty_locals) {
+            self.write_dirty();
+            while let Some(index) = self.dirty_locals.pop() {
                 if let Some(local) = self.locals.get_mut(index) {
                     local.hand_over();
                 }
             }
-            for index in std::mem::take(&mut self.closing) {
+            while let Some(index) = self.closing.pop() {
                 self.bury(index);
             }
         }
         self.write_at = (self.pending + WRITE_AFTER).min(self.limits.max_pending_total);
+    }
+
+    fn write_dirty(&mut self) {
+        while let Some(index) = self.dirty.pop() {
+            self.write(index);
+        }
     }
 
     /// Writes the last words of a connection and forgets it.

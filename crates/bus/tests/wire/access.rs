@@ -1,0 +1,140 @@
+//! Who may come in, and what they may do.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use morgana_bus::{
+    auth::{AllowResponses, Auth, AuthRules, Login, Permissions, SubjectRules, UserRule},
+    broker::{Broker, BrokerConfig},
+};
+
+use super::script::{Talker, check, play};
+
+fn user(name: &str, permissions: Option<Permissions>) -> UserRule {
+    UserRule { name: name.into(), login: Login::Password(format!("{name}-pass")), permissions }
+}
+
+fn guest() -> Permissions {
+    let publish = SubjectRules::all().allow(&["open.>"]).unwrap();
+    let subscribe = SubjectRules::all().deny(&["open.secret", "closed.>"]).unwrap();
+    Permissions::new(publish, subscribe, None).unwrap()
+}
+
+fn servant() -> Permissions {
+    let all = SubjectRules::all;
+    Permissions::new(all(), all(), Some(AllowResponses::default())).unwrap()
+}
+
+fn auth(names: &[&str]) -> Arc<Auth> {
+    let known =
+        [user("root", None), user("guest", Some(guest())), user("servant", Some(servant()))];
+    let users = known.into_iter().filter(|user| names.contains(&user.name.as_str())).collect();
+    Arc::new(Auth::new(AuthRules { users, ..AuthRules::default() }).unwrap())
+}
+
+fn config() -> BrokerConfig {
+    BrokerConfig { auth: auth(&["root", "guest", "servant"]), ..super::config() }
+}
+
+#[test]
+fn strangers_are_turned_away() {
+    for sent in [
+        "CONNECT {}",
+        "CONNECT {\"user\":\"root\",\"pass\":\"wrong\"}",
+        "CONNECT {\"user\":\"nobody\",\"pass\":\"root-pass\"}",
+        "PING",
+        "SUB > 1",
+        "PUB a 1000",
+    ] {
+        let script = format!(
+            "a> {sent}
+             a< -ERR \\'Authorization Violation\\'
+             a closed"
+        );
+        check(config(), &script);
+    }
+}
+
+#[test]
+fn a_stranger_that_says_nothing_is_closed() {
+    let mut config = config();
+    config.limits.auth_timeout = Duration::from_millis(20);
+    check(
+        config,
+        "a< -ERR \\'Authentication Timeout\\'
+         a closed",
+    );
+}
+
+#[test]
+fn users_do_what_they_may() {
+    check(
+        config(),
+        "root> CONNECT {\"user\":\"root\",\"pass\":\"root-pass\",\"verbose\":false}
+         root> SUB > 1
+         root> PING
+         root< PONG
+         guest> CONNECT {\"user\":\"guest\",\"pass\":\"guest-pass\",\"verbose\":false}
+         guest> PUB closed.door 1\\r\\nx
+         guest< -ERR \\'Permissions Violation for Publish to \\\"closed.door\\\"\\'
+         guest> SUB closed.> 1
+         guest< -ERR \\'Permissions Violation for Subscription to \\\"closed.>\\\"\\'
+         guest> SUB closed.> group 1
+         guest< -ERR \\'Permissions Violation for Subscription to \\\"closed.>\\\" using queue \\\"group\\\"\\'
+         guest> SUB open.* 1
+         guest> PUB open.door 1\\r\\ny
+         guest< MSG open.door 1 1
+         guest< y
+         root< MSG open.door 1 1
+         root< y
+         root> PUB open.secret 1\\r\\ns
+         root> PUB open.rest 1\\r\\nr
+         guest< MSG open.rest 1 1
+         guest< r",
+    );
+}
+
+#[test]
+fn who_may_only_answer_may_answer_once() {
+    check(
+        config(),
+        "servant> CONNECT {\"user\":\"servant\",\"pass\":\"servant-pass\",\"verbose\":false}
+         servant> SUB ask 1
+         servant> PUB inbox 1\\r\\n0
+         servant< -ERR \\'Permissions Violation for Publish to \\\"inbox\\\"\\'
+         root> CONNECT {\"user\":\"root\",\"pass\":\"root-pass\",\"verbose\":false}
+         root> SUB inbox 1
+         root> PUB ask inbox 1\\r\\nq
+         servant< MSG ask 1 inbox 1
+         servant< q
+         servant> PUB inbox 1\\r\\n1
+         root< MSG inbox 1 1
+         root< 1
+         servant> PUB inbox 1\\r\\n2
+         servant< -ERR \\'Permissions Violation for Publish to \\\"inbox\\\"\\'",
+    );
+}
+
+#[test]
+fn whoever_is_no_user_any_more_is_closed() {
+    let broker = Broker::start(config()).unwrap();
+    let mut talkers: HashMap<String, Talker> = HashMap::new();
+    play(
+        &broker,
+        &mut talkers,
+        "root> CONNECT {\"user\":\"root\",\"pass\":\"root-pass\",\"verbose\":false}
+         root> PING
+         root< PONG
+         guest> CONNECT {\"user\":\"guest\",\"pass\":\"guest-pass\",\"verbose\":false}
+         guest> PING
+         guest< PONG",
+    );
+    broker.set_auth(auth(&["root"]));
+    play(
+        &broker,
+        &mut talkers,
+        "guest< -ERR \\'Authorization Violation\\'
+         guest closed
+         root> PING
+         root< PONG",
+    );
+}
