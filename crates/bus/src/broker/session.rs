@@ -137,7 +137,8 @@ impl Router {
     }
 
     fn connect(&mut self, index: u32, json: &[u8]) {
-        let Ok(options) = ConnectOptions::parse(json) else {
+        let Some(connection) = self.connections.get(index) else { return };
+        let Ok(options) = connection.options.parse_again(json) else {
             return self.close(index, Close::Silent);
         };
         if let Some(text) = refused(&options) {
@@ -203,7 +204,8 @@ impl Router {
             Some(ErrText::SubscribePermission { subject: filter, queue })
         } else if most > 0 && connection.sids.len() >= most {
             Some(ErrText::MaximumSubscriptions)
-        } else if !valid_filter(filter) {
+        } else if !valid_filter(filter) && !connection.sids.contains_key(sid) {
+            // of a sid that is taken nothing is looked at
             Some(ErrText::InvalidSubject)
         } else {
             None

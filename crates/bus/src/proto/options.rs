@@ -205,6 +205,17 @@ impl ConnectOptions {
         lenient(json)
     }
 
+    /// Reads the JSON of a further CONNECT on the same connection: what it does not mention stays
+    /// as it is.
+    ///
+    /// # Errors
+    /// As of [`ConnectOptions::parse`].
+    pub fn parse_again(&self, json: &[u8]) -> Result<ConnectOptions, ConnectError> {
+        let mut object = serde_json::from_slice::<Lenient>(&self.to_json())?.0;
+        object.extend(read(json)?.0);
+        Ok(serde_json::from_value(Value::Object(object))?)
+    }
+
     /// The JSON of a CONNECT, on one line.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
@@ -212,9 +223,12 @@ impl ConnectOptions {
 }
 
 fn lenient<T: DeserializeOwned>(json: &[u8]) -> Result<T, ConnectError> {
-    // names in other encodings are no reason to refuse somebody: Go replaces what is no UTF-8 too
-    let Lenient(object) = serde_json::from_str(&String::from_utf8_lossy(json))?;
-    Ok(serde_json::from_value(Value::Object(object))?)
+    Ok(serde_json::from_value(Value::Object(read(json)?.0))?)
+}
+
+/// Names in other encodings are no reason to refuse somebody: Go replaces what is no UTF-8 too.
+fn read(json: &[u8]) -> Result<Lenient, ConnectError> {
+    Ok(serde_json::from_str(&String::from_utf8_lossy(json))?)
 }
 
 /// An object as Go reads one: keys in any case, of several the last, null says nothing.

@@ -275,6 +275,8 @@ fn connect_is_read_as_nats_server_does() {
         assert!(ConnectOptions::parse(json.as_bytes()).is_err(), "{json}");
     }
     assert_eq!(ConnectOptions::parse(&options.to_json()).unwrap(), options);
+    let again = options.parse_again(b"{\"echo\":false,\"user\":null}").unwrap();
+    assert_eq!(again, ConnectOptions { echo: false, ..options });
     let foreign = ConnectOptions::parse(b"{\"name\":\"caf\xe9\"}").unwrap();
     assert_eq!(foreign.name, "caf\u{fffd}");
 }

@@ -47,31 +47,42 @@ fn random_sessions_get_the_answers_of_nats_server() {
     let mut frames = 0;
     for seed in first..first + number("MORGANA_SESSIONS", 200) {
         let session = Session::random(seed);
-        frames += compare(&session, nats.addr, ours.addr).unwrap_or_else(|| {
-            let short = shortened(session, nats.addr, ours.addr);
-            let [theirs, here] = [nats.addr, ours.addr].map(|addr| replay::run(&short, addr));
-            panic!("seed {seed}\n{short}\nnats-server: {theirs:#?}\nours: {here:#?}")
+        frames += compare(&session, nats.addr, ours.addr).unwrap_or_else(|first| {
+            let (short, last) = shortened(session, first, nats.addr, ours.addr);
+            panic!("seed {seed}\n{short}\n{last}")
         });
     }
     println!("{frames} frames were equal");
 }
 
-/// How many frames were answered, where the answers are equal.
-fn compare(session: &Session, nats: SocketAddr, ours: SocketAddr) -> Option<usize> {
-    let theirs = replay::run(session, nats);
-    (theirs == replay::run(session, ours)).then_some(theirs.len())
+/// How many frames were answered, or where the answers begin to differ.
+fn compare(session: &Session, nats: SocketAddr, ours: SocketAddr) -> Result<usize, String> {
+    let (theirs, ours) = (replay::run(session, nats), replay::run(session, ours));
+    if theirs == ours {
+        return Ok(theirs.len());
+    }
+    let same = theirs.iter().zip(&ours).take_while(|(a, b)| a == b).count();
+    let around = |lines: &[String]| -> Vec<String> {
+        lines.iter().take(same + 3).skip(same.saturating_sub(4)).cloned().collect()
+    };
+    Err(format!("nats-server: {:#?}\nours: {:#?}", around(&theirs), around(&ours)))
 }
 
-/// The session without the steps and frames that the difference does not need.
-fn shortened(mut session: Session, nats: SocketAddr, ours: SocketAddr) -> Session {
+/// The session without the frames that its difference does not need.
+fn shortened(
+    mut session: Session,
+    mut difference: String,
+    nats: SocketAddr,
+    ours: SocketAddr,
+) -> (Session, String) {
     let mut at = 0;
     while let Some(shorter) = session.without(at) {
         match compare(&shorter, nats, ours) {
-            None => session = shorter,
-            Some(_) => at += 1,
+            Err(other) => (session, difference) = (shorter, other),
+            Ok(_) => at += 1,
         }
     }
-    session
+    (session, difference)
 }
 
 #[test]
