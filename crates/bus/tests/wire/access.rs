@@ -47,7 +47,7 @@ fn strangers_are_turned_away() {
     ] {
         let script = format!(
             "a> {sent}
-             a< -ERR \\'Authorization Violation\\'
+             a< -ERR 'Authorization Violation'
              a closed"
         );
         check(config(), &script);
@@ -60,7 +60,7 @@ fn a_stranger_that_says_nothing_is_closed() {
     config.limits.auth_timeout = Duration::from_millis(20);
     check(
         config,
-        "a< -ERR \\'Authentication Timeout\\'
+        "a< -ERR 'Authentication Timeout'
          a closed",
     );
 }
@@ -75,11 +75,11 @@ fn users_do_what_they_may() {
          root< PONG
          guest> CONNECT {\"user\":\"guest\",\"pass\":\"guest-pass\",\"verbose\":false}
          guest> PUB closed.door 1\\r\\nx
-         guest< -ERR \\'Permissions Violation for Publish to \\\"closed.door\\\"\\'
+         guest< -ERR 'Permissions Violation for Publish to \"closed.door\"'
          guest> SUB closed.> 1
-         guest< -ERR \\'Permissions Violation for Subscription to \\\"closed.>\\\"\\'
+         guest< -ERR 'Permissions Violation for Subscription to \"closed.>\"'
          guest> SUB closed.> group 1
-         guest< -ERR \\'Permissions Violation for Subscription to \\\"closed.>\\\" using queue \\\"group\\\"\\'
+         guest< -ERR 'Permissions Violation for Subscription to \"closed.>\" using queue \"group\"'
          guest> SUB open.* 1
          guest> PUB open.door 1\\r\\ny
          guest< MSG open.door 1 1
@@ -100,7 +100,7 @@ fn who_may_only_answer_may_answer_once() {
         "servant> CONNECT {\"user\":\"servant\",\"pass\":\"servant-pass\",\"verbose\":false}
          servant> SUB ask 1
          servant> PUB inbox 1\\r\\n0
-         servant< -ERR \\'Permissions Violation for Publish to \\\"inbox\\\"\\'
+         servant< -ERR 'Permissions Violation for Publish to \"inbox\"'
          root> CONNECT {\"user\":\"root\",\"pass\":\"root-pass\",\"verbose\":false}
          root> SUB inbox 1
          root> PUB ask inbox 1\\r\\nq
@@ -110,7 +110,7 @@ fn who_may_only_answer_may_answer_once() {
          root< MSG inbox 1 1
          root< 1
          servant> PUB inbox 1\\r\\n2
-         servant< -ERR \\'Permissions Violation for Publish to \\\"inbox\\\"\\'",
+         servant< -ERR 'Permissions Violation for Publish to \"inbox\"'",
     );
 }
 
@@ -132,7 +132,7 @@ fn whoever_is_no_user_any_more_is_closed() {
     play(
         &broker,
         &mut talkers,
-        "guest< -ERR \\'Authorization Violation\\'
+        "guest< -ERR 'Authorization Violation'
          guest closed
          root> PING
          root< PONG",

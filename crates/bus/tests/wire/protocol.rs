@@ -17,16 +17,16 @@ fn conversations_are_those_of_nats_server() {
          a> PING
          a< PONG
          a> SUB a.. 1
-         a< -ERR \\'Invalid Subject\\'
+         a< -ERR 'Invalid Subject'
          a> SUB a.* 1
          a< +OK
          a> PUB a.* 2\\r\\nhi
-         a< -ERR \\'Invalid Publish Subject\\'
+         a< -ERR 'Invalid Publish Subject'
          a< +OK
          a< MSG a.* 1 2
          a< hi
          a> PUB a..b 2\\r\\nhi
-         a< -ERR \\'Invalid Publish Subject\\'
+         a< -ERR 'Invalid Publish Subject'
          a< +OK
          a> UNSUB 9
          a< +OK",

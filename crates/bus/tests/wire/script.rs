@@ -41,7 +41,7 @@ impl Talker {
         let mut line = Vec::new();
         match self.socket.read_until(b'\n', &mut line) {
             Ok(0) => None,
-            Ok(_) => Some(line.strip_suffix(b"\r\n").unwrap_or(&line).escape_ascii().to_string()),
+            Ok(_) => Some(escape(line.strip_suffix(b"\r\n").unwrap_or(&line))),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
             Err(error) => panic!("nothing came: {error}"),
         }
@@ -75,6 +75,15 @@ pub(super) fn play(broker: &Broker, talkers: &mut HashMap<String, Talker>, scrip
             assert_eq!(talker.line(), None, "in `{step}` of {script}");
         }
     }
+}
+
+/// What is no text becomes `\xHH`.
+fn escape(line: &[u8]) -> String {
+    let shown = |&byte: &u8| match byte {
+        b' '..=b'~' => char::from(byte).to_string(),
+        byte => byte.escape_ascii().to_string(),
+    };
+    line.iter().map(shown).collect()
 }
 
 fn unescape(text: &str) -> Vec<u8> {
