@@ -416,8 +416,8 @@ mod tests {
             nkey = "U"
             "#,
             &expect![[r#"
-                user `a`: the secret is empty: the secret is empty
-                user `b`: no public nkey of a user (`U…`): no public nkey of a user (`U…`)
+                user `a` cannot prove who he is: the secret is empty
+                user `b` cannot prove who he is: no public nkey of a user (`U…`)
                 no_auth_user `x` is no user"#]],
         );
         check_faults("user = 3", &expect!["user: expected `[[user]]` tables"]);

@@ -16,6 +16,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 use crate::{
     auth::{AuthFileError, AuthRules, RuleError, UnixPeers},
     broker::{Limits, StartError, UnixListenAt},
+    stream::{OpenError, StreamsError},
 };
 
 pub use log::Log;
@@ -116,6 +117,12 @@ pub enum LaunchError {
     #[cfg(feature = "tls")]
     #[error("TLS does not start")]
     Tls(#[source] crate::tls::TlsError),
+    /// The streams cannot be had.
+    #[error("JetStream does not start")]
+    Streams(#[source] OpenError),
+    /// The streams ended at once.
+    #[error("JetStream does not run")]
+    StreamsEnded(#[source] StreamsError),
     /// The process id cannot be written.
     #[error("cannot write `{}`", path.display())]
     PidFile {
@@ -134,3 +141,6 @@ fn lines(errors: &[RuleError]) -> String {
     };
     errors.iter().map(line).collect::<Vec<_>>().join("; ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use model::Ambient;
 use tokio::{
     sync::Notify,
     task::JoinSet,
@@ -21,6 +22,7 @@ use crate::{
     broker::{Broker, BrokerConfig, TlsOffer},
     monitor::{self, Facts, Monitor},
     natsconf,
+    stream::{Streams, StreamsConfig},
 };
 
 /// How often a server that is about to go looks whether its clients went.
@@ -50,6 +52,7 @@ pub struct Server {
     reload: Reload,
     clients: Option<SocketAddr>,
     monitor: Option<SocketAddr>,
+    streams: Option<Streams>,
     tasks: JoinSet<()>,
     /// TLS accepts nobody any more.
     closed: CancellationToken,
@@ -90,6 +93,7 @@ impl Server {
             log,
             reload: Reload::Never,
             monitor: None,
+            streams: None,
             tasks: JoinSet::new(),
             closed: CancellationToken::new(),
             end: CancellationToken::new(),
@@ -100,6 +104,7 @@ impl Server {
         #[cfg(feature = "tls")]
         server.start_tls(&options).await?;
         server.start_monitor(&options, &gate).await?;
+        server.start_streams(&options).await?;
         server.watch(gate);
         server.tell_ready(&options);
         Ok(server)
@@ -144,6 +149,18 @@ impl Server {
             self.log.info(format_args!("Starting http monitor on {addr}"));
         }
         self.tasks.spawn(monitor.run(self.end.clone()));
+        Ok(())
+    }
+
+    async fn start_streams(&mut self, options: &Options) -> Result<(), LaunchError> {
+        let Some(dir) = &options.store_dir else { return Ok(()) };
+        self.log.info("Starting JetStream");
+        let opened = Streams::open(dir, StreamsConfig::default(), Ambient::system());
+        let streams = opened.map_err(LaunchError::Streams)?;
+        streams.attach(&self.broker);
+        streams.ready().await.map_err(LaunchError::StreamsEnded)?;
+        self.streams = Some(streams);
+        self.log.info(format_args!("  Store Directory: \"{}\"", dir.display()));
         Ok(())
     }
 
@@ -241,6 +258,9 @@ impl Server {
 
     async fn shut_down(&mut self) {
         self.log.info("Initiating Shutdown...");
+        if let Some(streams) = &self.streams {
+            streams.close().await;
+        }
         self.broker.stop().await;
         self.end.cancel();
         while self.tasks.join_next().await.is_some() {}
@@ -280,7 +300,7 @@ fn broker_config(options: &Options, gate: &Gate) -> BrokerConfig {
         unix: options.unix.clone(),
         limits: options.limits.clone(),
         auth: Arc::clone(&gate.auth),
-        jetstream: false,
+        jetstream: options.store_dir.is_some(),
         tls: if tls { TlsOffer::Required } else { TlsOffer::None },
     }
 }

@@ -372,3 +372,6 @@ async fn first_line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     }
     Ok(line)
 }
+
+#[cfg(test)]
+mod tests;
