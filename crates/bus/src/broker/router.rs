@@ -348,11 +348,9 @@ impl Router {
     fn no_responders(&mut self, index: u32, reply: &[u8]) {
         const STATUS: &[u8] = b"16 16\r\nNATS/1.0 503\r\n\r\n\r\n";
         let routes = self.table.routes(reply);
-        let all = routes.plain.iter().chain(routes.groups.iter().flatten());
-        let mine = all.filter_map(|&id| self.table.get(id));
-        let Some(own) = mine.into_iter().find(|own| own.owner == Owner::Connection(index)) else {
-            return;
-        };
+        // a member of a queue group is not asked for: so does nats-server
+        let mut plain = routes.plain.iter().filter_map(|&id| self.table.get(id));
+        let Some(own) = plain.find(|own| own.owner == Owner::Connection(index)) else { return };
         let mut message = Vec::with_capacity(64);
         write_head(&mut message, reply);
         message.extend_from_slice(&own.sid);

@@ -11,6 +11,8 @@
 //! Answers are compared after this, because nats-server leaves it open:
 //! - INFO and PING frames come when they like: left out here; what INFO has is a test of its own;
 //! - one message to several subscriptions of a client comes in any order: sorted by sid;
+//! - an invalid subject of a publish is complained of once, or twice where its frame came to
+//!   nats-server in two reads: several complaints in a row are one;
 //! - no-responders takes any subscription to the reply subject: its sid is left out.
 //!
 //! Differences that are wanted, and so do not happen in a session:

@@ -15,6 +15,9 @@ use crate::session::{Session, shown};
 /// How long a server that is waiting for the rest of a frame may say nothing.
 const SILENCE: Duration = Duration::from_secs(2);
 
+/// What nats-server says a second time where the frame came in two reads.
+const TWICE: &str = "-ERR Invalid Publish Subject";
+
 const NO_RESPONDERS: &[u8] = b"NATS/1.0 503\r\n\r\n";
 
 /// What was heard: a line for each frame and end, in order.
@@ -191,8 +194,10 @@ fn heard(frame: ServerFrame<'_>) -> Option<Heard> {
     Some(Heard { text, sid: sid.into() })
 }
 
-/// One message to several subscriptions stands in the order of their sids.
+/// One message to several subscriptions stands in the order of their sids, and one complaint
+/// stands for several in a row.
 fn in_order(mut heard: Vec<Heard>) -> Vec<String> {
+    heard.dedup_by(|one, next| one.text == next.text && one.text == TWICE);
     for same in heard.chunk_by_mut(|one, next| one.text == next.text) {
         same.sort_by(|one, next| one.sid.cmp(&next.sid));
     }
