@@ -1,6 +1,7 @@
 //! The command line. `up` is the service; everything else is a client of its API over the UNIX
 //! socket, where the owner of the service and root need no login.
 
+mod bus;
 mod decky;
 mod relay;
 mod render;
@@ -74,6 +75,8 @@ enum Command {
     /// What visitors did
     #[command(subcommand)]
     Session(visitors::Session),
+    /// Look at the bus and talk on it
+    Bus(bus::Bus),
     /// Who may use the console
     #[command(subcommand)]
     User(user::User),
@@ -120,6 +123,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Identity(command) => command.run(&client).await,
         Command::Attacker(command) => command.run(&client).await,
         Command::Session(command) => command.run(&client).await,
+        Command::Bus(command) => command.run(&config.data_dir.join("bus.sock")).await,
         Command::User(command) => command.run(&client).await,
         Command::Relay(command) => command.run(&client).await,
         Command::Worker(command) => command.run(&client).await,

@@ -20,7 +20,7 @@ use super::{Access, LaunchError, Log, Options, Order, Signals};
 use crate::{
     auth::{self, Auth, AuthFile},
     broker::{Broker, BrokerConfig, TlsOffer},
-    monitor::{self, Facts, Monitor},
+    monitor::{self, Facts, Monitor, Requests},
     natsconf,
     stream::{Streams, StreamsConfig},
 };
@@ -140,8 +140,10 @@ impl Server {
     }
 
     async fn start_monitor(&mut self, options: &Options, gate: &Gate) -> Result<(), LaunchError> {
-        let Some(addr) = options.monitor else { return Ok(()) };
         let facts = self.facts(options, gate);
+        let requests = Requests::new(&self.broker, facts.clone());
+        self.tasks.spawn(requests.run(self.end.clone()));
+        let Some(addr) = options.monitor else { return Ok(()) };
         let bound = Monitor::bind(addr, facts, monitor::of(&self.broker)).await;
         let monitor = bound.map_err(|source| LaunchError::Monitor { addr, source })?;
         self.monitor = monitor.addr();

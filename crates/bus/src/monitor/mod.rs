@@ -9,6 +9,7 @@
 
 mod pages;
 mod process;
+mod requests;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -29,11 +30,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    BoxFuture,
     broker::{Broker, BrokerStats},
-    link::BoxFuture,
 };
 
 pub use pages::Facts;
+pub use requests::Requests;
 
 /// Connections at a time; more wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 64;
