@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use bus::{
-    auth::UnixPeers,
+    auth::{AuthRules, UnixPeers, local_peers},
     broker::UnixListenAt,
     launcher::{self, Access, Log, Signals},
 };
@@ -72,19 +72,26 @@ impl Serve {
 
     fn access(&self) -> anyhow::Result<Access> {
         let loopback = |at: &SocketAddr| at.ip().is_loopback();
+        // The kernel says who is on the UNIX socket.
+        let unix = UnixPeers::Trusted { owner: own_uid()?, others: local_peers() };
         match (&self.users, self.no_auth, &self.listen) {
-            (Some(users), _, _) => {
-                Ok(Access::File { path: users.clone(), unix: UnixPeers::default() })
-            }
+            (Some(users), _, _) => Ok(Access::File { path: users.clone(), unix }),
             (None, true, at) if at.as_ref().is_none_or(loopback) => Ok(Access::Open),
             (None, true, _) => bail!("--no-auth is for loopback addresses only"),
             (None, false, Some(_)) => {
                 bail!("who may connect by TCP? Say --users FILE, or --no-auth on loopback")
             }
-            // The kernel says who is on the UNIX socket.
-            (None, false, None) => Ok(launcher::Options::default().access),
+            (None, false, None) => {
+                Ok(Access::Rules { rules: AuthRules { unix, ..AuthRules::default() }, reload: None })
+            }
         }
     }
+}
+
+/// The user that this process is: who owns what it creates.
+fn own_uid() -> anyhow::Result<u32> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(std::fs::metadata("/proc/self").context("who are we?")?.uid())
 }
 
 #[cfg(test)]
