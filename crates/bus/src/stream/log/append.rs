@@ -19,6 +19,7 @@ impl StreamLog {
         now: UnixNanos,
     ) -> Result<Appended, AppendError> {
         self.check()?;
+        self.now = self.now.max(now);
         let id = message.msg_id.unwrap_or_default();
         if !id.is_empty()
             && let Some(seq) = self.ids.seen(id, now)
@@ -49,7 +50,7 @@ impl StreamLog {
         let offset = self.push(&record)?;
         self.index.push(seq, offset, len as u32, subject);
         if let Some(block) = self.index.last_block() {
-            block.last_at = at;
+            block.note(at, !msg_id.is_empty());
         }
         self.last_at = at;
         self.ids.insert(msg_id, seq, at);

@@ -33,11 +33,21 @@ pub(crate) struct Block {
     pub(crate) bytes: u64,
     /// When the last message was stored.
     pub(crate) last_at: UnixNanos,
+    /// When the last message with an id was stored; 0 without one.
+    pub(crate) last_id_at: UnixNanos,
 }
 
 impl Block {
     pub(crate) fn new(base: u64) -> Self {
-        Self { base, entries: Vec::new(), head: 0, live: 0, bytes: 0, last_at: UnixNanos(0) }
+        Self {
+            base,
+            entries: Vec::new(),
+            head: 0,
+            live: 0,
+            bytes: 0,
+            last_at: UnixNanos(0),
+            last_id_at: UnixNanos(0),
+        }
     }
 
     /// The first number that can be in it.
@@ -53,6 +63,14 @@ impl Block {
     /// Whether a number is within its reach.
     pub(crate) fn reaches(&self, seq: u64) -> bool {
         seq >= self.base && u32::try_from(seq - self.base).is_ok()
+    }
+
+    /// Notes when a message was stored, and whether it has an id.
+    pub(crate) fn note(&mut self, at: UnixNanos, has_id: bool) {
+        self.last_at = at;
+        if has_id {
+            self.last_id_at = at;
+        }
     }
 
     /// Adds a message after all others; it is within reach.

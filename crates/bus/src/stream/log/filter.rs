@@ -1,5 +1,7 @@
 //! Which subjects a reader of a log wants.
 
+use crate::matcher;
+
 /// A set of NATS filters; a subject is wanted when any of them matches it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Filter {
@@ -39,7 +41,7 @@ impl Filter {
     /// Whether it wants this subject.
     #[must_use]
     pub fn matches(&self, subject: &[u8]) -> bool {
-        self.is_all() || self.patterns.iter().any(|pattern| matches(pattern, subject))
+        self.is_all() || self.patterns.iter().any(|pattern| matcher::matches(pattern, subject))
     }
 
     /// The subject, where it can be only one.
@@ -54,18 +56,4 @@ impl Filter {
 
 fn is_literal(pattern: &[u8]) -> bool {
     !pattern.split(|byte| *byte == b'.').any(|token| token == b"*" || token == b">")
-}
-
-fn matches(pattern: &[u8], subject: &[u8]) -> bool {
-    let mut tokens = subject.split(|byte| *byte == b'.');
-    for wanted in pattern.split(|byte| *byte == b'.') {
-        match (wanted, tokens.next()) {
-            (b">", token) => return token.is_some(),
-            (_, None) => return false,
-            (b"*", Some(_)) => {}
-            (wanted, Some(token)) if wanted == token => {}
-            _ => return false,
-        }
-    }
-    tokens.next().is_none()
 }

@@ -14,6 +14,7 @@ mod append;
 mod block;
 mod consumers;
 mod error;
+mod examine;
 mod files;
 mod filter;
 mod ids;
@@ -41,6 +42,7 @@ use std::{
 
 pub use consumers::StoredConsumer;
 pub use error::{AppendError, Full, LogError, RegistryError};
+pub use examine::{Examined, ExaminedRecord, examine};
 pub use filter::Filter;
 pub use message::{Append, Appended, Expected, LogOptions, MAX_FIELD, MAX_MESSAGE, Peeked};
 pub use open::{Damage, Recovery};
@@ -79,6 +81,8 @@ pub struct StreamLog {
     ids: Ids,
     last_msg_id: Box<[u8]>,
     last_at: UnixNanos,
+    /// The latest moment that was handed in.
+    now: UnixNanos,
     committed: u64,
     preparing: Option<Preparing>,
     window: Window,
@@ -140,6 +144,7 @@ impl StreamLog {
             removals: Removals::default(),
             last_msg_id: Box::default(),
             last_at: UnixNanos(0),
+            now: UnixNanos(0),
             committed: 0,
             preparing: None,
             window: Window::default(),
@@ -226,7 +231,7 @@ impl StreamLog {
         if config.storage != self.meta.config.storage {
             return Err(LogError::Fixed("the storage"));
         }
-        let meta = Meta { config, ..self.meta.clone() };
+        let meta = Meta::new(config, self.meta.created, self.meta.salt);
         if let Some(dir) = &self.dir {
             meta.save(dir)?;
         }
@@ -343,7 +348,7 @@ impl StreamLog {
     /// Removes the segments at the front in which nothing is left. That their messages are gone
     /// is durable in later segments: removals name the first message that is there.
     fn drop_dead(&mut self) {
-        while self.segments.len() > 1 && self.first_block_is_dead() {
+        while self.first_is_dead() && !self.first_is_held() {
             self.index.drop_block();
             let Some(segment) = self.segments.pop_front() else { return };
             if let Err(error) = segment.remove() {
@@ -353,12 +358,29 @@ impl StreamLog {
         }
     }
 
-    fn first_block_is_dead(&self) -> bool {
+    /// Whether the first segment is not the last, and nothing is left in it.
+    fn first_is_dead(&self) -> bool {
         let blocks = self.index.blocks();
-        let end = blocks.get(1).map_or(0, |next| next.base());
+        let Some(end) = blocks.get(1).map(|next| next.base()) else { return false };
         blocks[0].live() == 0 && !self.index.missing.iter().any(|(first, _)| first < end)
     }
+
+    /// Whether the first segment, dead, is still needed for its message ids: a restart would
+    /// forget them within their window. Dead segments over [`MAX_HELD`] go all the same.
+    fn first_is_held(&self) -> bool {
+        let window = self.meta.config.duplicate_window;
+        let needed = self.index.blocks()[0].last_id_at > self.now.before(window);
+        if !needed || self.dir.is_none() {
+            return false;
+        }
+        let dead = self.index.blocks().iter().zip(&self.segments);
+        let dead = dead.take_while(|(block, _)| block.live() == 0);
+        dead.map(|(_, segment)| u64::from(segment.size)).sum::<u64>() <= MAX_HELD
+    }
 }
+
+/// Bytes of segments in which nothing but message ids is left, per stream.
+const MAX_HELD: u64 = 128 << 20;
 
 /// Padded bytes of the record that begins a segment.
 const SEGMENT_RECORD: usize = record::HEAD + 8;

@@ -157,7 +157,8 @@ impl Opening {
                 self.remove(0, record.seq.saturating_sub(1));
                 record.ranges().for_each(|(first, last)| self.remove(first, last));
             }
-            Kind::Durable | Kind::Erased => {}
+            Kind::Erased => self.remember(record),
+            Kind::Durable => {}
         }
         self.log.last_at = self.log.last_at.max(record.at);
     }
@@ -172,10 +173,18 @@ impl Opening {
         }
         log.index.missing.add(next, record.seq - 1);
         log.index.push(record.seq, offset, record.len() as u32, record.subject);
-        if let Some(block) = log.index.last_block() {
-            block.last_at = record.at;
+        if *log.last_msg_id != *record.msg_id {
+            log.last_msg_id = record.msg_id.into();
         }
-        log.last_msg_id = record.msg_id.into();
+        self.remember(record);
+    }
+
+    /// Remembers when a message was stored, and its id while that may come again.
+    fn remember(&mut self, record: &Record<'_>) {
+        let log = &mut self.log;
+        if let Some(block) = log.index.last_block() {
+            block.note(record.at, !record.msg_id.is_empty());
+        }
         if record.at > self.now.before(log.meta.config.duplicate_window) {
             log.ids.insert(record.msg_id, record.seq, record.at);
         }

@@ -132,7 +132,7 @@ impl StreamLog {
     }
 
     /// The bytes of a record: from the tail, from what was read last, or from the file.
-    fn bytes_of(&mut self, place: usize, entry: Entry) -> Result<&[u8], LogError> {
+    pub(super) fn bytes_of(&mut self, place: usize, entry: Entry) -> Result<&[u8], LogError> {
         let last = place + 1 == self.segments.len();
         if last && self.tail.slice(entry.offset, entry.len).is_some() {
             return Ok(self.tail.slice(entry.offset, entry.len).unwrap_or_default());

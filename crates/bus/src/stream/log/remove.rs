@@ -29,8 +29,18 @@ pub struct Purge {
 #[derive(Debug, Default)]
 pub(super) struct Removals {
     runs: Ranges,
-    /// What to overwrite: segment number, where, and its number and time.
-    erase: Vec<(u64, Entry, u64, UnixNanos)>,
+    /// What to overwrite.
+    erase: Vec<Erasure>,
+}
+
+#[derive(Debug)]
+struct Erasure {
+    /// The segment's number.
+    segment: u64,
+    /// Where the record is.
+    offset: u32,
+    /// What takes its place: as long, with the message's number, time and id.
+    record: Vec<u8>,
 }
 
 impl Removals {
@@ -52,8 +62,8 @@ impl StreamLog {
             return Ok(false);
         }
         if erase && let Some((place, entry)) = self.index.get(seq) {
-            let at = self.at_of(place, entry).unwrap_or(self.last_at);
-            self.removals.erase.push((self.segments[place].number, entry, seq, at));
+            let erasure = self.erasure(seq, place, entry)?;
+            self.removals.erase.push(erasure);
         }
         self.take(seq)
     }
@@ -97,6 +107,8 @@ impl StreamLog {
     /// The log is poisoned or cannot be read.
     pub fn expire(&mut self, now: UnixNanos) -> Result<u64, LogError> {
         self.check()?;
+        self.now = self.now.max(now);
+        self.drop_dead();
         let Some(max_age) = self.meta.config.max_age else { return Ok(0) };
         let mut gone = 0;
         while gone < MAX_EXPIRED
@@ -174,20 +186,31 @@ impl StreamLog {
         Ok(())
     }
 
+    /// What takes the place of a message. Its id stays, so that it is not taken again.
+    fn erasure(&mut self, seq: u64, place: usize, entry: Entry) -> Result<Erasure, LogError> {
+        let salt = self.meta.salt;
+        let bytes = self.bytes_of(place, entry)?;
+        let (at, msg_id) = Record::verified(bytes, salt)
+            .map_or((UnixNanos(0), Vec::new()), |record| (record.at, record.msg_id.to_vec()));
+        let body = vec![0; entry.len as usize - record::HEAD - msg_id.len()];
+        let erased =
+            Record { msg_id: &msg_id, body: &body, ..Record::control(Kind::Erased, 0, seq, at) };
+        let mut record = Vec::new();
+        erased.encode(salt, &mut record);
+        Ok(Erasure { segment: self.segments[place].number, offset: entry.offset, record })
+    }
+
     /// Overwrites what was deleted for good. The removal is durable by now, so that a crash in
     /// between shows no half message.
     pub(super) fn erase(&mut self) -> Result<(), LogError> {
-        for (number, entry, seq, at) in std::mem::take(&mut self.removals.erase) {
-            let place = self.segments.iter().position(|segment| segment.number == number);
+        for erasure in std::mem::take(&mut self.removals.erase) {
+            let Erasure { segment, offset, record } = erasure;
+            let place = self.segments.iter().position(|other| other.number == segment);
             let Some(place) = place else { continue };
-            let body = vec![0; entry.len as usize - record::HEAD];
-            let erased = Record { body: &body, ..Record::control(Kind::Erased, 0, seq, at) };
-            let mut bytes = Vec::new();
-            erased.encode(self.meta.salt, &mut bytes);
-            self.segments[place].write(&bytes, entry.offset)?;
+            self.segments[place].write(&record, offset)?;
             self.segments[place].sync()?;
             if place + 1 == self.segments.len() {
-                self.tail.overwrite(entry.offset, &bytes);
+                self.tail.overwrite(offset, &record);
             }
             self.window = super::Window::default();
         }

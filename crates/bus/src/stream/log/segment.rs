@@ -146,7 +146,6 @@ fn fill(file: &File, from: u64, to: u64) -> io::Result<()> {
 /// A segment that a thread makes ready; the thread ends with it.
 #[derive(Debug)]
 pub(crate) struct Preparing {
-    number: u64,
     thread: Option<JoinHandle<Result<Segment, LogError>>>,
 }
 
@@ -159,16 +158,12 @@ impl Preparing {
             .name("morgana-segment".into())
             .spawn(move || prepare(&dir, number, size))
             .ok()?;
-        Some(Self { number, thread: Some(thread) })
+        Some(Self { thread: Some(thread) })
     }
 
     /// Waits for the file. None where the thread failed: then it is to be made anew.
     pub(crate) fn finish(mut self) -> Option<Segment> {
         self.thread.take()?.join().ok()?.ok()
-    }
-
-    pub(crate) fn number(&self) -> u64 {
-        self.number
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod basics;
 mod crash;
+mod kill;
 mod model;
 
 use std::{path::Path, time::Duration};
