@@ -22,6 +22,8 @@
 //! - the JSON of an INFO from a client is not looked at: nats-server closes where it is none;
 //! - a control line that is too long by a byte or two: nats-server measures lines that come in
 //!   pieces a little differently from whole ones;
+//! - an HPUB that is too large, or does not end where it says, of a client that announced no
+//!   headers: ours is told of the size or the end, nats-server closes without a word;
 //! - CONNECT: Go folds a few letters beyond ASCII in keys, nests deeper, and replaces halves of
 //!   surrogate pairs, where we refuse.
 

@@ -83,7 +83,7 @@ const WRONG: &[&[u8]] = &[
     b"HPUB a 1\r\n",
     b"HPUB a 2 1\r\nx\r\n",
     b"HPUB a x 1\r\n",
-    b"HPUB a 1 1048577\r\n",
+    b"CONNECT {\"headers\":true}\r\nHPUB a 1 1048577\r\n",
     b"SUB\r\n",
     b"SUB a\r\n",
     b"SUB a b c d\r\n",
@@ -268,7 +268,10 @@ impl Maker {
             _ => self.publish(),
         };
         let at = self.dice.below(frame.len());
-        frame[at] = self.byte(b"\0 \tx0.>*-+");
+        // a carriage return that is left within a line is one of the differences that are wanted
+        if frame[at] != b'\n' {
+            frame[at] = self.byte(b"\0 \tx0.>*-+");
+        }
         frame
     }
 }
