@@ -1,6 +1,7 @@
 //! The targets: one for each parser that reads what strangers or operators write.
 
 mod bus_codec;
+mod bus_conf;
 mod bus_headers;
 mod bus_matcher;
 #[cfg(feature = "app")]
@@ -61,6 +62,7 @@ pub const TARGETS: &[Target] = &[
     ssh::TARGET,
     shell::TARGET,
     bus_codec::TARGET,
+    bus_conf::TARGET,
     bus_headers::TARGET,
     bus_matcher::TARGET,
 ];

@@ -4,17 +4,17 @@
 //! nats-server, with one difference on the safe side: a wildcard subscription is allowed only
 //! where one allowed filter contains all of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::matcher;
 
 use super::filter::Filters;
 
-/// What one user may do.
+/// What one user may do. Clones share the rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permissions {
-    publish: SubjectRules,
-    subscribe: SubjectRules,
+    publish: Arc<SubjectRules>,
+    subscribe: Arc<SubjectRules>,
     responses: Option<AllowResponses>,
 }
 
@@ -116,7 +116,7 @@ impl Permissions {
         if responses.is_some() {
             publish.allow.get_or_insert_default();
         }
-        Ok(Permissions { publish, subscribe, responses })
+        Ok(Permissions { publish: Arc::new(publish), subscribe: Arc::new(subscribe), responses })
     }
 
     /// Whether a message may be published here, answers aside (see [`super::ResponseGrants`]).

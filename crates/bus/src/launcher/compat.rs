@@ -294,7 +294,7 @@ impl Draft {
         if let Some(duration) = conf.lame_duck_duration {
             options.lame_duck_spread = duration.saturating_sub(options.lame_duck_grace);
         }
-        take_tls(&mut options, conf.tls.filter(|_| self.tls))?;
+        take_tls(&mut options, self.tls.then(|| conf.tls.unwrap_or_default()))?;
         Ok(Launch {
             options,
             log_file: conf.log_file,

@@ -165,15 +165,12 @@ mod tests {
     use super::*;
 
     fn check(line: &str, expected: Result<&[(Flag, &str)], &str>) {
-        let found = read(line.split_whitespace().map(str::to_owned));
-        let pairs = found.as_ref().map(|given| {
-            given.iter().map(|given| (given.flag, given.value.as_str())).collect::<Vec<_>>()
-        });
-        assert_eq!(
-            pairs,
-            expected.map(<[_]>::to_vec).map_err(str::to_owned).as_ref().map(Clone::clone),
-            "{line}"
-        );
+        let given = read(line.split_whitespace().map(str::to_owned));
+        let found = match &given {
+            Ok(all) => Ok(all.iter().map(|one| (one.flag, one.value.as_str())).collect()),
+            Err(fault) => Err(fault.as_str()),
+        };
+        assert_eq!(found, expected.map(<[_]>::to_vec), "{line}");
     }
 
     #[test]
