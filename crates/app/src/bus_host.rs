@@ -14,7 +14,6 @@ use bus::{
 };
 use model::Ambient;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{

@@ -39,7 +39,6 @@ pub mod monitor;
 pub mod natsconf;
 pub mod proto;
 pub mod stream;
-mod subscription;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod transport;

@@ -3,10 +3,13 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod bad_input;
+mod bus;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod crate_edges;
 mod end_to_end;
+#[cfg(feature = "crash-points")]
+mod facts;
 mod lifecycle;
 mod mutator;
 mod relay;

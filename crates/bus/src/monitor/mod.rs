@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     BoxFuture,
     broker::{Broker, BrokerStats},
+    BoxFuture,
 };
 
 pub use pages::Facts;

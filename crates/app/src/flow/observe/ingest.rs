@@ -72,8 +72,10 @@ impl Ingest {
                 Ok(()) => return Ok(()),
                 Err(PublishError::Closed) => return Err(PublishError::Closed),
                 Err(failure) => {
-                    let error = &failure as &dyn std::error::Error;
-                    error!(error, "facts cannot be stored; visitors wait");
+                    error!(
+                        error = &failure as &dyn std::error::Error,
+                        "facts cannot be stored; visitors wait"
+                    );
                     tokio::time::sleep(RETRY[tries.min(RETRY.len() - 1)]).await;
                     tries += 1;
                 }

@@ -231,7 +231,8 @@ impl StreamLog {
         if config.storage != self.meta.config.storage {
             return Err(LogError::Fixed("the storage"));
         }
-        let meta = Meta::new(config, self.meta.created, self.meta.salt);
+        let mut meta = self.meta.clone();
+        meta.config = config;
         if let Some(dir) = &self.dir {
             meta.save(dir)?;
         }
