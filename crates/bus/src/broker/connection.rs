@@ -14,7 +14,11 @@ use std::{
 
 use rustix::event::epoll::EventFlags;
 
-use super::{outbound::Outbound, stats::Traffic};
+use super::{
+    outbound::{Outbound, Pool},
+    publication::Publication,
+    stats::Traffic,
+};
 use crate::{
     auth::{Peer, PeerAddress, ResponseGrants, User},
     matcher::{RouteId, Routes},
@@ -126,6 +130,30 @@ impl Connection {
     #[inline]
     pub(super) fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Closing(_))
+    }
+
+    /// Appends a message for the subscription `sid` to the output; returns how many bytes wait
+    /// then.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        sid: &[u8],
+        publication: &mut Publication<'_>,
+        share: bool,
+        pool: &mut Pool,
+    ) -> usize {
+        self.traffic.out_msgs += 1;
+        self.traffic.out_bytes += publication.size() as u64;
+        let headers = self.options.headers;
+        if share && (headers || publication.headers.is_empty()) {
+            let tail = publication.shared_tail();
+            let (head, _) = publication.wire(headers);
+            self.out.append([head, sid, b""], pool);
+            self.out.append_shared(tail)
+        } else {
+            let (head, tail) = publication.wire(headers);
+            self.out.append([head, sid, tail], pool)
+        }
     }
 
     /// What epoll should watch.

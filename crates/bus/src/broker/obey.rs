@@ -47,7 +47,7 @@ impl Io {
                 self.signed_in(index, cid, *options, outcome);
             }
             Command::Stats { reply } => drop(reply.send(self.report())),
-            Command::SetAuth { auth } => self.set_auth(auth),
+            Command::SetAuth { auth } => self.set_auth(&auth),
             Command::LameDuck { grace, spread } => self.begin_lame_duck(grace, spread),
             Command::CloseConnection { cid } => self.close_where(&Close::Asked, |c| c.cid == cid),
             Command::Stop => self.stopping = true,
@@ -80,8 +80,8 @@ impl Io {
         self.resume(index);
     }
 
-    fn set_auth(&mut self, auth: Arc<Auth>) {
-        self.router.auth = Arc::clone(&auth);
+    fn set_auth(&mut self, auth: &Arc<Auth>) {
+        self.router.auth = Arc::clone(auth);
         let why = Close::told(Blame::Auth, &ErrText::AuthorizationViolation);
         self.close_where(&why, |connection| {
             connection.user.as_ref().is_some_and(|user| !auth.still_valid(user))

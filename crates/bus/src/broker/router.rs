@@ -21,7 +21,7 @@ use super::{
     publication::{Parts, Publication, write_head, write_tail},
     slab::Slab,
     stats::Traffic,
-    table::{Owner, Table},
+    table::{Owner, Subscription, Table},
 };
 use crate::{
     auth::Auth,
@@ -168,10 +168,11 @@ impl Router {
         local.traffic.in_bytes += (message.headers.len() + message.body.len()) as u64;
         let from = Origin::Local(local.id);
         let delivered = self.publish_from(from, message);
-        if delivered == 0 && message.track {
-            if let Some(local) = self.locals.get_mut(place) {
-                local.undeliverable(message.reply.unwrap_or(message.route));
-            }
+        if delivered > 0 || !message.track {
+            return;
+        }
+        if let Some(local) = self.locals.get_mut(place) {
+            local.undeliverable(message.reply.unwrap_or(message.route));
         }
     }
 
@@ -238,15 +239,11 @@ impl Router {
 
     #[inline]
     fn deliver(&mut self, id: RouteId, publication: &mut Publication<'_>, share: bool) -> bool {
-        let Some(subscription) = self.table.get_mut(id) else { return false };
-        let taken = match subscription.owner {
+        let Some(subscription) = self.table.get(id) else { return false };
+        match subscription.owner {
             Owner::Connection(index) => self.deliver_remote(index, id, publication, share),
-            Owner::Local { index, sid } => self.deliver_local(index, sid, publication),
-        };
-        if taken {
-            self.count_delivery(id);
+            Owner::Local { index, sid } => self.deliver_local(index, id, sid, publication),
         }
-        taken
     }
 
     #[inline]
@@ -257,7 +254,7 @@ impl Router {
         publication: &mut Publication<'_>,
         share: bool,
     ) -> bool {
-        let Some(subscription) = self.table.get(id) else { return false };
+        let Some(subscription) = self.table.get_mut(id) else { return false };
         let Some(receiver) = self.connections.get_mut(index) else { return false };
         let own = publication.from == Origin::Connection(receiver.cid);
         if receiver.is_closing()
@@ -266,19 +263,9 @@ impl Router {
         {
             return false;
         }
-        receiver.traffic.out_msgs += 1;
-        receiver.traffic.out_bytes += publication.size() as u64;
+        let ends = subscription.count();
         let before = receiver.out.pending();
-        let headers = receiver.options.headers;
-        let after = if share && (headers || publication.headers.is_empty()) {
-            let shared = publication.shared_tail();
-            let (head, _) = publication.wire(headers);
-            receiver.out.append([head, &subscription.sid, b""], &mut self.pool);
-            receiver.out.append_shared(shared)
-        } else {
-            let (head, tail) = publication.wire(headers);
-            receiver.out.append([head, &subscription.sid, tail], &mut self.pool)
-        };
+        let after = receiver.take(&subscription.sid, publication, share, &mut self.pool);
         self.pending += after - before;
         if let (Some(grants), Some(reply)) = (&mut receiver.grants, publication.reply) {
             grants.note(reply, self.now);
@@ -290,10 +277,19 @@ impl Router {
         if after > self.crowded_at {
             self.crowded(index);
         }
+        if ends {
+            self.unsubscribe(id);
+        }
         true
     }
 
-    fn deliver_local(&mut self, index: u32, sid: u64, publication: &mut Publication<'_>) -> bool {
+    fn deliver_local(
+        &mut self,
+        index: u32,
+        id: RouteId,
+        sid: u64,
+        publication: &mut Publication<'_>,
+    ) -> bool {
         let Some(receiver) = self.locals.get_mut(index) else { return false };
         if publication.from == Origin::Local(receiver.id) && !receiver.echo {
             return false;
@@ -307,16 +303,10 @@ impl Router {
             receiver.dirty = true;
             self.dirty_locals.push(index);
         }
-        true
-    }
-
-    #[inline]
-    fn count_delivery(&mut self, id: RouteId) {
-        let Some(subscription) = self.table.get_mut(id) else { return };
-        subscription.delivered += 1;
-        if subscription.delivered == subscription.max {
+        if self.table.get_mut(id).is_some_and(Subscription::count) {
             self.unsubscribe(id);
         }
+        true
     }
 
     /// Takes a subscription away from table and owner.

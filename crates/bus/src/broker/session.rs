@@ -24,8 +24,9 @@ impl Router {
         let Some(connection) = self.connections.get_mut(index) else { return input.len() };
         let mut memo = std::mem::take(&mut connection.memo);
         let mut at = 0;
-        while at < input.len() && self.connections.get(index).is_some_and(|c| c.listens()) {
-            match parse_client(&input[at..], self.frame_limits_of(index)) {
+        while at < input.len() {
+            let Some(limits) = self.listens(index) else { break };
+            match parse_client(&input[at..], limits) {
                 Ok(Parsed::Frame { frame, used }) => {
                     let bytes = &input[at..at + used];
                     at += used;
@@ -47,11 +48,15 @@ impl Router {
         at
     }
 
-    /// Who did not say who it is may not make us wait for a payload.
+    /// Whether the client's input is looked at now, and what it may send: who did not say who it
+    /// is may not make us wait for a payload.
     #[inline]
-    fn frame_limits_of(&self, index: u32) -> &ProtoLimits {
-        let strange = self.connections.get(index).is_none_or(|c| matches!(c.phase, Phase::Strange));
-        if strange { &self.stranger_limits } else { &self.frame_limits }
+    fn listens(&self, index: u32) -> Option<&ProtoLimits> {
+        match self.connections.get(index)?.phase {
+            Phase::Open => Some(&self.frame_limits),
+            Phase::Strange => Some(&self.stranger_limits),
+            Phase::SigningIn(_) | Phase::Closing(_) => None,
+        }
     }
 
     fn expect(&mut self, index: u32, need: usize) {

@@ -48,8 +48,8 @@ impl Router {
 
     /// Incomplete frames are bounded one by one; here they are in all, as output is.
     fn bound_input(&mut self) {
-        let held = |(index, c): (u32, &Box<Connection>)| (c.partial.capacity(), index);
-        let mut all: Vec<_> = self.connections.iter().map(held).filter(|held| held.0 > 0).collect();
+        let held = self.connections.iter().map(|(index, c)| (c.partial.capacity(), index));
+        let mut all: Vec<_> = held.filter(|(bytes, _)| *bytes > 0).collect();
         let mut total: usize = all.iter().map(|(bytes, _)| bytes).sum();
         all.sort_unstable();
         while total > self.limits.max_pending_total {

@@ -37,6 +37,15 @@ pub(super) struct Subscription {
     pub(super) checked: bool,
 }
 
+impl Subscription {
+    /// Counts a message; true where it was the last that it wants.
+    #[inline]
+    pub(super) fn count(&mut self) -> bool {
+        self.delivered += 1;
+        self.delivered == self.max
+    }
+}
+
 /// All subscriptions.
 pub(super) struct Table {
     subscriptions: Slab<Subscription>,
