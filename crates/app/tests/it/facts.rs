@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where to kill: after the stream has facts, before and after the database has them. With a
 /// number: at that batch.
-const POINTS: &[&str] = &["facts:stored", "facts:fetched", "facts:kept", "facts:kept:2"];
+const POINTS: &[&str] = &["facts-stored", "facts-fetched", "facts-kept", "facts-kept:2"];
 
 /// Where the demo's web server answers.
 async fn web_server(service: &Service) -> String {
@@ -83,7 +83,7 @@ async fn check(point: &str) {
     visit(&web_server(&victim).await).await;
     victim.wait_for_error("crash point").await;
     // Where the observer stands still, facts go on into the stream.
-    let is_whole = point != "facts:stored";
+    let is_whole = point != "facts-stored";
     if is_whole {
         until_stored(dir.path(), r#""kind":"ended""#).await;
     }

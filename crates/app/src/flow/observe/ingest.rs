@@ -46,7 +46,7 @@ impl Ingest {
                 error!(facts = batch.len(), "the streams are closed; facts are lost");
                 break;
             }
-            crash_point("facts:stored");
+            crash_point("facts-stored");
             batch.clear();
         }
         drop(self);

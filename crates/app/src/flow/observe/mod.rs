@@ -155,7 +155,7 @@ impl Observer {
         batch: Vec<StoredFact>,
         memory: &mut Memory,
     ) -> Result<(), StreamsError> {
-        crash_point("facts:fetched");
+        crash_point("facts-fetched");
         let (known, mut fresh): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|stored| stored.seq <= memory.position);
         fresh.sort_unstable_by_key(|stored| stored.seq);
@@ -166,7 +166,7 @@ impl Observer {
             traffic::tell(&self.bus, &self.ambient, &facts, &mut memory.traffic);
             let observation = self.analyse(&facts).await;
             self.keep(observation, last).await;
-            crash_point("facts:kept");
+            crash_point("facts-kept");
             memory.position = last;
             memory.facts_total += facts.len() as u64;
         }

@@ -161,7 +161,7 @@ impl<S: Sink> Runner<S> {
     async fn deliver(&mut self, batch: Batch) -> bool {
         match self.hand_over(&batch.entries).await {
             Ok(outcomes) => {
-                crash_point("relay:delivered");
+                crash_point("relay-delivered");
                 self.settle(&batch, outcomes);
                 self.retry_at.is_none()
             }
