@@ -24,6 +24,8 @@
 //!   pieces a little differently from whole ones;
 //! - an HPUB that is too large, or does not end where it says, of a client that announced no
 //!   headers: ours is told of the size or the end, nats-server closes without a word;
+//! - what stands behind a -ERR of a client: nats-server still does it where it came in the same
+//!   read, ours is done with the client;
 //! - CONNECT: Go folds a few letters beyond ASCII in keys, nests deeper, and replaces halves of
 //!   surrogate pairs, where we refuse.
 

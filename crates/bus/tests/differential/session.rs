@@ -150,7 +150,9 @@ impl Maker {
 
     fn step(&mut self, connections: usize) -> Step {
         let connection = self.dice.below(connections);
-        let frames: Vec<_> = (0..1 + self.dice.below(6)).map(|_| self.frame()).collect();
+        let mut frames: Vec<_> = (0..1 + self.dice.below(6)).map(|_| self.frame()).collect();
+        let unhappy = frames.iter().position(|frame| frame.starts_with(b"-ERR"));
+        frames.truncate(unhappy.map_or(frames.len(), |at| at + 1));
         let length = frames.iter().map(Vec::len).sum();
         let count = if self.dice.chance(50) { 0 } else { self.dice.below(5) };
         let mut cuts: Vec<usize> = (0..count).map(|_| self.dice.below(length)).collect();
