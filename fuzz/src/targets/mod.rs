@@ -4,6 +4,7 @@ mod bus_codec;
 mod bus_conf;
 mod bus_headers;
 mod bus_matcher;
+mod bus_segment;
 #[cfg(feature = "app")]
 mod config;
 mod maze;
@@ -65,4 +66,5 @@ pub const TARGETS: &[Target] = &[
     bus_conf::TARGET,
     bus_headers::TARGET,
     bus_matcher::TARGET,
+    bus_segment::TARGET,
 ];

@@ -55,8 +55,13 @@ impl Index {
     /// Begins a block whose first message can be `base`; numbers before it that nobody has seen
     /// are given out.
     pub(crate) fn begin_block(&mut self, base: u64) {
-        self.last_seq = self.last_seq.max(base.saturating_sub(1));
+        self.give_out(base.saturating_sub(1));
         self.blocks.push_back(Block::new(base));
+    }
+
+    /// Takes note that numbers up to one were given out.
+    pub(crate) fn give_out(&mut self, last: u64) {
+        self.last_seq = self.last_seq.max(last);
     }
 
     /// Forgets the first block.

@@ -264,7 +264,7 @@ impl StreamLog {
     pub fn close(mut self) -> Result<(), LogError> {
         self.commit()?;
         self.consumers.sync()?;
-        let end = Record::control(Kind::Durable, self.tail.durable(), 0, self.last_at);
+        let end = Record::control(Kind::Durable, 0, self.committed, self.last_at);
         let marked = self.push(&end).and_then(|_| self.flush());
         self.guard(marked)
     }

@@ -1,4 +1,7 @@
 //! Opening a log after whatever happened to it.
+//!
+//! What cannot be told: damage to the very last batch before a crash looks like a torn write, as
+//! nothing was written after it that would say otherwise. A closed log has such a mark.
 
 use std::{
     fs::{self, File},
@@ -152,15 +155,26 @@ impl Opening {
     fn apply(&mut self, offset: u32, record: &Record<'_>) {
         match record.kind {
             Kind::Message => self.add(offset, record),
-            Kind::Segment => self.remove(0, record.first_seq().saturating_sub(1)),
+            Kind::Segment => self.remove(0, record.number().saturating_sub(1)),
             Kind::Remove => {
+                self.given_out(record.number());
                 self.remove(0, record.seq.saturating_sub(1));
                 record.ranges().for_each(|(first, last)| self.remove(first, last));
             }
-            Kind::Erased => self.remember(record),
-            Kind::Durable => {}
+            Kind::Erased => {
+                self.given_out(record.seq);
+                self.remember(record);
+            }
+            Kind::Durable => self.given_out(record.seq),
         }
         self.log.last_at = self.log.last_at.max(record.at);
+    }
+
+    /// Takes note that numbers up to one were given out, whether their messages are here or not.
+    fn given_out(&mut self, last: u64) {
+        let index = &mut self.log.index;
+        index.missing.add(index.last_seq() + 1, last);
+        index.give_out(last);
     }
 
     fn add(&mut self, offset: u32, record: &Record<'_>) {

@@ -33,9 +33,11 @@ pub(crate) const ALIGN: usize = 8;
 pub(crate) enum Kind {
     /// A message.
     Message,
-    /// Messages are gone: all before `seq`, and the ranges in the body (pairs of first and last).
+    /// Messages are gone: all before `seq`, and those in the body, which holds the last number
+    /// given out and then pairs of first and last number.
     Remove,
-    /// Nothing but that everything before it was durable: the end of a closed log.
+    /// Nothing but that everything before it, up to message `seq`, was durable: the end of a
+    /// closed log.
     Durable,
     /// The first record of a segment: `seq` is the first message that can be in it, the body the
     /// first message that was there when it was begun.
@@ -151,11 +153,12 @@ impl<'a> Record<'a> {
 
     /// The ranges of a [`Kind::Remove`], first and last.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + 'a {
-        self.body.chunks_exact(16).filter_map(|pair| Some((u64_at(pair, 0)?, u64_at(pair, 8)?)))
+        let pairs = self.body.get(8..).unwrap_or_default();
+        pairs.chunks_exact(16).filter_map(|pair| Some((u64_at(pair, 0)?, u64_at(pair, 8)?)))
     }
 
-    /// The number in the body of a [`Kind::Segment`].
-    pub(crate) fn first_seq(&self) -> u64 {
+    /// The number that the body begins with, in a [`Kind::Segment`] or a [`Kind::Remove`].
+    pub(crate) fn number(&self) -> u64 {
         u64_at(self.body, 0).unwrap_or(0)
     }
 }

@@ -174,7 +174,7 @@ impl StreamLog {
         let first = self.index.first_seq();
         self.index.missing.subtract(0, first - 1);
         self.removals.runs.subtract(0, first - 1);
-        let mut body = Vec::new();
+        let mut body = self.index.last_seq().to_le_bytes().to_vec();
         for (from, to) in self.removals.runs.iter() {
             body.extend_from_slice(&from.to_le_bytes());
             body.extend_from_slice(&to.to_le_bytes());

@@ -357,8 +357,8 @@ fn consumers_are_kept() {
     log.save_consumer("one", b"1", true).unwrap();
     log.save_consumer("one", b"2", false).unwrap();
     log.save_consumer("big", &[7; 10_000], false).unwrap();
-    log.save_consumer("zwei é", b"x", false).unwrap();
-    log.save_consumer("zwei é", b"y", true).unwrap();
+    log.save_consumer("zweié", b"x", false).unwrap();
+    log.save_consumer("zweié", b"y", true).unwrap();
     log.save_consumer("gone", b"x", true).unwrap();
     log.remove_consumer("gone").unwrap();
     assert!(log.save_consumer("a/b", b"", true).is_err());
@@ -368,7 +368,7 @@ fn consumers_are_kept() {
     assert_eq!(log.load_consumers().unwrap(), kept);
     let states: Vec<_> =
         kept.iter().map(|kept| (kept.name.as_str(), kept.state.as_ref().unwrap().len())).collect();
-    assert_eq!(states, [("big", 10_000), ("one", 1), ("zwei é", 1)]);
+    assert_eq!(states, [("big", 10_000), ("one", 1), ("zweié", 1)]);
     assert_eq!(kept[1].state.as_deref(), Some(&b"2"[..]));
 }
 
@@ -380,7 +380,7 @@ fn a_directory_has_one_owner_and_streams_fail_alone() {
         Err(RegistryError::Held { pid, .. }) => assert_eq!(pid, std::process::id()),
         other => panic!("{other:?}"),
     }
-    for name in ["ONE", "TWO", "DREI é"] {
+    for name in ["ONE", "TWO", "DREIé"] {
         let config = StreamConfig { name: name.parse().unwrap(), ..config() };
         let mut log = registry.create(config.clone(), UnixNanos(SECOND)).unwrap();
         add(&mut log, "a", "1").unwrap();
@@ -393,7 +393,7 @@ fn a_directory_has_one_owner_and_streams_fail_alone() {
     let registry = Registry::open(dir.path(), small()).unwrap();
     let mut opened = registry.open_all(UnixNanos(SECOND)).unwrap();
     let seen: Vec<_> = opened.iter().map(|one| (one.name.as_str(), one.log.is_ok())).collect();
-    assert_eq!(seen, [("DREI é", true), ("ONE", true), ("TWO", false)]);
+    assert_eq!(seen, [("DREIé", true), ("ONE", true), ("TWO", false)]);
     let (log, recovery) = opened.swap_remove(1).log.unwrap();
     assert_eq!(recovery.messages, 1);
     log.destroy().unwrap();

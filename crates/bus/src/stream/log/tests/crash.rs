@@ -3,7 +3,10 @@
 
 use std::{fs, path::PathBuf};
 
-use super::{super::segment, *};
+use super::{
+    super::{scan, segment},
+    *,
+};
 
 /// The bodies of a log that is about to suffer: message `n` is `bodies[n - 1]`.
 fn fill(log: &mut StreamLog, from: u64, to: u64) {
@@ -114,7 +117,8 @@ fn a_flipped_byte_is_reported_and_costs_what_it_hit() {
     for number in 1.. {
         let path = path(dir.path(), number);
         let Ok(whole) = fs::read(&path) else { break };
-        for place in 0..whole.len() {
+        let content = scan::content_end(&whole) + 8;
+        for place in (number as usize % 7..content.min(whole.len())).step_by(7) {
             let mut flipped = whole.clone();
             flipped[place] ^= 1 << (place % 8);
             fs::write(&path, &flipped).unwrap();
@@ -123,7 +127,7 @@ fn a_flipped_byte_is_reported_and_costs_what_it_hit() {
         }
         assert_eq!(check_flipped(dir.path(), &expected, "whole"), 0);
     }
-    assert!(damaged > 1000, "{damaged}");
+    assert!(damaged > 100, "{damaged}");
 }
 
 /// Every message is what it was, or an error; a removed one may be back only where damage is

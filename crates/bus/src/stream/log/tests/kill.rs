@@ -118,10 +118,9 @@ fn round(dir: &Path, round: u64, dice: &mut u64, said: &mut Said) {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    // A line that the kill cut short says nothing.
-    let rest: Vec<Vec<u8>> = lines.map(Result::unwrap).collect();
-    for line in &rest[..rest.len().saturating_sub(1)] {
-        said.hear(&String::from_utf8_lossy(line));
+    // Each line is one write that fits a pipe: whole or not there.
+    while let Some(line) = lines.next().map(Result::unwrap) {
+        said.hear(&String::from_utf8(line).unwrap());
     }
 }
 
