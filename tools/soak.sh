@@ -5,4 +5,5 @@ cd "$(dirname "$0")/.."
 echo "commit $(git rev-parse --short HEAD), $(date -u +%F), $(nproc) cores"
 MORGANA_SCHEDULES=$1 cargo test --release -p morgana-api schedules -- --nocapture
 PROPTEST_CASES=${CASES:-20000} cargo test --release -p morgana-maze
+MORGANA_SESSIONS=${SESSIONS:-20000} cargo test --release -p morgana-bus --test differential -- --nocapture
 tools/fuzz.sh "${FUZZ_SECONDS:-60}"
