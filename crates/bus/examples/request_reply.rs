@@ -26,7 +26,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Answers until the connection ends.
-async fn shout(client: Client, mut questions: Subscriber) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn shout(
+    client: Client,
+    mut questions: Subscriber,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     while let Some(question) = questions.next().await {
         if let Some(reply) = &question.reply {
             let loud = question.body.to_ascii_uppercase();

@@ -93,6 +93,7 @@ pub(super) struct CommandQueue {
     wake: OwnedFd,
     max_bytes: usize,
     remote_subscriptions: AtomicUsize,
+    subscriptions: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -112,7 +113,8 @@ impl CommandQueue {
     pub(super) fn new(max_bytes: usize) -> std::io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let waiting = Mutex::default();
-        Ok(Self { waiting, wake, max_bytes, remote_subscriptions: AtomicUsize::new(0) })
+        let (remote_subscriptions, subscriptions) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Ok(Self { waiting, wake, max_bytes, remote_subscriptions, subscriptions })
     }
 
     /// Adds a command that carries no message. Without effect once the I/O thread ended.
@@ -159,6 +161,14 @@ impl CommandQueue {
     pub(super) fn woken(&self) {
         // It fails only where nothing was written, which is as good.
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+    }
+
+    pub(super) fn set_subscriptions(&self, count: usize) {
+        self.subscriptions.store(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn subscriptions(&self) -> usize {
+        self.subscriptions.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_remote_subscriptions(&self, count: usize) {

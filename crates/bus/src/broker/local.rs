@@ -107,6 +107,12 @@ impl LocalClient {
         waited.await.is_ok()
     }
 
+    /// Subscriptions of all clients together, in-process ones too. Costs one atomic load.
+    #[must_use]
+    pub fn subscriptions_of_all(&self) -> usize {
+        self.held.queue.subscriptions()
+    }
+
     /// Whether any client on a socket subscribes to anything. Costs one atomic load.
     #[must_use]
     pub fn has_remote_interest(&self) -> bool {

@@ -99,7 +99,7 @@ impl Router {
             connections: Slab::default(),
             locals: Slab::default(),
             local_places: HashMap::default(),
-            table: Table::new(),
+            table: Table::new(Arc::clone(&queue)),
             frame_limits,
             stranger_limits: ProtoLimits { max_payload: 0, ..frame_limits },
             auth,

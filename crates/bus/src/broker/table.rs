@@ -4,9 +4,9 @@
 //! this owns the first two and keeps them equal. [`Table::version`] changes with every change, so
 //! that whoever remembers a result knows when to ask again.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
-use super::slab::Slab;
+use super::{command::CommandQueue, slab::Slab};
 use crate::matcher::{Matcher, RouteId, Routes};
 
 /// Entries of the match table's result cache.
@@ -51,12 +51,14 @@ pub(super) struct Table {
     subscriptions: Slab<Subscription>,
     matcher: Matcher,
     version: u64,
+    /// Tells in-process publishers how many there are.
+    queue: Arc<CommandQueue>,
 }
 
 impl Table {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(queue: Arc<CommandQueue>) -> Self {
         let matcher = Matcher::new(CACHED_SUBJECTS);
-        Self { subscriptions: Slab::default(), matcher, version: 1 }
+        Self { subscriptions: Slab::default(), matcher, version: 1, queue }
     }
 
     pub(super) fn insert(&mut self, subscription: Subscription) -> RouteId {
@@ -65,6 +67,7 @@ impl Table {
         if let Some(subscription) = self.subscriptions.get(id) {
             self.matcher.insert(&subscription.filter, subscription.group.as_deref(), id);
         }
+        self.queue.set_subscriptions(self.len());
         id
     }
 
@@ -72,6 +75,7 @@ impl Table {
         self.version += 1;
         let subscription = self.subscriptions.remove(id)?;
         self.matcher.remove(&subscription.filter, subscription.group.as_deref(), id);
+        self.queue.set_subscriptions(self.len());
         Some(subscription)
     }
 

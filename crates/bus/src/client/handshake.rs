@@ -21,7 +21,7 @@ pub(super) struct Greeted {
 
 /// What the server said, as far as the handshake cares.
 enum Said {
-    Info(ServerInfo),
+    Info(Box<ServerInfo>),
     Pong,
     Error(String),
     Other,
@@ -51,7 +51,7 @@ struct Handshake<'a> {
 impl Handshake<'_> {
     async fn greeting(&mut self) -> Result<ServerInfo, ConnectError> {
         match self.next().await? {
-            Said::Info(info) => Ok(info),
+            Said::Info(info) => Ok(*info),
             Said::Error(text) => Err(self.refused(text)),
             Said::Pong | Said::Other => Err(self.wrong("it does not begin with INFO")),
         }
@@ -120,7 +120,7 @@ impl Handshake<'_> {
 
 fn said(frame: ServerFrame<'_>) -> Option<Said> {
     Some(match frame {
-        ServerFrame::Info(json) => Said::Info(ServerInfo::parse(json).ok()?),
+        ServerFrame::Info(json) => Said::Info(Box::new(ServerInfo::parse(json).ok()?)),
         ServerFrame::Pong => Said::Pong,
         ServerFrame::Err(text) => Said::Error(String::from_utf8_lossy(text).into_owned()),
         ServerFrame::Ping | ServerFrame::Ok | ServerFrame::Msg { .. } => Said::Other,

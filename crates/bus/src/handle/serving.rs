@@ -1,13 +1,16 @@
 //! The bond between a handle and a broker in this process.
 //!
-//! Events go to the broker only while somebody else is subscribed there, written down once. What
+//! Events go to the broker only while somebody else is subscribed there. What
 //! clients of the broker publish is read here, off the broker's thread, and told to those
 //! subscribers of the handle whose filter it came for. The handle's own events do not come back:
 //! its subscribers had them already.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use model::{JournalEntry, SubjectFilter};
@@ -27,6 +30,7 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 pub(super) struct Serving {
     hub: Arc<Hub>,
     client: LocalClient,
+    own: Arc<AtomicUsize>,
 }
 
 /// The listening half: a task keeps the broker's subscriptions equal to the hub's.
@@ -35,6 +39,9 @@ pub(super) struct Bond {
     client: LocalClient,
     batches: mpsc::UnboundedReceiver<Batch>,
     filters: Filters,
+    /// Subscriptions of this handle among the broker's. Never more than the broker has of it, so
+    /// that nobody else's interest is overlooked.
+    own: Arc<AtomicUsize>,
     /// Subscriptions that know that the broker has them.
     acknowledged: BTreeSet<SubscriptionId>,
 }
@@ -63,14 +70,14 @@ impl Serving {
         let options = LocalOptions { echo: false, max_pending, ..LocalOptions::named(name) };
         let client = broker.local_with(options, Box::new(Sink(sink)));
         let (filters, acknowledged) = (Filters::default(), BTreeSet::new());
-        let bond =
-            Bond { hub: hub.clone(), client: client.clone(), batches, filters, acknowledged };
-        (Self { hub, client }, bond)
+        let own = Arc::new(AtomicUsize::new(0));
+        let serving = Self { hub: hub.clone(), client: client.clone(), own: own.clone() };
+        (serving, Bond { hub, client, batches, filters, own, acknowledged })
     }
 
     /// Whether anybody but this handle may want to hear something.
     pub(super) fn has_interest(&self) -> bool {
-        self.client.has_remote_interest()
+        self.client.subscriptions_of_all() > self.own.load(Ordering::Relaxed)
     }
 
     pub(super) fn publish(&self, entry: &JournalEntry) {
@@ -102,7 +109,10 @@ impl Bond {
     async fn reconcile(&mut self, stop: &CancellationToken) {
         let queues = self.hub.queues();
         let wanted: BTreeSet<_> = queues.iter().map(|queue| &queue.filter).collect();
-        self.filters.retain(&wanted, |number| self.client.unsubscribe(number, None));
+        self.filters.retain(&wanted, |number| {
+            self.own.fetch_sub(1, Ordering::Relaxed);
+            self.client.unsubscribe(number, None);
+        });
         for filter in wanted {
             if let Some(number) = self.filters.add(filter) {
                 self.client.subscribe(number, filter.as_str().as_bytes(), None);
@@ -114,6 +124,7 @@ impl Bond {
             () = stop.cancelled() => return,
             _ = self.client.flush() => {}
         }
+        self.own.store(self.filters.by_number.len(), Ordering::Relaxed);
         self.acknowledged.retain(|id| queues.iter().any(|queue| queue.id == *id));
         for queue in queues.iter().filter(|queue| self.acknowledged.insert(queue.id)) {
             queue.acknowledge();

@@ -74,7 +74,11 @@ impl Requests {
                 break;
             };
             let body = self.answer(asked.page, &stats).into();
-            self.client.publish(Outgoing { route: asked.reply.into(), body, ..Outgoing::default() });
+            self.client.publish(Outgoing {
+                route: asked.reply.into(),
+                body,
+                ..Outgoing::default()
+            });
         }
         self.client.close();
     }

@@ -33,7 +33,13 @@ struct Server {
     #[arg(long, short, global = true, env = "MORGANA_BUS_URL", value_name = "URL")]
     server: Option<String>,
     /// Sign in as this user
-    #[arg(long, global = true, env = "MORGANA_BUS_USER", value_name = "NAME", requires = "password")]
+    #[arg(
+        long,
+        global = true,
+        env = "MORGANA_BUS_USER",
+        value_name = "NAME",
+        requires = "password"
+    )]
     user: Option<String>,
     /// The user's password
     #[arg(

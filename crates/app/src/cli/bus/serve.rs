@@ -81,9 +81,10 @@ impl Serve {
             (None, false, Some(_)) => {
                 bail!("who may connect by TCP? Say --users FILE, or --no-auth on loopback")
             }
-            (None, false, None) => {
-                Ok(Access::Rules { rules: AuthRules { unix, ..AuthRules::default() }, reload: None })
-            }
+            (None, false, None) => Ok(Access::Rules {
+                rules: AuthRules { unix, ..AuthRules::default() },
+                reload: None,
+            }),
         }
     }
 }
@@ -112,7 +113,10 @@ mod tests {
             ("", "ok"),
             ("--listen 127.0.0.1:0 --no-auth", "ok"),
             ("--listen 0.0.0.0:4222 --users u.toml", "ok"),
-            ("--listen 127.0.0.1:0", "who may connect by TCP? Say --users FILE, or --no-auth on loopback"),
+            (
+                "--listen 127.0.0.1:0",
+                "who may connect by TCP? Say --users FILE, or --no-auth on loopback",
+            ),
             ("--listen 0.0.0.0:0 --no-auth", "--no-auth is for loopback addresses only"),
             ("--no-unix", "nobody could connect: --no-unix needs --listen"),
         ] {

@@ -194,7 +194,10 @@ mod tests {
     #[test]
     fn limits_are_numbers_or_none() {
         let config = json!({ "max_msgs": -1, "max_bytes": 5, "max_age": 2_000_000_000_u64 });
-        assert_eq!((limit(&config, "max_msgs"), limit(&config, "max_bytes")), ("none".into(), "5".into()));
+        assert_eq!(
+            (limit(&config, "max_msgs"), limit(&config, "max_bytes")),
+            ("none".into(), "5".into())
+        );
         assert_eq!((age(&config), age(&json!({}))), ("2s".into(), "none".into()));
     }
 }

@@ -110,7 +110,9 @@ fn number(value: &Value, field: &str) -> u64 {
 }
 
 fn summary(before: &Look, now: &Look) -> String {
-    let rate = |field: &str| per_second(before, now, number(&before.server, field), number(&now.server, field));
+    let rate = |field: &str| {
+        per_second(before, now, number(&before.server, field), number(&now.server, field))
+    };
     let all = |field: &str| number(&now.server, field);
     format!(
         "{} {}, up {}: {} connections, {} subscriptions, {} slow consumers\n\

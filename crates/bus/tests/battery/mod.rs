@@ -268,7 +268,8 @@ async fn what_is_no_event_is_dropped_and_counted() {
         let forger = Client::connect(Options::new(url.parse().unwrap())).await.unwrap();
         let honest = serde_json::to_vec(&log("forged").to_entry(None)).unwrap();
         let large = vec![b' '; forger.server_info().max_payload];
-        let forged = [("system.mutator.control", &honest[..]), ("system.log", b"{}"), ("a", &large)];
+        let forged =
+            [("system.mutator.control", &honest[..]), ("system.log", b"{}"), ("a", &large)];
         for (subject, body) in forged {
             forger.publish(subject, None, &[], body).await.unwrap();
         }
@@ -279,6 +280,26 @@ async fn what_is_no_event_is_dropped_and_counted() {
         world
     })
     .await;
+}
+
+#[tokio::test]
+async fn two_handles_on_one_broker_hear_each_other() {
+    let broker = Broker::start(BrokerConfig::new("test")).unwrap();
+    let (one, other) = (Bus::serving("one", &broker), Bus::serving("other", &broker));
+    let mut own = subscribe(&one, "system.log").await;
+    one.publish(&log("unheard elsewhere"));
+    let mut others = subscribe(&other, "system.>").await;
+    one.publish(&log("a"));
+    other.publish(&log("b"));
+    for expected in ["unheard elsewhere", "a", "b"] {
+        assert_eq!(next(&mut own).await, expected);
+    }
+    let mut heard = [next(&mut others).await, next(&mut others).await];
+    heard.sort();
+    assert_eq!(heard, ["a", "b"], "each tells its own at once, the other's when they come");
+    one.close().await;
+    other.close().await;
+    broker.stop().await;
 }
 
 #[tokio::test]
