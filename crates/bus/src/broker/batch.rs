@@ -223,6 +223,14 @@ impl Outgoing {
     }
 }
 
+impl OutgoingRef<'_> {
+    /// Whether its subjects can be written on the wire without becoming something else there.
+    pub(crate) fn fits_the_wire(&self) -> bool {
+        let fits = |part: &[u8]| !part.is_empty() && !part.iter().any(u8::is_ascii_whitespace);
+        fits(self.subject) && self.reply.is_none_or(fits)
+    }
+}
+
 impl OutgoingBatch {
     /// Adds a message; the meaning of each part is that of [`Outgoing`].
     pub fn push(
@@ -327,6 +335,18 @@ mod tests {
         assert_eq!(outstanding.load(Ordering::Relaxed), batch.bytes());
         drop(batch);
         assert_eq!(outstanding.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn subjects_that_would_break_the_wire_are_found() {
+        let fits = |subject: &'static str, reply: Option<&'static str>| {
+            let [route, body] = [Bytes::from(subject), Bytes::new()];
+            let reply = reply.map(Bytes::from);
+            Outgoing { route, reply, body, ..Outgoing::default() }.borrowed().fits_the_wire()
+        };
+        assert!(fits("a.b", None) && fits("a.b", Some("c")));
+        assert!(!fits("", None) && !fits("a b", None) && !fits("a\r\nPING", None));
+        assert!(!fits("a", Some("")) && !fits("a", Some("b\n")));
     }
 
     #[test]

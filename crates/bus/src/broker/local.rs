@@ -73,7 +73,8 @@ impl LocalClient {
         self.held.id
     }
 
-    /// Publishes one message. False where it was dropped because the queue to the broker holds
+    /// Publishes one message; one whose subjects are empty or have white space reaches nobody.
+    /// False where it was dropped because the queue to the broker holds
     /// [`Limits::max_pending_local`](super::Limits::max_pending_local) bytes, or the broker ended.
     pub fn publish(&self, message: Outgoing) -> bool {
         let (id, bytes) = (self.held.id, message.bytes());

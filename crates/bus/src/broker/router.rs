@@ -178,7 +178,7 @@ impl Router {
 
     fn publish_from(&mut self, from: Origin, message: &OutgoingRef<'_>) -> usize {
         let routes = self.table.routes(message.route);
-        if routes.is_empty() {
+        if routes.is_empty() || !message.fits_the_wire() {
             return 0;
         }
         let parts = Parts { reply: message.reply, headers: message.headers, body: message.body };
