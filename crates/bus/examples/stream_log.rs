@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let read = read(&mut log);
     log.destroy()?;
     let (appending, commits) = written?;
-    show(batches, appending, commits);
+    show(batches, appending, &commits);
     println!(
         "read back        {:>9.0} messages/s",
         f64::from(batches * BATCH) / read?.as_secs_f64()
@@ -56,7 +56,7 @@ fn read(log: &mut StreamLog) -> Result<Duration, Box<dyn Error>> {
     Ok(start.elapsed())
 }
 
-fn show(batches: u32, appending: Duration, commits: Vec<Duration>) {
+fn show(batches: u32, appending: Duration, commits: &[Duration]) {
     let at = |part: usize| commits[(commits.len() * part / 100).min(commits.len() - 1)];
     let messages = f64::from(batches * BATCH);
     let total = appending + commits.iter().sum::<Duration>();

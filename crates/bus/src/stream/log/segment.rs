@@ -133,7 +133,7 @@ pub(crate) fn prepare(dir: &Path, number: u64, size: u32) -> Result<Segment, Log
 }
 
 fn fill(file: &File, from: u64, to: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut at = from;
     while at < to {
         let len = (to - at).min(ZEROS.len() as u64);

@@ -80,6 +80,7 @@ impl Tail {
             let gone = self.durable - KEPT;
             let gone = gone - gone % record::ALIGN;
             self.bytes.drain(..gone);
+            self.bytes.shrink_to(4 * KEPT);
             self.start += gone as u32;
             self.durable -= gone;
         }

@@ -1,7 +1,7 @@
 //! Each feature once, as a session: commands, and what they answer.
 
 use super::{
-    super::{Expected, Filter, Purge, Registry, RegistryError},
+    super::{Expected, Filter, LogError, Purge, Registry, RegistryError, segment},
     *,
 };
 use crate::stream::config::Discard;
@@ -398,4 +398,25 @@ fn a_directory_has_one_owner_and_streams_fail_alone() {
     assert_eq!(recovery.messages, 1);
     log.destroy().unwrap();
     assert_eq!(registry.open_all(UnixNanos(SECOND)).unwrap().len(), 2);
+}
+
+#[test]
+fn after_a_failed_write_a_log_only_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = create(dir.path(), config());
+    add(&mut log, "a", "one").unwrap();
+    log.commit().unwrap();
+    let path = dir.path().join("s").join(segment::file_name(1));
+    let read_only = std::fs::File::open(&path).unwrap();
+    log.segments[0] = segment::Segment::of_file(1, 512, read_only, path);
+    add(&mut log, "a", "two").unwrap();
+    assert!(log.commit().unwrap_err().to_string().starts_with("cannot write"));
+    let refused = add(&mut log, "a", "three").unwrap_err();
+    assert!(matches!(refused, AppendError::Log(LogError::Poisoned)), "{refused}");
+    assert!(matches!(log.commit(), Err(LogError::Poisoned)));
+    assert!(log.is_poisoned());
+    assert_eq!(dump(&mut log), "1 a one\n");
+    drop(log);
+    let (mut log, _) = open(dir.path());
+    assert_eq!(add(&mut log, "a", "two").unwrap().seq, 2);
 }
