@@ -108,7 +108,8 @@ async fn check(point: &str) {
     let mut indices: Vec<_> =
         told.iter().filter_map(|event| event["payload"]["index"].as_u64()).collect();
     indices.dedup();
-    assert_eq!(indices.len(), usize::from(is_whole), "killed at {point}: {told:#?}");
+    let expected = if is_whole { 1..=1 } else { 0..=1 };
+    assert!(expected.contains(&indices.len()), "killed at {point}: {told:#?}");
     service.terminate().await;
 }
 
