@@ -59,12 +59,15 @@ impl ClientConnection {
 
     async fn next(&self) -> Result<Incoming, LinkError> {
         loop {
-            // Cancel-safe: neither takes anything before it is ready.
+            // Cancel-safe: neither takes anything before it is ready. In this order, so that what
+            // came before the end is handed out.
             let received = tokio::select! {
+                biased;
                 received = self.inbox.next() => received,
-                why = self.client.closed_by_anyone() => return Err(failed(why)),
+                _ = self.client.closed_by_anyone() => None,
             };
-            match received.ok_or(LinkError::Ended)? {
+            let ended = || self.client.why_closed().map_or(LinkError::Ended, failed);
+            match received.ok_or_else(ended)? {
                 Received::Message(message) if !wire::may_carry_events(&message.subject) => {}
                 Received::Message(message) => return Ok(self.event(&message)),
                 Received::Lost { subscription, missed } => {

@@ -283,6 +283,40 @@ async fn what_is_no_event_is_dropped_and_counted() {
 }
 
 #[tokio::test]
+async fn what_the_other_side_does_not_take_is_dropped_and_the_rest_goes_on() {
+    over_all(async |world: World| {
+        if matches!(world.kind, "embedded" | "serving") {
+            return world;
+        }
+        let mut own = subscribe(&world.bus, "system.log").await;
+        // Fits the bus, but not with its envelope into the 1 MiB of a server.
+        world.bus.publish(&log("x".repeat((1 << 20) - 100)));
+        world.bus.publish(&log("small"));
+        assert_eq!(next(&mut own).await, "small");
+        let health = world.bus.health();
+        assert_eq!((health.dropped, health.reconnects), (1, 0));
+        world
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_the_server_refuses_ends_and_others_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("users.conf");
+    let user = r#"{ user: ann, password: secret, permissions: { subscribe: "system.log" } }"#;
+    std::fs::write(&file, format!("authorization: {{ users: [ {user} ] }}")).unwrap();
+    let Some(server) = NatsServer::start(&["-c", file.to_str().unwrap()]) else { return };
+    let bus = connected(&format!("tcp://ann:secret@127.0.0.1:{}", server.port()));
+    let mut allowed = subscribe(&bus, "system.log").await;
+    assert_eq!(next(&mut subscribe(&bus, "topology.>").await).await, "end");
+    bus.publish(&log("a"));
+    assert_eq!(next(&mut allowed).await, "a");
+    assert_eq!((bus.health().subscribers, bus.health().reconnects), (1, 0));
+    bus.close().await;
+}
+
+#[tokio::test]
 async fn two_handles_on_one_broker_hear_each_other() {
     let broker = Broker::start(BrokerConfig::new("test")).unwrap();
     let (one, other) = (Bus::serving("one", &broker), Bus::serving("other", &broker));

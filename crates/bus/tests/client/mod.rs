@@ -7,7 +7,11 @@ use morgana_bus::client::{
     RequestError, Subscriber,
 };
 use morgana_bus::proto::{HeaderBuilder, Headers};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 
 use crate::nats_server::NatsServer;
 
@@ -219,4 +223,56 @@ async fn a_server_that_goes_ends_everything_on_the_connection() {
     assert!(client.publish("a", None, &[], b"").await.is_err());
     let nobody = Client::connect(options(&server)).await;
     assert!(matches!(nobody, Err(ConnectError::Connect { .. })));
+}
+
+/// A server that says `greeting`, answers `replies` PINGs, and then nothing.
+async fn odd_server(greeting: &'static str, replies: usize) -> Options {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        socket.write_all(greeting.as_bytes()).await.unwrap();
+        for _ in 0..replies {
+            until_ping(&mut socket).await;
+            socket.write_all(b"PONG\r\n").await.unwrap();
+        }
+        let _ = socket.read_to_end(&mut vec![]).await;
+    });
+    Options::new(format!("tcp://{address}").parse().unwrap())
+}
+
+async fn until_ping(socket: &mut TcpStream) {
+    let mut said = vec![];
+    while !said.ends_with(b"PING\r\n") {
+        said.push(socket.read_u8().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn odd_servers_are_told_apart() {
+    for (greeting, expected) in [
+        ("", "did not answer within 200ms"),
+        ("INFO {}\r\n", "did not answer within 200ms"),
+        ("HTTP/1.1 400 Bad Request\r\n", "that is no frame of a server"),
+        ("PING\r\n", "it does not begin with INFO"),
+        ("INFO []\r\n", "its INFO cannot be read"),
+        ("INFO {\"tls_required\":true}\r\n", "demands TLS"),
+        ("-ERR 'maximum connections exceeded'\r\n", "refused the connection: maximum connections"),
+    ] {
+        let options =
+            Options { timeout: Duration::from_millis(200), ..odd_server(greeting, 0).await };
+        let error = Client::connect(options).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{greeting:?}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_any_more_is_noticed() {
+    let greeting = "INFO {\"max_payload\":1048576,\"headers\":true}\r\n";
+    let options = Options { timeout: Duration::from_secs(600), ..odd_server(greeting, 1).await };
+    let client = Client::connect(options).await.unwrap();
+    let began = tokio::time::Instant::now();
+    assert!(matches!(client.closed_by_anyone().await, Closed::Stale));
+    assert_eq!(began.elapsed().as_secs(), 360, "two pings without an answer");
+    assert!(matches!(client.flush().await, Err(ClientError::Closed(Closed::Stale))));
 }
