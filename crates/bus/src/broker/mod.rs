@@ -17,6 +17,7 @@ mod local;
 mod locals;
 mod obey;
 mod outbound;
+mod output;
 mod poller;
 mod publication;
 mod report;

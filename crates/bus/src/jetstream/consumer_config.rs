@@ -137,7 +137,8 @@ impl ConsumerJson {
         };
         let defaults = ConsumerConfig::default();
         let backoff: Vec<_> = self.backoff.iter().filter_map(|wait| span(*wait)).collect();
-        let ack_wait = backoff.first().copied().or(span(self.ack_wait)).unwrap_or(defaults.ack_wait);
+        let ack_wait =
+            backoff.first().copied().or(span(self.ack_wait)).unwrap_or(defaults.ack_wait);
         let unlimited = self.max_ack_pending < 0 || ack == AckPolicy::None;
         let max_ack_pending = small(self.max_ack_pending);
         Ok(ConsumerConfig {
@@ -188,8 +189,10 @@ impl ConsumerJson {
 
     fn deliver(&self) -> Result<Deliver, ApiError> {
         let word = self.deliver_policy;
-        let refuse = |why: &str| Err(ApiError::policy(format!("{}, but optional {why}", word.spoken())));
-        let (by_seq, by_time) = (word == DeliverWord::ByStartSequence, word == DeliverWord::ByStartTime);
+        let refuse =
+            |why: &str| Err(ApiError::policy(format!("{}, but optional {why}", word.spoken())));
+        let (by_seq, by_time) =
+            (word == DeliverWord::ByStartSequence, word == DeliverWord::ByStartTime);
         match (self.opt_start_seq > 0, &self.opt_start_time) {
             (false, _) if by_seq => return refuse("start sequence is not set"),
             (_, None) if by_time => return refuse("start time is not set"),
@@ -202,7 +205,9 @@ impl ConsumerJson {
             DeliverWord::Last => Deliver::Last,
             DeliverWord::New => Deliver::New,
             DeliverWord::LastPerSubject => Deliver::LastPerSubject,
-            DeliverWord::ByStartSequence => Deliver::From(u64::try_from(self.opt_start_seq).unwrap_or(1)),
+            DeliverWord::ByStartSequence => {
+                Deliver::From(u64::try_from(self.opt_start_seq).unwrap_or(1))
+            }
             DeliverWord::ByStartTime => {
                 let text = self.opt_start_time.as_deref().unwrap_or_default();
                 Deliver::Since(text.parse().map_err(|_| ApiError::INVALID_JSON)?)
@@ -218,7 +223,11 @@ impl From<&ConsumerConfig> for ConsumerJson {
             max_deliver: config.max_deliver.map_or(-1, i64::from),
             backoff: config.backoff.iter().map(|wait| nanos(*wait)).collect(),
             filter_subject: config.filter.clone().unwrap_or_default(),
-            replay_policy: if config.replay_original { ReplayWord::Original } else { ReplayWord::Instant },
+            replay_policy: if config.replay_original {
+                ReplayWord::Original
+            } else {
+                ReplayWord::Instant
+            },
             sample_freq: config.sample.clone().unwrap_or_default(),
             headers_only: config.headers_only,
             max_batch: config.max_batch.map_or(0, i64::from),

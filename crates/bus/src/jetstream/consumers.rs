@@ -51,7 +51,12 @@ struct CreateRequest {
     config: ConsumerJson,
 }
 
-fn create(engine: &mut Engine, stream: &str, shape: &Shape<'_>, body: &[u8]) -> Result<ConsumerInfoJson, ApiError> {
+fn create(
+    engine: &mut Engine,
+    stream: &str,
+    shape: &Shape<'_>,
+    body: &[u8],
+) -> Result<ConsumerInfoJson, ApiError> {
     let mut request: CreateRequest = parse(body)?;
     if request.stream_name != stream {
         return Err(ApiError::STREAM_MISMATCH);

@@ -90,11 +90,9 @@ impl From<StreamsError> for ApiError {
         match error {
             StreamsError::NoStream(_) => Self::fixed(404, 10059, "stream not found"),
             StreamsError::NoConsumer(_) => Self::fixed(404, 10014, "consumer not found"),
-            StreamsError::Different(_) => Self::fixed(
-                400,
-                10058,
-                "stream name already in use with a different configuration",
-            ),
+            StreamsError::Different(_) => {
+                Self::fixed(400, 10058, "stream name already in use with a different configuration")
+            }
             StreamsError::Overlap(_) => {
                 Self::fixed(400, 10065, "subjects overlap with an existing stream")
             }
@@ -109,9 +107,14 @@ impl From<StreamsError> for ApiError {
                 Self::fixed(500, 10110, "stream purge not permitted")
             }
             StreamsError::Forbidden(_) => Self::told(500, 10057, error.to_string()),
-            StreamsError::Closed => Self::fixed(503, 10008, "JetStream system temporarily unavailable"),
+            StreamsError::Closed => {
+                Self::fixed(503, 10008, "JetStream system temporarily unavailable")
+            }
             StreamsError::Log(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "request failed on the stream's files");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "request failed on the stream's files"
+                );
                 Self::fixed(500, 10049, "the stream's files failed")
             }
         }

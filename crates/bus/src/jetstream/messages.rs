@@ -57,7 +57,8 @@ fn get(engine: &mut Engine, name: &str, body: &[u8]) -> Result<Got, ApiError> {
         return Err(ApiError::BAD_REQUEST);
     }
     let request: GetRequest = parse(body)?;
-    let ambiguous = request.last_by_subj.is_some() && (request.seq > 0 || request.next_by_subj.is_some());
+    let ambiguous =
+        request.last_by_subj.is_some() && (request.seq > 0 || request.next_by_subj.is_some());
     if ambiguous || request.is_empty() {
         return Err(ApiError::BAD_REQUEST);
     }
@@ -115,7 +116,9 @@ pub(super) fn direct(engine: &mut Engine, call: &[&str], body: &[u8]) -> Option<
             Ok(request) => request,
             Err(_) => return Some(status("408 Malformed Request")),
         },
-        (subject, _) => GetRequest { last_by_subj: Some(subject.join(".")), ..GetRequest::default() },
+        (subject, _) => {
+            GetRequest { last_by_subj: Some(subject.join(".")), ..GetRequest::default() }
+        }
     };
     if request.is_empty() {
         return Some(status("408 Empty Request"));

@@ -160,7 +160,11 @@ fn account(engine: &mut Engine) -> AccountInfo {
     let (total, errors) = engine.api_counts();
     let infos = engine.catalogue().infos();
     let bytes = |storage: Storage| {
-        infos.iter().filter(|info| info.config.storage == storage).map(|info| info.state.bytes).sum()
+        infos
+            .iter()
+            .filter(|info| info.config.storage == storage)
+            .map(|info| info.state.bytes)
+            .sum()
     };
     AccountInfo {
         memory: bytes(Storage::Memory),

@@ -58,8 +58,12 @@ struct List {
 
 fn list(engine: &mut Engine, body: &[u8]) -> Result<List, ApiError> {
     let request: PageRequest = parse_or_default(body)?;
-    let names: Vec<String> =
-        engine.catalogue().names(request.subject.as_deref()).into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = engine
+        .catalogue()
+        .names(request.subject.as_deref())
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     let (page, names) = page(names, request.offset, STREAMS_PER_PAGE);
     let streams = names.iter().filter_map(|name| engine.catalogue().info(name).ok());
     Ok(List { page, streams: streams.map(StreamInfoJson::from).collect() })

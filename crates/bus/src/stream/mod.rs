@@ -9,13 +9,13 @@ pub mod state;
 pub(crate) mod types;
 
 pub use config::{Discard, Retention, Storage, StreamConfig, StreamName, StreamNameError};
+pub use consumer::{AckPolicy, ConsumerConfig, CursorState, Deliver, Point, Push};
+pub use engine::{Consumer, Streams};
 pub use log::{
     Append, AppendError, Appended, Damage, Expected, Filter, Full, LogError, LogOptions, Opened,
     Peeked, Purge, Recovery, Registry, RegistryError, StoredConsumer, StreamLog,
 };
 pub use state::{Stored, StreamState, UnixNanos};
-pub use consumer::{AckPolicy, ConsumerConfig, CursorState, Deliver, Point, Push};
-pub use engine::{Consumer, Streams};
 pub use types::{
     ConsumerFault, ConsumerInfo, Delivered, OpenError, PubAck, Publish, PublishError, StreamInfo,
     StreamsConfig, StreamsError,

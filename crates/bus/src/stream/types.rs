@@ -119,7 +119,9 @@ pub enum ConsumerFault {
     WorkQueueExplicitAck,
     #[error("consumer name is invalid")]
     Name,
-    #[error("consumer delivery policy is deliver last per subject, but optional filter subject is not set")]
+    #[error(
+        "consumer delivery policy is deliver last per subject, but optional filter subject is not set"
+    )]
     LastPerSubjectNeedsFilter,
     #[error("consumer already exists and is still active")]
     StillActive,

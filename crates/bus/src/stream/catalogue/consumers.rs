@@ -18,7 +18,11 @@ const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 
 impl Catalogue {
     /// Makes a consumer, or updates the one of this name; returns its name.
-    pub(crate) fn create_consumer(&mut self, stream: &str, mut config: ConsumerConfig) -> Result<String, StreamsError> {
+    pub(crate) fn create_consumer(
+        &mut self,
+        stream: &str,
+        mut config: ConsumerConfig,
+    ) -> Result<String, StreamsError> {
         let now = self.now();
         if config.name.is_empty() {
             config.name = self.made_up_name();
@@ -48,20 +52,31 @@ impl Catalogue {
         random.iter().map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect()
     }
 
-    pub(crate) fn consumer_info(&mut self, stream: &str, name: &str) -> Result<ConsumerInfo, StreamsError> {
+    pub(crate) fn consumer_info(
+        &mut self,
+        stream: &str,
+        name: &str,
+    ) -> Result<ConsumerInfo, StreamsError> {
         let stream = self.get(stream)?;
         stream.consumer_info(name).ok_or_else(|| StreamsError::NoConsumer(name.to_owned()))
     }
 
     /// All consumers of a stream, by name.
-    pub(crate) fn consumer_infos(&mut self, stream: &str) -> Result<Vec<ConsumerInfo>, StreamsError> {
+    pub(crate) fn consumer_infos(
+        &mut self,
+        stream: &str,
+    ) -> Result<Vec<ConsumerInfo>, StreamsError> {
         let stream = self.get(stream)?;
         let names: Vec<String> = stream.consumer_names().into_iter().map(str::to_owned).collect();
         Ok(names.iter().filter_map(|name| stream.consumer_info(name)).collect())
     }
 
     /// Takes a consumer out; the caller tells those who wait for it.
-    pub(crate) fn remove_consumer(&mut self, stream: &str, name: &str) -> Result<Consumer, StreamsError> {
+    pub(crate) fn remove_consumer(
+        &mut self,
+        stream: &str,
+        name: &str,
+    ) -> Result<Consumer, StreamsError> {
         let stream = self.get(stream)?;
         let none = || StreamsError::NoConsumer(name.to_owned());
         let consumer = stream.take(name).ok_or_else(none)?;
@@ -72,7 +87,12 @@ impl Catalogue {
     }
 }
 
-fn update(stream: &mut Stream, slot: usize, config: ConsumerConfig, now: model::Timestamp) -> Result<(), StreamsError> {
+fn update(
+    stream: &mut Stream,
+    slot: usize,
+    config: ConsumerConfig,
+    now: model::Timestamp,
+) -> Result<(), StreamsError> {
     let Some(consumer) = stream.consumer_at(slot) else { return Ok(()) };
     let old = consumer.cursor.config();
     if *old == config {
@@ -147,7 +167,8 @@ fn check_work_queue(config: &ConsumerConfig, stream: &Stream) -> Result<(), Stre
     if stream.log.config().retention != Retention::WorkQueue {
         return Ok(());
     }
-    work_queue_fault(config, stream).map_or(Ok(()), |fault| Err(StreamsError::ConsumerConfig(fault)))
+    work_queue_fault(config, stream)
+        .map_or(Ok(()), |fault| Err(StreamsError::ConsumerConfig(fault)))
 }
 
 fn work_queue_fault(config: &ConsumerConfig, stream: &Stream) -> Option<ConsumerFault> {

@@ -38,7 +38,11 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    pub(crate) fn open(registry: Registry, limits: StreamsConfig, ambient: Ambient) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        registry: Registry,
+        limits: StreamsConfig,
+        ambient: Ambient,
+    ) -> Result<Self, OpenError> {
         let now = ambient.now();
         let found = registry.open_all(nanos(now))?;
         let mut catalogue = Self {
@@ -66,7 +70,11 @@ impl Catalogue {
                 }
             }
             Err(error) => {
-                tracing::error!(stream.name = opened.name, error = &error as &dyn std::error::Error, "stream not opened");
+                tracing::error!(
+                    stream.name = opened.name,
+                    error = &error as &dyn std::error::Error,
+                    "stream not opened"
+                );
             }
         }
     }
@@ -239,7 +247,12 @@ impl Catalogue {
     }
 
     /// Removes one message; false where it is not there.
-    pub(crate) fn delete_message(&mut self, name: &str, seq: u64, erase: bool) -> Result<bool, StreamsError> {
+    pub(crate) fn delete_message(
+        &mut self,
+        name: &str,
+        seq: u64,
+        erase: bool,
+    ) -> Result<bool, StreamsError> {
         let stream = self.get(name)?;
         if stream.log.config().deny_delete {
             return Err(StreamsError::Forbidden("message delete"));
@@ -259,7 +272,10 @@ impl Catalogue {
         for mut stream in self.slots.into_iter().flatten() {
             stream.save_consumers(true);
             if let Err(error) = stream.log.close() {
-                tracing::error!(error = &error as &dyn std::error::Error, "stream not closed cleanly");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "stream not closed cleanly"
+                );
             }
         }
     }
@@ -271,7 +287,11 @@ fn report(name: &str, recovery: &super::Recovery) {
         tracing::error!(stream.name = name, stream.lost = ?lost, "stream has lost messages to damage");
     }
     if recovery.torn_bytes > 0 {
-        tracing::info!(stream.name = name, stream.torn = recovery.torn_bytes, "unfinished write cut off");
+        tracing::info!(
+            stream.name = name,
+            stream.torn = recovery.torn_bytes,
+            "unfinished write cut off"
+        );
     }
 }
 

@@ -108,7 +108,9 @@ impl Stream {
                 Some(Ok(cursor)) => {
                     self.insert(cursor);
                 }
-                _ => tracing::error!(stream.name = %self.name, consumer.name = consumer.name, "consumer's state is damaged"),
+                _ => {
+                    tracing::error!(stream.name = %self.name, consumer.name = consumer.name, "consumer's state is damaged")
+                }
             }
         }
     }
@@ -142,7 +144,10 @@ impl Stream {
     }
 
     /// A consumer and the log that it reads.
-    pub(crate) fn consumer_and_log(&mut self, slot: usize) -> Option<(&mut Consumer, &mut StreamLog)> {
+    pub(crate) fn consumer_and_log(
+        &mut self,
+        slot: usize,
+    ) -> Option<(&mut Consumer, &mut StreamLog)> {
         let consumer = self.slots.get_mut(slot)?.as_mut()?;
         Some((consumer, &mut self.log))
     }

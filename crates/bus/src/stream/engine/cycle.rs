@@ -202,9 +202,14 @@ impl Engine {
     }
 
     /// A message of the in-process API.
-    pub(super) fn publish(&mut self, message: &Publish, done: oneshot::Sender<Result<PubAck, PublishError>>) {
+    pub(super) fn publish(
+        &mut self,
+        message: &Publish,
+        done: oneshot::Sender<Result<PubAck, PublishError>>,
+    ) {
         let slot = self.catalogue.capturing(&message.subject);
-        let Some((slot, stream)) = slot.and_then(|slot| Some((slot, self.catalogue.at(slot)?))) else {
+        let Some((slot, stream)) = slot.and_then(|slot| Some((slot, self.catalogue.at(slot)?)))
+        else {
             // Where the caller has gone nobody is left to tell.
             let _ = done.send(Err(PublishError::NoStream));
             return;
@@ -288,7 +293,8 @@ impl Engine {
     }
 
     fn wake(&mut self) {
-        while let Some((at, place)) = self.wakes.first().copied().filter(|(at, _)| *at <= self.now) {
+        while let Some((at, place)) = self.wakes.first().copied().filter(|(at, _)| *at <= self.now)
+        {
             self.wakes.remove(&(at, place));
             match place {
                 (slot, STREAM_ITSELF) => self.expire(slot),
@@ -311,7 +317,10 @@ impl Engine {
         let Some(stream) = self.catalogue.at(slot) else { return };
         stream.expires_at = None;
         let expired = stream.log.expire(stamp).unwrap_or_else(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "messages over their age stay");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "messages over their age stay"
+            );
             0
         });
         if expired > 0 {
@@ -390,7 +399,11 @@ fn settle_stream(stream: &mut Stream) -> OutgoingBatch {
     if stream.log.is_dirty()
         && let Err(error) = stream.log.commit()
     {
-        tracing::error!(stream.name = stream.name(), error = &error as &dyn std::error::Error, "stream not written");
+        tracing::error!(
+            stream.name = stream.name(),
+            error = &error as &dyn std::error::Error,
+            "stream not written"
+        );
         return give_up(stream);
     }
     if std::mem::take(&mut stream.rolled_up) {

@@ -53,7 +53,11 @@ impl Engine {
     /// A message on `$JS.FC.>`: the answer to a flow control request.
     pub(super) fn flow_confirmed(&mut self, subject: &[u8]) {
         let mut tokens = subject.split(|byte| *byte == b'.').skip(2);
-        let (Some(stream), Some(consumer), Some(number)) = (tokens.next(), tokens.next(), tokens.next()) else { return };
+        let (Some(stream), Some(consumer), Some(number)) =
+            (tokens.next(), tokens.next(), tokens.next())
+        else {
+            return;
+        };
         let number = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok());
         let (Some(place), Some(number)) = (self.place(stream, consumer), number) else { return };
         if let Some(consumer) = self.consumer(place) {
@@ -76,14 +80,17 @@ impl Engine {
 
     /// A pull request; served after the commit, so that it sees what was published before it.
     pub(super) fn pull(&mut self, stream: &[u8], consumer: &[u8], message: &Message<'_>) {
-        let (Some(place), Some(inbox)) = (self.place(stream, consumer), message.reply) else { return };
+        let (Some(place), Some(inbox)) = (self.place(stream, consumer), message.reply) else {
+            return;
+        };
         let request = PullRequest::parse(message.body);
         self.pulled.push(Pulled { place, inbox: Bytes::copy_from_slice(inbox), request });
     }
 
     pub(super) fn place(&self, stream: &[u8], consumer: &[u8]) -> Option<Place> {
         let slot = self.catalogue.slot(std::str::from_utf8(stream).ok()?)?;
-        let place = self.catalogue.look(slot)?.consumer_slot(std::str::from_utf8(consumer).ok()?)?;
+        let place =
+            self.catalogue.look(slot)?.consumer_slot(std::str::from_utf8(consumer).ok()?)?;
         Some((slot, place))
     }
 
@@ -197,7 +204,11 @@ impl Engine {
         }
     }
 
-    fn with_port<T>(&mut self, (slot, place): Place, act: impl FnOnce(&mut Consumer, &mut Port<'_>) -> T) -> Option<T> {
+    fn with_port<T>(
+        &mut self,
+        (slot, place): Place,
+        act: impl FnOnce(&mut Consumer, &mut Port<'_>) -> T,
+    ) -> Option<T> {
         let stream = self.catalogue.at(slot)?;
         with_port(stream, place, &mut self.out, &mut self.fetches, &mut self.scratch, act)
     }
@@ -231,7 +242,14 @@ impl Engine {
     }
 
     /// A fetch of the in-process API.
-    pub(super) fn fetch(&mut self, stream: &str, consumer: &str, number: u64, request: &PullRequest, fetch: Fetch) {
+    pub(super) fn fetch(
+        &mut self,
+        stream: &str,
+        consumer: &str,
+        number: u64,
+        request: &PullRequest,
+        fetch: Fetch,
+    ) {
         let place = match self.place_or_error(stream, consumer) {
             Ok(place) => place,
             Err(error) => {
@@ -263,7 +281,14 @@ impl Engine {
     }
 
     /// Acknowledgements of the in-process API; with `sync` they are on disk on return.
-    pub(super) fn settle_all(&mut self, stream: &str, consumer: &str, seqs: &[u64], ack: &Ack, sync: bool) -> Result<(), StreamsError> {
+    pub(super) fn settle_all(
+        &mut self,
+        stream: &str,
+        consumer: &str,
+        seqs: &[u64],
+        ack: &Ack,
+        sync: bool,
+    ) -> Result<(), StreamsError> {
         let place = self.place_or_error(stream, consumer)?;
         for seq in seqs {
             self.apply_ack(place, *seq, ack);

@@ -10,7 +10,10 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{super::types::{PubAck, Publish, PublishError}, Engine};
+use super::{
+    super::types::{PubAck, Publish, PublishError},
+    Engine,
+};
 use crate::broker::{Batch, LocalClient, LocalSink};
 
 /// Work that runs on the engine's thread.
@@ -74,7 +77,8 @@ impl Mailbox {
         if mail.is_empty() {
             mail = match patience {
                 Some(patience) => {
-                    let waited = self.arrived.wait_timeout_while(mail, patience, |mail| mail.is_empty());
+                    let waited =
+                        self.arrived.wait_timeout_while(mail, patience, |mail| mail.is_empty());
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => {

@@ -71,7 +71,11 @@ impl Streams {
     ///
     /// # Errors
     /// Another process holds the directory, or it cannot be read.
-    pub fn open(dir: impl AsRef<Path>, config: StreamsConfig, ambient: Ambient) -> Result<Self, OpenError> {
+    pub fn open(
+        dir: impl AsRef<Path>,
+        config: StreamsConfig,
+        ambient: Ambient,
+    ) -> Result<Self, OpenError> {
         let permits = Semaphore::new(config.max_calls);
         let registry = Registry::open(dir.as_ref(), config.log.clone())?;
         let catalogue = Catalogue::open(registry, config, ambient)?;
@@ -155,7 +159,10 @@ impl Streams {
     ///
     /// # Errors
     /// The streams are closed; what is wrong with one message is in its own answer.
-    pub async fn publish_many(&self, messages: Vec<Publish>) -> Result<Vec<Result<PubAck, PublishError>>, StreamsError> {
+    pub async fn publish_many(
+        &self,
+        messages: Vec<Publish>,
+    ) -> Result<Vec<Result<PubAck, PublishError>>, StreamsError> {
         let waiting = self
             .run(move |engine| {
                 let all = messages.into_iter().map(|message| {
@@ -177,9 +184,14 @@ impl Streams {
     ///
     /// # Errors
     /// The stream is missing or the configuration is refused.
-    pub async fn consumer(&self, stream: &str, config: ConsumerConfig) -> Result<Consumer, StreamsError> {
+    pub async fn consumer(
+        &self,
+        stream: &str,
+        config: ConsumerConfig,
+    ) -> Result<Consumer, StreamsError> {
         let of = stream.to_owned();
-        let name = self.run(move |engine| engine.catalogue().create_consumer(&of, config)).await??;
+        let name =
+            self.run(move |engine| engine.catalogue().create_consumer(&of, config)).await??;
         Ok(Consumer::new(self.clone(), stream.into(), name.into()))
     }
 
@@ -231,7 +243,11 @@ impl Streams {
     ///
     /// # Errors
     /// As [`Streams::get`].
-    pub async fn last_by_subject(&self, stream: &str, subject: &[u8]) -> Result<Option<Stored>, StreamsError> {
+    pub async fn last_by_subject(
+        &self,
+        stream: &str,
+        subject: &[u8],
+    ) -> Result<Option<Stored>, StreamsError> {
         let (stream, subject) = (stream.to_owned(), subject.to_vec());
         self.run(move |engine| {
             let log = &mut engine.catalogue().get(&stream)?.log;
@@ -247,7 +263,12 @@ impl Streams {
     ///
     /// # Errors
     /// The stream is missing or forbids it.
-    pub async fn delete_message(&self, stream: &str, seq: u64, erase: bool) -> Result<bool, StreamsError> {
+    pub async fn delete_message(
+        &self,
+        stream: &str,
+        seq: u64,
+        erase: bool,
+    ) -> Result<bool, StreamsError> {
         let stream = stream.to_owned();
         self.run(move |engine| engine.catalogue().delete_message(&stream, seq, erase)).await?
     }

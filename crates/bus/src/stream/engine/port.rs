@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 use super::super::{
     Filter, LogError, StreamLog,
     catalogue::nanos,
-    consumer::{AckSubject, Head, Outbound, Outlet, Requester, Source, Status, flow_subject, write_number},
+    consumer::{
+        AckSubject, Head, Outbound, Outlet, Requester, Source, Status, flow_subject, write_number,
+    },
     types::{Delivered, StreamsError},
 };
 use crate::broker::OutgoingBatch;
@@ -182,7 +184,10 @@ impl Port<'_> {
     fn conclude(&mut self, number: u64, status: &Status) {
         match status {
             Status::Heartbeat { .. } | Status::FlowControl => {}
-            Status::BadRequest(_) | Status::NoMessages | Status::Timeout { .. } | Status::TooLarge { .. } => {
+            Status::BadRequest(_)
+            | Status::NoMessages
+            | Status::Timeout { .. }
+            | Status::TooLarge { .. } => {
                 finish(self.fetches.remove(&number));
             }
             Status::Conflict(_) => {

@@ -3,8 +3,7 @@
 //! The hot path: nothing here allocates per message, but for publishes that are refused.
 
 use super::super::{
-    Append, AppendError, Appended, Expected, Filter, Full, Purge, UnixNanos,
-    catalogue::Stream,
+    Append, AppendError, Appended, Expected, Filter, Full, Purge, UnixNanos, catalogue::Stream,
     consumer::write_number,
 };
 use crate::proto::Headers;
@@ -110,7 +109,12 @@ pub(super) struct Arrival<'a> {
 }
 
 /// Appends a message with all that its headers ask for.
-pub(super) fn store(stream: &mut Stream, arrival: &Arrival<'_>, msg_id: Option<&[u8]>, now: UnixNanos) -> Result<Appended, Refusal> {
+pub(super) fn store(
+    stream: &mut Stream,
+    arrival: &Arrival<'_>,
+    msg_id: Option<&[u8]>,
+    now: UnixNanos,
+) -> Result<Appended, Refusal> {
     let wishes = Wishes::read(arrival.headers);
     if wishes.expected_stream.is_some_and(|name| name != stream.name().as_bytes()) {
         return Err(Refusal::OtherStream);
@@ -138,7 +142,8 @@ pub(super) fn store(stream: &mut Stream, arrival: &Arrival<'_>, msg_id: Option<&
 fn roll_up(stream: &mut Stream, rollup: Rollup, subject: &[u8], seq: u64) -> Result<(), Refusal> {
     let filter = (rollup == Rollup::Subject).then(|| Filter::one(subject));
     let purge = Purge { filter, before: Some(seq), keep: None };
-    let purged = stream.log.purge(&purge).map_err(|error| Refusal::Append(AppendError::Log(error)))?;
+    let purged =
+        stream.log.purge(&purge).map_err(|error| Refusal::Append(AppendError::Log(error)))?;
     stream.rolled_up |= purged > 0;
     Ok(())
 }
@@ -155,7 +160,11 @@ pub(super) fn write_ack(out: &mut Vec<u8>, prefix: &[u8], appended: Appended) {
 }
 
 /// Writes the answer to a message that was not stored.
-pub(super) fn write_refusal(out: &mut Vec<u8>, stream: &str, (code, err_code, why): &(u16, u16, String)) {
+pub(super) fn write_refusal(
+    out: &mut Vec<u8>,
+    stream: &str,
+    (code, err_code, why): &(u16, u16, String),
+) {
     out.clear();
     let why = serde_json::Value::from(why.as_str());
     let text = format!(

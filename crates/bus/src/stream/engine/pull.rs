@@ -33,7 +33,8 @@ struct Withdraw<'a> {
 impl Drop for Withdraw<'_> {
     fn drop(&mut self) {
         if self.armed {
-            let (stream, name) = (Arc::clone(&self.consumer.stream), Arc::clone(&self.consumer.name));
+            let (stream, name) =
+                (Arc::clone(&self.consumer.stream), Arc::clone(&self.consumer.name));
             let number = self.number;
             let job = move |engine: &mut Engine| engine.withdraw(&stream, &name, number);
             self.consumer.streams.shared.mailbox.call(Call::Run(Box::new(job)));
@@ -66,13 +67,16 @@ impl Consumer {
     pub async fn fetch(&self, max: u32, wait: Duration) -> Result<Vec<Delivered>, StreamsError> {
         let max = max.max(1);
         let expires = (wait > NO_WAIT).then_some(wait);
-        let request = PullRequest { batch: max, expires, no_wait: true, max_bytes: 0, heartbeat: None };
+        let request =
+            PullRequest { batch: max, expires, no_wait: true, max_bytes: 0, heartbeat: None };
         let number = self.streams.next_fetch();
         let (done, result) = oneshot::channel();
         let (stream, name) = (Arc::clone(&self.stream), Arc::clone(&self.name));
         let mut withdraw = Withdraw { consumer: self, number, armed: true };
         let fetch = Fetch { got: Vec::new(), want: max as usize, done };
-        self.streams.run(move |engine| engine.fetch(&stream, &name, number, &request, fetch)).await?;
+        self.streams
+            .run(move |engine| engine.fetch(&stream, &name, number, &request, fetch))
+            .await?;
         let fetched = result.await.unwrap_or(Err(StreamsError::Closed));
         withdraw.armed = false;
         fetched
@@ -91,7 +95,10 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`Consumer::ack`].
-    pub async fn ack_synced(&self, seqs: impl IntoIterator<Item = u64>) -> Result<(), StreamsError> {
+    pub async fn ack_synced(
+        &self,
+        seqs: impl IntoIterator<Item = u64>,
+    ) -> Result<(), StreamsError> {
         self.settle(seqs.into_iter().collect(), Ack::Done, true).await
     }
 
@@ -121,7 +128,8 @@ impl Consumer {
 
     async fn settle(&self, seqs: Vec<u64>, ack: Ack, sync: bool) -> Result<(), StreamsError> {
         let (stream, name) = (Arc::clone(&self.stream), Arc::clone(&self.name));
-        let settle = move |engine: &mut Engine| engine.settle_all(&stream, &name, &seqs, &ack, sync);
+        let settle =
+            move |engine: &mut Engine| engine.settle_all(&stream, &name, &seqs, &ack, sync);
         self.streams.run(settle).await?
     }
 
