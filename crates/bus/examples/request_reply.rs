@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use morgana_bus::client::{Client, Options, RequestError, Subscriber};
 
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Failure> {
     let url = std::env::args().nth(1).unwrap_or_else(|| "nats://127.0.0.1:4222".into());
     let client = Client::connect(Options::new(url.parse()?)).await?;
 
@@ -22,14 +24,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         other => println!("unexpected: {other:?}"),
     }
     client.close().await;
-    Ok(shouter.await??)
+    shouter.await?
 }
 
 /// Answers until the connection ends.
-async fn shout(
-    client: Client,
-    mut questions: Subscriber,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn shout(client: Client, mut questions: Subscriber) -> Result<(), Failure> {
     while let Some(question) = questions.next().await {
         if let Some(reply) = &question.reply {
             let loud = question.body.to_ascii_uppercase();
