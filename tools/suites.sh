@@ -4,8 +4,8 @@
 # pass there and not here.
 #
 #   tools/suites.sh CHECKOUT [-- PYTEST ARGUMENTS]
-#   MORGANA_BIN   the binary that serves (default: target/release/morgana), as `bus nats-server`
-#   LAUNCHER      instead: a command that takes nats-server's arguments
+#   LAUNCHER      our stand-in for nats-server: takes its arguments, prints its readiness
+#                 (default: the example nats-server of the crate, built now)
 #   ONLY          theirs | ours: run one of both; the other's list of an earlier run is kept
 #   RESULTS       where the lists go (default: target/suites)
 #   RIVAL         the nats-server to compare with (default: the one in PATH)
@@ -97,7 +97,11 @@ if [ "${ONLY:-theirs}" = theirs ]; then
     run theirs "$@"
 fi
 if [ "${ONLY:-ours}" = ours ]; then
-    launcher ours "${LAUNCHER:-$(realpath "${MORGANA_BIN:-target/release/morgana}") bus nats-server}"
+    if [ -z "${LAUNCHER:-}" ]; then
+        cargo build -q --release -p morgana-bus --features tls --example nats-server
+        LAUNCHER=${CARGO_TARGET_DIR:-$PWD/target}/release/examples/nats-server
+    fi
+    launcher ours "$LAUNCHER"
     run ours "$@"
 fi
 touch "$results"/{theirs,ours}.{passed,failed,skipped}

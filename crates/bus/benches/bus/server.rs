@@ -1,5 +1,6 @@
 //! The servers under test: which there are, started pinned to a core, watched from outside.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -23,6 +24,15 @@ pub(crate) enum Sync {
     Always,
 }
 
+/// How a program is told where to serve.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// By a configuration in nats-server's format.
+    NatsServer,
+    /// As `morgana bus serve` is.
+    Morgana,
+}
+
 /// A program that serves.
 pub(crate) struct Rival {
     /// As the table names it.
@@ -30,7 +40,7 @@ pub(crate) struct Rival {
     /// Ours or a nats-server.
     pub(crate) ours: bool,
     command: PathBuf,
-    arguments: Vec<String>,
+    manner: Manner,
 }
 
 impl Rival {
@@ -40,33 +50,27 @@ impl Rival {
         let text = String::from_utf8(output.stdout).ok()?;
         let version = text.trim().rsplit('v').next()?.to_owned();
         let label = format!("nats-server {version}");
-        Some(Self { label, ours: false, command: command.into(), arguments: Vec::new() })
+        Some(Self { label, ours: false, command: command.into(), manner: Manner::NatsServer })
     }
 
-    /// Ours: `morgana` (then as `morgana bus nats-server`), or a launcher that takes
-    /// nats-server's arguments itself.
+    /// Ours: the binary `morgana`, or the stand-in that takes nats-server's arguments.
     pub(crate) fn ours(command: &Path) -> Option<Self> {
-        let name = command.file_name()?.to_str()?;
-        let arguments = match name {
-            "morgana" => vec!["bus".to_owned(), "nats-server".to_owned()],
-            _ => Vec::new(),
+        let manner = match command.file_name()?.to_str()? {
+            "morgana" => Manner::Morgana,
+            _ => Manner::NatsServer,
         };
         let there = command.is_file();
-        there.then(|| Self { label: "ours".into(), ours: true, command: command.into(), arguments })
+        there.then(|| Self { label: "ours".into(), ours: true, command: command.into(), manner })
     }
 
     /// Starts it on a free port with streams in `dir`, and waits until it serves.
     pub(crate) fn start(&self, dir: &Path, sync: Sync) -> io::Result<Server> {
         let addr = free_addr()?;
         let store = tempfile::Builder::new().prefix("store").tempdir_in(dir)?;
-        let config = store.path().join("server.conf");
-        fs::write(&config, configuration(addr, store.path(), sync))?;
         let child = Command::new("taskset")
             .args(["-c", CORE])
             .arg(&self.command)
-            .args(&self.arguments)
-            .arg("-c")
-            .arg(&config)
+            .args(self.arguments(addr, store.path(), sync)?)
             .stdout(Stdio::null())
             .stderr(fs::File::create(store.path().join("log"))?)
             .spawn()?;
@@ -74,15 +78,31 @@ impl Rival {
         server.wait()?;
         Ok(server)
     }
+
+    fn arguments(&self, addr: SocketAddr, store: &Path, sync: Sync) -> io::Result<Vec<OsString>> {
+        let config = store.join("server.conf");
+        let streams = store.join("streams");
+        match self.manner {
+            Manner::NatsServer => {
+                fs::write(&config, configuration(addr, &streams, sync))?;
+                Ok(vec!["-c".into(), config.into()])
+            }
+            Manner::Morgana => {
+                let words = ["bus", "serve", "--no-unix", "--no-auth", "--listen"];
+                let mut words: Vec<OsString> = words.iter().map(OsString::from).collect();
+                words.extend([addr.to_string().into(), "--store-dir".into(), streams.into()]);
+                Ok(words)
+            }
+        }
+    }
 }
 
-fn configuration(addr: SocketAddr, store: &Path, sync: Sync) -> String {
+fn configuration(addr: SocketAddr, streams: &Path, sync: Sync) -> String {
     let sync = match sync {
         Sync::Default => "",
         Sync::Always => ", sync_interval: always",
     };
-    let store = store.join("streams");
-    format!("listen: \"{addr}\"\njetstream {{ store_dir: \"{}\"{sync} }}\n", store.display())
+    format!("listen: \"{addr}\"\njetstream {{ store_dir: \"{}\"{sync} }}\n", streams.display())
 }
 
 fn free_addr() -> io::Result<SocketAddr> {

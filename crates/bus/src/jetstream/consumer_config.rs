@@ -238,9 +238,9 @@ impl From<&ConsumerConfig> for ConsumerJson {
             mem_storage: config.memory,
             ..Self::default()
         };
-        match config.durable {
-            true => json.durable_name.clone_from(&config.name),
-            false => json.name.clone_from(&config.name),
+        json.name.clone_from(&config.name);
+        if config.durable {
+            json.durable_name.clone_from(&config.name);
         }
         json.show_deliver(config.deliver);
         json.show_ack(config);

@@ -104,9 +104,6 @@ pub enum LaunchError {
     /// The broker did not start.
     #[error("the broker does not start")]
     Broker(#[source] StartError),
-    /// The durable streams did not open.
-    #[error("the streams do not open")]
-    Streams(#[source] crate::stream::OpenError),
     /// Monitoring did not start.
     #[error("cannot serve monitoring on {addr}")]
     Monitor {

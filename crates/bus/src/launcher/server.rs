@@ -48,7 +48,6 @@ pub async fn run(
 /// A server that runs.
 pub struct Server {
     broker: Broker,
-    streams: Option<Streams>,
     log: Log,
     reload: Reload,
     clients: Option<SocketAddr>,
@@ -90,7 +89,6 @@ impl Server {
         let broker = Broker::start(broker_config(&options, &gate)).map_err(LaunchError::Broker)?;
         let mut server = Server {
             clients: broker.tcp_addr(),
-            streams: start_streams(&options, &broker).await?,
             broker,
             log,
             reload: Reload::Never,
@@ -266,9 +264,6 @@ impl Server {
             streams.close().await;
         }
         self.broker.stop().await;
-        if let Some(streams) = &self.streams {
-            streams.close().await;
-        }
         self.end.cancel();
         while self.tasks.join_next().await.is_some() {}
         self.log.info("Server Exiting..");
@@ -310,17 +305,6 @@ fn broker_config(options: &Options, gate: &Gate) -> BrokerConfig {
         jetstream: options.store_dir.is_some(),
         tls: if tls { TlsOffer::Required } else { TlsOffer::None },
     }
-}
-
-/// Streams that the broker's clients can use from the first connection on.
-async fn start_streams(options: &Options, broker: &Broker) -> Result<Option<Streams>, LaunchError> {
-    let Some(dir) = &options.store_dir else { return Ok(None) };
-    let streams = Streams::open(dir, StreamsConfig::default(), Ambient::system());
-    let streams = streams.map_err(LaunchError::Streams)?;
-    streams.attach(broker);
-    // Closed streams are an end that has been logged; clients then find no responders.
-    let _ = streams.ready().await;
-    Ok(Some(streams))
 }
 
 fn gate(access: &Access) -> Result<Gate, LaunchError> {

@@ -9,7 +9,7 @@ use super::super::{
     engine::port::Reader,
     types::{ConsumerFault, ConsumerInfo, StreamsError},
 };
-use super::{Catalogue, Consumer, Stream, within};
+use super::{Catalogue, Consumer, Stream, selects, within};
 use crate::matcher;
 
 /// An ephemeral consumer that nobody uses for this long goes, unless it says otherwise.
@@ -142,7 +142,7 @@ fn push_fault(config: &ConsumerConfig, stream: &StreamConfig) -> Option<Consumer
 
 fn filter_fault(config: &ConsumerConfig, stream: &StreamConfig) -> Option<ConsumerFault> {
     match &config.filter {
-        Some(filter) if !within(filter, &stream.subjects) => Some(ConsumerFault::FilterNotSubset),
+        Some(filter) if !selects(filter, &stream.subjects) => Some(ConsumerFault::FilterNotSubset),
         None if config.deliver == Deliver::LastPerSubject => {
             Some(ConsumerFault::LastPerSubjectNeedsFilter)
         }

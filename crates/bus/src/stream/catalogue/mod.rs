@@ -170,7 +170,8 @@ impl Catalogue {
     /// Names in order, of those streams only that capture what `filter` can name.
     pub(crate) fn names(&self, filter: Option<&str>) -> Vec<&str> {
         let wanted = |slot: usize| {
-            let Some(filter) = filter else { return true };
+            // An empty one is none, as for nats-server.
+            let Some(filter) = filter.filter(|filter| !filter.is_empty()) else { return true };
             let stream = self.slots[slot].as_ref();
             stream.is_some_and(|stream| stream.overlaps(filter.as_bytes()))
         };
@@ -303,4 +304,13 @@ pub(crate) fn nanos(at: Timestamp) -> UnixNanos {
 /// Whether a filter lies within what a stream captures.
 pub(crate) fn within(filter: &str, subjects: &[String]) -> bool {
     subjects.iter().any(|subject| matcher::is_subset(filter.as_bytes(), subject.as_bytes()))
+}
+
+/// Whether a consumer may have this filter: it lies within one of the stream's subjects, or a
+/// subject within it.
+pub(crate) fn selects(filter: &str, subjects: &[String]) -> bool {
+    let filter = filter.as_bytes();
+    let fits =
+        |subject: &[u8]| matcher::is_subset(filter, subject) || matcher::is_subset(subject, filter);
+    subjects.iter().any(|subject| fits(subject.as_bytes()))
 }

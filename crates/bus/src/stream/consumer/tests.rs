@@ -115,7 +115,8 @@ struct Play {
 
 impl Play {
     fn cursor(&mut self) -> &mut Cursor {
-        self.cursor.get_or_insert_with(|| Cursor::new(self.config.clone(), &mut self.shelf, self.now))
+        self.cursor
+            .get_or_insert_with(|| Cursor::new(self.config.clone(), &mut self.shelf, self.now))
     }
 
     fn act(&mut self, line: &str) {
@@ -146,7 +147,14 @@ impl Play {
                 let (d, f) = (state.delivered, state.ack_floor);
                 self.shelf.said.push(format!(
                     "delivered {}/{} floor {}/{} open {} again {} waiting {} pending {}",
-                    d.cseq, d.seq, f.cseq, f.seq, state.ack_pending, state.redelivered, state.waiting, state.pending
+                    d.cseq,
+                    d.seq,
+                    f.cseq,
+                    f.seq,
+                    state.ack_pending,
+                    state.redelivered,
+                    state.waiting,
+                    state.pending
                 ));
             }
             ("ack", Some(cursor)) => {
@@ -301,11 +309,8 @@ fn limits_of_requests_are_told() {
 
 #[test]
 fn unsettled_messages_come_again() {
-    let twice = ConsumerConfig {
-        ack_wait: Duration::from_secs(1),
-        max_deliver: Some(2),
-        ..explicit()
-    };
+    let twice =
+        ConsumerConfig { ack_wait: Duration::from_secs(1), max_deliver: Some(2), ..explicit() };
     check(
         &twice,
         r#"

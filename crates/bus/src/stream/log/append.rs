@@ -94,7 +94,7 @@ impl StreamLog {
     /// of its subject is none too many.
     fn check_room(&self, message: &Append<'_>) -> Result<(), AppendError> {
         let config = &self.meta.config;
-        let size = record::padded(length(message)) as u64;
+        let size = record::counted(length(message));
         let max_bytes = config.max_bytes.unwrap_or(u64::MAX);
         if size > max_bytes {
             return Err(AppendError::Full(Full::Bytes));
@@ -119,7 +119,7 @@ impl StreamLog {
         let subject = self.index.subjects().get(subject)?;
         let first = if subject.live() >= most { subject.first() } else { None };
         let (_, entry) = self.index.get(first?)?;
-        Some(record::padded(entry.len as usize) as u64)
+        Some(record::counted(entry.len as usize))
     }
 
     fn enforce_subject_limit(&mut self, subject: &[u8]) -> Result<(), LogError> {

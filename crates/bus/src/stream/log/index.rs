@@ -34,7 +34,7 @@ impl Index {
         self.messages
     }
 
-    /// Padded bytes of all messages.
+    /// Bytes of all messages, as nats-server counts them.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -80,7 +80,7 @@ impl Index {
         let subject = self.subjects.push(subject, seq);
         block.push(seq, offset, len, subject);
         self.messages += 1;
-        self.bytes += record::padded(len as usize) as u64;
+        self.bytes += record::counted(len as usize);
         self.last_seq = seq;
     }
 
@@ -89,7 +89,7 @@ impl Index {
         let place = self.block_of(seq)?;
         let entry = self.blocks[place].remove(seq)?;
         self.messages -= 1;
-        self.bytes -= record::padded(entry.len as usize) as u64;
+        self.bytes -= record::counted(entry.len as usize);
         let blocks = &self.blocks;
         self.subjects.remove(entry.subject, |seq| find(blocks, seq).is_some());
         Some((place, entry))

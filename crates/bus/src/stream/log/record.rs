@@ -163,6 +163,12 @@ impl<'a> Record<'a> {
     }
 }
 
+/// What a message of so many bytes without padding counts in a stream's figures and limits:
+/// as in nats-server 30 bytes beside subject and content, whatever it takes on the disk.
+pub(crate) fn counted(len: usize) -> u64 {
+    (len.saturating_sub(HEAD) + 30) as u64
+}
+
 /// Bytes of a record of `len` bytes with its padding.
 pub(crate) fn padded(len: usize) -> usize {
     len.next_multiple_of(ALIGN)
