@@ -79,11 +79,11 @@ pub(super) fn play(broker: &Broker, talkers: &mut HashMap<String, Talker>, scrip
 
 /// What is no text becomes `\xHH`.
 fn escape(line: &[u8]) -> String {
-    let shown = |&byte: &u8| match byte {
-        b' '..=b'~' => char::from(byte).to_string(),
-        byte => byte.escape_ascii().to_string(),
-    };
-    line.iter().map(shown).collect()
+    let printable = |byte: &u8| (b' '..=b'~').contains(byte);
+    match std::str::from_utf8(line) {
+        Ok(text) if line.iter().all(printable) => text.into(),
+        _ => line.escape_ascii().to_string(),
+    }
 }
 
 fn unescape(text: &str) -> Vec<u8> {
