@@ -190,7 +190,7 @@ impl ConsumerJson {
     fn deliver(&self) -> Result<Deliver, ApiError> {
         let word = self.deliver_policy;
         let refuse =
-            |why: &str| Err(ApiError::policy(format!("{}, but optional {why}", word.spoken())));
+            |why: &str| Err(ApiError::policy(&format!("{}, but optional {why}", word.spoken())));
         let (by_seq, by_time) =
             (word == DeliverWord::ByStartSequence, word == DeliverWord::ByStartTime);
         match (self.opt_start_seq > 0, &self.opt_start_time) {

@@ -54,7 +54,7 @@ impl ApiError {
     }
 
     /// A delivery policy and a start that do not fit together.
-    pub(super) fn policy(why: String) -> Self {
+    pub(super) fn policy(why: &str) -> Self {
         Self::told(400, 10094, format!("consumer delivery policy is deliver {why}"))
     }
 }

@@ -124,10 +124,7 @@ fn info(engine: &mut Engine, name: &str, body: &[u8]) -> Result<Info, ApiError> 
         let text = |(subject, count): (bytes::Bytes, u64)| {
             (String::from_utf8_lossy(&subject).into_owned(), count)
         };
-        // nats-server leaves the member out where there are none.
-        if !found.is_empty() {
-            info.state.subjects = Some(found.into_iter().map(text).collect());
-        }
+        info.state.subjects = (!found.is_empty()).then(|| found.into_iter().map(text).collect());
         shown = page;
     }
     if request.deleted_details {

@@ -27,7 +27,7 @@ impl Default for PullRequest {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(default)]
 struct Wire {
     batch: i64,
@@ -35,12 +35,6 @@ struct Wire {
     no_wait: bool,
     max_bytes: i64,
     idle_heartbeat: i64,
-}
-
-impl Default for Wire {
-    fn default() -> Self {
-        Self { batch: 0, expires: 0, no_wait: false, max_bytes: 0, idle_heartbeat: 0 }
-    }
 }
 
 impl PullRequest {
