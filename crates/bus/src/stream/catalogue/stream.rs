@@ -109,7 +109,7 @@ impl Stream {
                     self.insert(cursor);
                 }
                 _ => {
-                    tracing::error!(stream.name = %self.name, consumer.name = consumer.name, "consumer's state is damaged")
+                    tracing::error!(stream.name = %self.name, consumer.name = consumer.name, "consumer's state is damaged");
                 }
             }
         }
