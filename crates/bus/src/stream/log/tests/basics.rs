@@ -199,7 +199,7 @@ fn a_full_stream_refuses_but_replaces_within_a_subject() {
 #[test]
 fn bytes_are_limited() {
     check(
-        |config| StreamConfig { max_bytes: Some(100), max_msg_size: Some(60), ..config },
+        |config| StreamConfig { max_bytes: Some(90), max_msg_size: Some(60), ..config },
         "> add a one
          1
          > add a two
