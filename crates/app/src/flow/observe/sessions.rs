@@ -115,7 +115,7 @@ impl Sessions {
     /// Where the streams are closed.
     pub async fn fetch(&self, most: u32, wait: Duration) -> Result<Vec<StoredFact>, StreamsError> {
         let fetched = self.consumer.fetch(most, wait).await?;
-        Ok(fetched.into_iter().map(stored).collect())
+        Ok(fetched.iter().map(stored).collect())
     }
 
     /// These are understood, and go.
@@ -157,7 +157,7 @@ fn message(fact: &SessionEvent) -> Publish {
     }
 }
 
-fn stored(message: Delivered) -> StoredFact {
+fn stored(message: &Delivered) -> StoredFact {
     let fact = serde_json::from_slice(&message.body);
     if let Err(error) = &fact {
         tracing::error!(
