@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::connect(Options::new(path.display().to_string().parse()?)).await?;
     let mut logs = client.subscribe("system.log", None).await?;
 
-    let line = SystemLog { worker: "embed".into(), level: "info".into(), message: "hello".into() };
+    let line = SystemLog::new("embed", "info", "hello");
     bus.publish(&Event::new(&Ambient::system(), Payload::SystemLog(line)));
     if let Some(message) = logs.next().await {
         println!("{}: {}", message.subject_text(), String::from_utf8_lossy(&message.body));

@@ -14,7 +14,7 @@
 //! let bus = Bus::embedded("example");
 //! let mut logs = bus.subscribe("system.>".parse()?, 64, OnLag::DropNewest).await;
 //!
-//! let line = SystemLog { worker: "doc".into(), level: "info".into(), message: "hello".into(), fields: Default::default() };
+//! let line = SystemLog::new("doc", "info", "hello");
 //! bus.publish(&Event::new(&Ambient::system(), Payload::SystemLog(line)));
 //!
 //! match logs.next().await {

@@ -19,16 +19,8 @@ fn ambient() -> Ambient {
 
 #[allow(clippy::needless_pass_by_value, reason = "reads better at the call")]
 fn log(message: impl ToString) -> Event {
-    let (worker, level) = ("test".into(), "info".into());
-    Event::new(
-        &ambient(),
-        Payload::SystemLog(SystemLog {
-            worker,
-            level,
-            message: message.to_string(),
-            fields: Default::default(),
-        }),
-    )
+    let line = SystemLog::new("test", "info", &message.to_string());
+    Event::new(&ambient(), Payload::SystemLog(line))
 }
 
 fn message(entry: &JournalEntry) -> String {

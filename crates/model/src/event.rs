@@ -540,3 +540,11 @@ pub struct SystemLog {
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub fields: std::collections::BTreeMap<String, String>,
 }
+
+impl SystemLog {
+    /// A line without fields.
+    pub fn new(worker: &str, level: &str, message: &str) -> Self {
+        let fields = std::collections::BTreeMap::new();
+        Self { worker: worker.into(), level: level.into(), message: message.into(), fields }
+    }
+}

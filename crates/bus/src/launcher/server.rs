@@ -260,9 +260,6 @@ impl Server {
 
     async fn shut_down(&mut self) {
         self.log.info("Initiating Shutdown...");
-        if let Some(streams) = &self.streams {
-            streams.close().await;
-        }
         self.broker.stop().await;
         self.end.cancel();
         while self.tasks.join_next().await.is_some() {}
@@ -307,6 +304,7 @@ fn broker_config(options: &Options, gate: &Gate) -> BrokerConfig {
     }
 }
 
+/// Streams that the broker's clients can use from the first connection on.
 fn gate(access: &Access) -> Result<Gate, LaunchError> {
     match access {
         Access::Open => {

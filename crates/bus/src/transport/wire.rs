@@ -59,7 +59,7 @@ mod tests {
 
     fn entry() -> JournalEntry {
         let ambient = Ambient::seeded(1, Timestamp::from_micros(0));
-        let line = SystemLog { worker: "w".into(), level: "info".into(), message: "é\n".into() };
+        let line = SystemLog::new("w", "info", "é\n");
         Event::new(&ambient, Payload::SystemLog(line)).to_entry(Some(7))
     }
 
