@@ -123,7 +123,10 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Identity(command) => command.run(&client).await,
         Command::Attacker(command) => command.run(&client).await,
         Command::Session(command) => command.run(&client).await,
-        Command::Bus(command) => command.run(&config.data_dir.join("bus.sock")).await,
+        Command::Bus(command) => {
+            let usual = || config.data_dir.join("bus.sock");
+            command.run(&config.bus_socket_path().unwrap_or_else(usual)).await
+        }
         Command::User(command) => command.run(&client).await,
         Command::Relay(command) => command.run(&client).await,
         Command::Worker(command) => command.run(&client).await,

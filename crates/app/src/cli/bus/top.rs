@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    fn look(at: Instant, connections: Value) -> Look {
+    fn look(at: Instant, connections: &Value) -> Look {
         let connections = connections.as_array().cloned().unwrap_or_default();
         Look { at, server: json!({ "in_msgs": 7 }), connections }
     }
@@ -189,10 +189,10 @@ mod tests {
     #[test]
     fn rates_are_what_changed_by_the_time_that_passed() {
         let start = Instant::now();
-        let before = look(start, json!([{ "cid": 1, "in_msgs": 10, "out_msgs": 0 }]));
+        let before = look(start, &json!([{ "cid": 1, "in_msgs": 10, "out_msgs": 0 }]));
         let now = look(
             start + Duration::from_secs(2),
-            json!([
+            &json!([
                 { "cid": 1, "in_msgs": 30, "out_msgs": 4, "ip": "10.0.0.1", "port": 5 },
                 { "cid": 2, "in_msgs": 2, "name": "\u{1b}[2J", "ip": "unix" },
             ]),
