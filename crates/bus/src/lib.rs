@@ -33,7 +33,6 @@ pub mod client;
 mod handle;
 pub mod jetstream;
 pub mod launcher;
-mod link;
 pub mod matcher;
 pub mod monitor;
 pub mod natsconf;

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
-mod broker;
+mod battery;
+mod client;
+mod nats_server;
+mod scripted;
 mod wire;
 
 use std::{sync::Arc, time::Duration};

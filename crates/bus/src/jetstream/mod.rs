@@ -9,6 +9,8 @@ mod error;
 mod messages;
 mod stream_config;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

@@ -371,6 +371,7 @@ fn take_tls(options: &mut Options, conf: Option<TlsConf>) -> Result<(), String> 
 }
 
 #[cfg(not(feature = "tls"))]
+#[expect(clippy::needless_pass_by_value, reason = "as where there is TLS")]
 fn take_tls(_: &mut Options, conf: Option<TlsConf>) -> Result<(), String> {
     match conf {
         Some(_) => Err("this build has no TLS".into()),

@@ -260,6 +260,10 @@ impl Server {
 
     async fn shut_down(&mut self) {
         self.log.info("Initiating Shutdown...");
+        // First: their last acknowledgements still go out.
+        if let Some(streams) = &self.streams {
+            streams.close().await;
+        }
         self.broker.stop().await;
         self.end.cancel();
         while self.tasks.join_next().await.is_some() {}
@@ -304,7 +308,6 @@ fn broker_config(options: &Options, gate: &Gate) -> BrokerConfig {
     }
 }
 
-/// Streams that the broker's clients can use from the first connection on.
 fn gate(access: &Access) -> Result<Gate, LaunchError> {
     match access {
         Access::Open => {

@@ -32,7 +32,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     BoxFuture,
     broker::{Broker, BrokerStats},
-    BoxFuture,
 };
 
 pub use pages::Facts;

@@ -1,6 +1,10 @@
 //! Durable streams: append-only segments, group commit, consumers.
+//!
+//! [`log`] owns the files of one stream and knows neither clients nor threads; [`consumer`] is
+//! what was delivered and settled, as plain state; the engine above them owns the logs, the
+//! clock and the acknowledgements.
 
-mod catalogue;
+pub(crate) mod catalogue;
 pub mod config;
 pub mod consumer;
 pub(crate) mod engine;

@@ -83,7 +83,7 @@ const WRONG: &[&[u8]] = &[
     b"HPUB a 1\r\n",
     b"HPUB a 2 1\r\nx\r\n",
     b"HPUB a x 1\r\n",
-    b"HPUB a 1 1048577\r\n",
+    b"CONNECT {\"headers\":true}\r\nHPUB a 1 1048577\r\n",
     b"SUB\r\n",
     b"SUB a\r\n",
     b"SUB a b c d\r\n",

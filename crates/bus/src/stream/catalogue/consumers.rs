@@ -9,7 +9,7 @@ use super::super::{
     engine::port::Reader,
     types::{ConsumerFault, ConsumerInfo, StreamsError},
 };
-use super::{Catalogue, Consumer, Stream, selects, within};
+use super::{Catalogue, Consumer, Stream, within};
 use crate::matcher;
 
 /// An ephemeral consumer that nobody uses for this long goes, unless it says otherwise.
@@ -142,12 +142,17 @@ fn push_fault(config: &ConsumerConfig, stream: &StreamConfig) -> Option<Consumer
 
 fn filter_fault(config: &ConsumerConfig, stream: &StreamConfig) -> Option<ConsumerFault> {
     match &config.filter {
-        Some(filter) if !selects(filter, &stream.subjects) => Some(ConsumerFault::FilterNotSubset),
+        Some(filter) if !meets(filter, &stream.subjects) => Some(ConsumerFault::FilterNotSubset),
         None if config.deliver == Deliver::LastPerSubject => {
             Some(ConsumerFault::LastPerSubjectNeedsFilter)
         }
         _ => None,
     }
+}
+
+/// Whether a filter can name anything that the stream captures.
+fn meets(filter: &str, subjects: &[String]) -> bool {
+    subjects.iter().any(|subject| matcher::overlaps(filter.as_bytes(), subject.as_bytes()))
 }
 
 fn backoff_fault(config: &ConsumerConfig) -> Option<ConsumerFault> {

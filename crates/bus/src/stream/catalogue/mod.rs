@@ -305,12 +305,3 @@ pub(crate) fn nanos(at: Timestamp) -> UnixNanos {
 pub(crate) fn within(filter: &str, subjects: &[String]) -> bool {
     subjects.iter().any(|subject| matcher::is_subset(filter.as_bytes(), subject.as_bytes()))
 }
-
-/// Whether a consumer may have this filter: it lies within one of the stream's subjects, or a
-/// subject within it.
-pub(crate) fn selects(filter: &str, subjects: &[String]) -> bool {
-    let filter = filter.as_bytes();
-    let fits =
-        |subject: &[u8]| matcher::is_subset(filter, subject) || matcher::is_subset(subject, filter);
-    subjects.iter().any(|subject| fits(subject.as_bytes()))
-}

@@ -42,7 +42,8 @@ impl Cursor {
             }
             flow.unheard(now);
         }
-        let in_order = self.flow.is_some() || self.config.ack == AckPolicy::None;
+        let latest = cseq == self.delivered.cseq && self.backlog.is_empty();
+        let in_order = latest || self.flow.is_some() || self.config.ack == AckPolicy::None;
         if in_order && deliveries == 1 && cseq <= self.delivered.cseq && seq < self.next_seq {
             self.rewind(seq, cseq);
         } else if self.pending.get(seq).is_some_and(|entry| entry.deliveries == deliveries) {

@@ -456,9 +456,14 @@ fn a_delivery_that_nobody_got_did_not_happen() {
         A 1
         < A 1 #1 +1
         unheard 1 1 1
+        state
+        < delivered 0/0 floor 0/0 open 0 again 0 waiting 0 pending 2
         B 2
-        < B 1 #2 +1
-        < B 2 #3 +0",
+        < B 1 #1 +1
+        < B 2 #2 +0
+        unheard 1 1 1
+        C 1
+        < C 1 #3 +0",
     );
 }
 

@@ -69,7 +69,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(catalogue: Catalogue, mailbox: Arc<Mailbox>) -> Self {
+    pub(crate) fn new(catalogue: Catalogue, mailbox: Arc<Mailbox>) -> Self {
         let now = catalogue.now();
         let mut engine = Self {
             catalogue,

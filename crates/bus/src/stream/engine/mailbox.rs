@@ -43,7 +43,7 @@ impl Mail {
 }
 
 #[derive(Default)]
-pub(super) struct Mailbox {
+pub(crate) struct Mailbox {
     mail: Mutex<Mail>,
     arrived: Condvar,
 }

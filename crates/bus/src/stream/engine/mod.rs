@@ -12,6 +12,8 @@ mod mailbox;
 pub(crate) mod port;
 mod publish;
 mod pull;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::Path,

@@ -17,7 +17,7 @@ const VERSION: u32 = 1;
 /// What is kept about a stream besides its messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Meta {
-    pub(super) version: u32,
+    pub(crate) version: u32,
     pub(crate) created: UnixNanos,
     pub(crate) salt: u32,
     pub(crate) config: StreamConfig,

@@ -231,8 +231,7 @@ impl StreamLog {
         if config.storage != self.meta.config.storage {
             return Err(LogError::Fixed("the storage"));
         }
-        let mut meta = self.meta.clone();
-        meta.config = config;
+        let meta = Meta::new(config, self.meta.created, self.meta.salt);
         if let Some(dir) = &self.dir {
             meta.save(dir)?;
         }

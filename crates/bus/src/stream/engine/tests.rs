@@ -1,0 +1,118 @@
+//! The in-process API over real files, without a broker.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::Ambient;
+
+use super::{
+    super::{
+        ConsumerConfig, Publish, PublishError, Retention, StreamConfig, StreamsConfig, StreamsError,
+    },
+    Streams,
+};
+
+const WAIT: Duration = Duration::from_secs(10);
+
+fn open(dir: &std::path::Path) -> Streams {
+    let mut config = StreamsConfig::default();
+    config.log.first_segment_bytes = 64 << 10;
+    Streams::open(dir, config, Ambient::system()).expect("the directory is ours")
+}
+
+fn config(name: &str) -> StreamConfig {
+    let name = name.parse().expect("a name");
+    StreamConfig::new(name, vec!["s.>".to_owned()])
+}
+
+fn message(body: &str) -> Publish {
+    Publish {
+        subject: Bytes::from_static(b"s.1"),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        ..Publish::default()
+    }
+}
+
+fn bodies(got: &[super::super::Delivered]) -> Vec<&str> {
+    got.iter().map(|m| std::str::from_utf8(&m.body).expect("text")).collect()
+}
+
+#[tokio::test]
+async fn acknowledged_messages_and_settled_deliveries_survive() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let streams = open(dir.path());
+    streams.ensure(config("S")).await.expect("a stream");
+    for (seq, body) in [(1, "a"), (2, "b"), (3, "c")] {
+        let ack = streams.publish(message(body)).await.expect("stored");
+        assert_eq!((ack.seq, ack.duplicate), (seq, false));
+    }
+    let consumer = streams.consumer("S", ConsumerConfig::durable("c")).await.expect("a consumer");
+    let got = consumer.fetch(2, WAIT).await.expect("messages");
+    assert_eq!(bodies(&got), ["a", "b"]);
+    consumer.ack_synced([1]).await.expect("settled");
+    streams.close().await;
+    streams.close().await;
+    assert!(matches!(streams.publish(message("d")).await, Err(PublishError::Closed)));
+
+    let streams = open(dir.path());
+    let info = streams.info("S").await.expect("the stream is there");
+    assert_eq!((info.state.messages, info.consumers), (3, 1));
+    let consumer = streams.consumer("S", ConsumerConfig::durable("c")).await.expect("a consumer");
+    assert_eq!(bodies(&consumer.fetch(9, WAIT).await.expect("messages")), ["c"]);
+    consumer.nak(2, None).await.expect("settled");
+    let again = consumer.fetch(9, WAIT).await.expect("messages");
+    assert_eq!((bodies(&again), again[0].deliveries), (vec!["b"], 2));
+    streams.close().await;
+}
+
+#[tokio::test]
+async fn a_fetch_waits_for_what_comes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let streams = open(dir.path());
+    streams.ensure(config("S")).await.expect("a stream");
+    let consumer = streams.consumer("S", ConsumerConfig::durable("c")).await.expect("a consumer");
+    assert!(consumer.fetch(1, Duration::ZERO).await.expect("nothing").is_empty());
+    let (got, ack) = tokio::join!(consumer.fetch(5, WAIT), streams.publish(message("late")));
+    ack.expect("stored");
+    assert_eq!(bodies(&got.expect("messages")), ["late"]);
+    let missing = streams.remove_consumer("S", "other").await;
+    assert!(matches!(missing, Err(StreamsError::NoConsumer(_))));
+    streams.remove_consumer("S", "c").await.expect("removed");
+    assert!(matches!(consumer.fetch(1, WAIT).await, Err(StreamsError::NoConsumer(_))));
+    streams.close().await;
+}
+
+#[tokio::test]
+async fn many_messages_are_committed_together_and_duplicates_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let streams = open(dir.path());
+    streams.ensure(config("S")).await.expect("a stream");
+    let named = |id: &'static str| Publish {
+        msg_id: Some(Bytes::from_static(id.as_bytes())),
+        ..message(id)
+    };
+    let stray = Publish { subject: Bytes::from_static(b"other"), ..Publish::default() };
+    let answers = streams.publish_many(vec![named("a"), named("b"), named("a"), stray]).await;
+    let answers = answers.expect("answers");
+    let seen: Vec<_> = answers.iter().flatten().map(|ack| (ack.seq, ack.duplicate)).collect();
+    assert_eq!(seen, [(1, false), (2, false), (1, true)]);
+    assert!(matches!(answers[3], Err(PublishError::NoStream)));
+    streams.close().await;
+}
+
+#[tokio::test]
+async fn a_work_queue_forgets_what_is_done() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let streams = open(dir.path());
+    let queue = StreamConfig { retention: Retention::WorkQueue, ..config("Q") };
+    streams.ensure(queue).await.expect("a stream");
+    streams.publish_many(["a", "b"].map(message).to_vec()).await.expect("answers");
+    let consumer = streams.consumer("Q", ConsumerConfig::durable("c")).await.expect("a consumer");
+    let second = streams.consumer("Q", ConsumerConfig::durable("d")).await;
+    assert!(matches!(second, Err(StreamsError::ConsumerConfig(_))));
+    consumer.fetch(2, WAIT).await.expect("messages");
+    consumer.ack_synced([1]).await.expect("settled");
+    assert_eq!(streams.info("Q").await.expect("a stream").state.messages, 1);
+    assert!(streams.get("Q", 1).await.expect("readable").is_none());
+    streams.close().await;
+}
