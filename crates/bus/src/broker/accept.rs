@@ -164,7 +164,11 @@ impl Io {
             PeerAddress::Tcp(address) => Some(address.ip()),
             PeerAddress::Unix { .. } => None,
         };
+        // A UNIX socket needs no TLS: the kernel says who is there.
+        let by_tcp = client_ip.is_some();
         let info = ServerInfo {
+            tls_required: self.info.tls_required && by_tcp,
+            tls_available: self.info.tls_available && by_tcp,
             client_id: connection.cid,
             client_ip,
             auth_required: matches!(connection.phase, Phase::Strange),

@@ -29,6 +29,9 @@ pub struct LocalOptions {
     pub name: String,
     /// Whether it hears what it publishes itself.
     pub echo: bool,
+    /// Whether it may answer. Whoever only listens is nobody to a request: where nobody else gets
+    /// it, the asker hears 503 at once instead of waiting in vain.
+    pub answers: bool,
     /// Bytes that it may have got and not dropped; beyond, messages are not delivered to it, are
     /// counted, and those with a reply subject count as having found nobody. None: as in
     /// [`Limits::max_pending_local`](super::Limits::max_pending_local).
@@ -36,10 +39,10 @@ pub struct LocalOptions {
 }
 
 impl LocalOptions {
-    /// A client that hears itself.
+    /// A client that hears itself and may answer.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self { name: name.into(), echo: true, max_pending: None }
+        Self { name: name.into(), echo: true, answers: true, max_pending: None }
     }
 }
 

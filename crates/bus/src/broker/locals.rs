@@ -21,6 +21,7 @@ use crate::matcher::RouteId;
 pub(super) struct Local {
     pub(super) id: u64,
     pub(super) echo: bool,
+    pub(super) answers: bool,
     pub(super) sids: HashMap<u64, RouteId, foldhash::fast::RandomState>,
     pub(super) traffic: Traffic,
     /// It has messages that were not handed over.
@@ -45,6 +46,7 @@ impl Local {
         Self {
             id,
             echo: options.echo,
+            answers: options.answers,
             sids: HashMap::default(),
             traffic: Traffic::default(),
             dirty: false,

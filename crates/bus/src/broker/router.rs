@@ -76,6 +76,16 @@ pub(super) struct Router {
     head: Vec<u8>,
 }
 
+/// What became of a message at one subscription.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    /// Not for this one, or there is no room.
+    Refused,
+    /// Got by one who never answers.
+    Overheard,
+    Taken,
+}
+
 impl Router {
     pub(super) fn new(
         limits: Limits,
@@ -203,14 +213,15 @@ impl Router {
         memo.version = version;
     }
 
-    /// Delivers to all plain subscriptions and one of each group; returns how many got it.
+    /// Delivers to all plain subscriptions and one of each group; returns how many got it that may
+    /// answer.
     #[inline]
     fn route(&mut self, routes: &Routes, publication: &mut Publication<'_>) -> usize {
         let several = routes.plain.len() + routes.groups.len() > 1;
         let share = several && publication.is_large();
         let mut delivered = 0;
         for &id in &routes.plain {
-            delivered += usize::from(self.deliver(id, publication, share));
+            delivered += usize::from(self.deliver(id, publication, share) == Delivery::Taken);
         }
         for group in &routes.groups {
             delivered += usize::from(self.deliver_to_one(group, publication, share));
@@ -227,12 +238,15 @@ impl Router {
     ) -> bool {
         let first = self.random_below(group.len());
         let (before, from_first) = group.split_at(first);
-        from_first.iter().chain(before).any(|&id| self.deliver(id, publication, share))
+        from_first
+            .iter()
+            .chain(before)
+            .any(|&id| self.deliver(id, publication, share) != Delivery::Refused)
     }
 
     #[inline]
-    fn deliver(&mut self, id: RouteId, publication: &mut Publication<'_>, share: bool) -> bool {
-        let Some(subscription) = self.table.get(id) else { return false };
+    fn deliver(&mut self, id: RouteId, publication: &mut Publication<'_>, share: bool) -> Delivery {
+        let Some(subscription) = self.table.get(id) else { return Delivery::Refused };
         match subscription.owner {
             Owner::Connection(index) => self.deliver_remote(index, id, publication, share),
             Owner::Local { index, sid } => self.deliver_local(index, id, sid, publication),
@@ -246,15 +260,15 @@ impl Router {
         id: RouteId,
         publication: &mut Publication<'_>,
         share: bool,
-    ) -> bool {
-        let Some(subscription) = self.table.get_mut(id) else { return false };
-        let Some(receiver) = self.connections.get_mut(index) else { return false };
+    ) -> Delivery {
+        let Some(subscription) = self.table.get_mut(id) else { return Delivery::Refused };
+        let Some(receiver) = self.connections.get_mut(index) else { return Delivery::Refused };
         let own = publication.from == Origin::Connection(receiver.cid);
         if receiver.is_closing()
             || (own && !receiver.options.echo)
             || (subscription.checked && !receiver.may_receive(publication.route))
         {
-            return false;
+            return Delivery::Refused;
         }
         let ends = subscription.count();
         let before = receiver.out.pending();
@@ -273,7 +287,7 @@ impl Router {
         if ends {
             self.unsubscribe(id);
         }
-        true
+        Delivery::Taken
     }
 
     fn deliver_local(
@@ -282,15 +296,16 @@ impl Router {
         id: RouteId,
         sid: u64,
         publication: &mut Publication<'_>,
-    ) -> bool {
-        let Some(receiver) = self.locals.get_mut(index) else { return false };
+    ) -> Delivery {
+        let Some(receiver) = self.locals.get_mut(index) else { return Delivery::Refused };
         if publication.from == Origin::Local(receiver.id) && !receiver.echo {
-            return false;
+            return Delivery::Refused;
         }
+        let answers = receiver.answers;
         let (message, shared) = publication.message(sid);
         if !receiver.take(&message, shared.as_ref()) {
             self.counters.dropped_local += 1;
-            return false;
+            return Delivery::Refused;
         }
         if !receiver.dirty {
             receiver.dirty = true;
@@ -299,7 +314,7 @@ impl Router {
         if self.table.get_mut(id).is_some_and(Subscription::count) {
             self.unsubscribe(id);
         }
-        true
+        if answers { Delivery::Taken } else { Delivery::Overheard }
     }
 
     /// Takes a subscription away from table and owner.

@@ -67,7 +67,8 @@ impl Serving {
     pub(super) fn new(name: &str, broker: &Broker, hub: Arc<Hub>) -> (Self, Bond) {
         let (sink, batches) = mpsc::unbounded_channel();
         let max_pending = Some(MAX_WAITING_BYTES);
-        let options = LocalOptions { echo: false, max_pending, ..LocalOptions::named(name) };
+        let named = LocalOptions::named(name);
+        let options = LocalOptions { echo: false, answers: false, max_pending, ..named };
         let client = broker.local_with(options, Box::new(Sink(sink)));
         let (filters, acknowledged) = (Filters::default(), BTreeSet::new());
         let own = Arc::new(AtomicUsize::new(0));

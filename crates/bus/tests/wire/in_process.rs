@@ -96,6 +96,23 @@ fn echo_is_a_choice() {
     }
 }
 
+#[test]
+fn who_only_listens_is_nobody_to_a_request() {
+    let broker = Broker::start(config()).unwrap();
+    for (answers, expected) in [(false, "HMSG inbox 1 16 16"), (true, "PONG")] {
+        let (sink, heard) = sink();
+        let local = broker.local_with(LocalOptions { answers, ..LocalOptions::named("x") }, sink);
+        local.subscribe(1, b">", None);
+        assert!(block_on(local.flush()));
+        let mut talker = Talker::new(&broker);
+        talker.send(b"CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\n");
+        talker.send(b"SUB inbox 1\r\nPUB service inbox 1\r\nx\r\nPING\r\n");
+        assert_eq!(talker.line().unwrap(), expected, "answers: {answers}");
+        assert_eq!(next(&heard), "1 service inbox x");
+        local.close();
+    }
+}
+
 fn sink_of_nobody() -> Box<Sink> {
     sink().0
 }
