@@ -40,11 +40,23 @@ pub enum ConnectError {
         /// What it did.
         what: &'static str,
     },
-    /// The server demands TLS, which this client does not have.
-    #[error("{address} demands TLS: use a tls:// address")]
+    /// The server demands TLS, which this build does not have, or it has none and we demand it.
+    #[error("{address} {what}")]
+    NoTls {
+        /// Where.
+        address: Address,
+        /// Who wants it.
+        what: &'static str,
+    },
+    /// TLS did not come about.
+    #[cfg(feature = "tls")]
+    #[error("cannot speak TLS with {address}")]
     Tls {
         /// Where.
         address: Address,
+        /// Why not.
+        #[source]
+        source: crate::tls::TlsError,
     },
     /// The seed is none, or there is nothing to sign.
     #[error("the nkey cannot be used: {what}")]

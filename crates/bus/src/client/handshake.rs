@@ -5,7 +5,7 @@ use std::io;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::{Buf, BytesMut};
 
-use super::{ConnectError, Credentials, Options, socket::Socket};
+use super::{ConnectError, Credentials, Options, Scheme, socket::Socket};
 use crate::proto::{
     ConnectOptions, Parsed, ProtoLimits, ServerFrame, ServerInfo, parse_server, write,
 };
@@ -34,8 +34,12 @@ pub(super) async fn connect(options: &Options) -> Result<Greeted, ConnectError> 
     let socket = Socket::connect(address).await.map_err(failed)?;
     let mut handshake = Handshake { options, socket, unread: BytesMut::new() };
     let info = handshake.greeting().await?;
-    if info.tls_required {
-        return Err(ConnectError::Tls { address: address.clone() });
+    let demanded = options.server.scheme == Scheme::Tls;
+    if info.tls_required || (demanded && info.tls_available) {
+        handshake = handshake.upgraded().await?;
+    } else if demanded {
+        let what = "has no TLS; use a nats:// address where clear text is all right";
+        return Err(ConnectError::NoTls { address: address.clone(), what });
     }
     handshake.sign_in(&info).await?;
     let Handshake { socket, unread, .. } = handshake;
@@ -49,6 +53,28 @@ struct Handshake<'a> {
 }
 
 impl Handshake<'_> {
+    #[cfg(feature = "tls")]
+    async fn upgraded(self) -> Result<Self, ConnectError> {
+        let Self { options, socket, unread } = self;
+        let address = &options.server.address;
+        // Whoever is on the way could have put words in the server's mouth.
+        if !unread.is_empty() {
+            let what = "it speaks before the TLS handshake";
+            return Err(ConnectError::Protocol { address: address.clone(), what });
+        }
+        let roots = options.tls_roots.as_deref();
+        let socket = socket.encrypted(address, roots).await;
+        let socket =
+            socket.map_err(|source| ConnectError::Tls { address: address.clone(), source })?;
+        Ok(Self { options, socket, unread })
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn upgraded(self) -> Result<Self, ConnectError> {
+        let what = "demands TLS, which this build does not have";
+        Err(ConnectError::NoTls { address: self.options.server.address.clone(), what })
+    }
+
     async fn greeting(&mut self) -> Result<ServerInfo, ConnectError> {
         match self.next().await? {
             Said::Info(info) => Ok(*info),

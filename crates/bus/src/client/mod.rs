@@ -3,7 +3,7 @@
 //! One task owns the socket; what callers send is put into one buffer and leaves in few writes.
 //! What comes in waits in bounded inboxes; what does not fit is dropped and counted. A connection
 //! lives once: when it is lost, everything on it ends and says so, and whoever wants another makes
-//! one. Reconnecting is the work of [`Bus::connect`](crate::Bus::connect). No TLS here.
+//! one. Reconnecting is the work of [`Bus::connect`](crate::Bus::connect). TLS with the feature `tls`.
 //!
 //! ```no_run
 //! use morgana_bus::client::{Client, Options};
@@ -31,6 +31,7 @@ mod routes;
 mod socket;
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -72,6 +73,9 @@ pub struct Options {
     pub name: String,
     /// Whether it hears what it publishes itself.
     pub echo: bool,
+    /// Who must have signed the certificate of a server that speaks TLS (PEM); none: whom the
+    /// system trusts.
+    pub tls_roots: Option<PathBuf>,
     /// How long connecting and signing in may take together.
     pub timeout: Duration,
     /// Where reply subjects begin. A user who may not subscribe below `_INBOX` has another.
@@ -89,6 +93,7 @@ impl Options {
             server,
             name: "morgana".into(),
             echo: true,
+            tls_roots: None,
             timeout: Duration::from_secs(2),
             inbox_prefix: "_INBOX".into(),
             inbox: InboxLimits::default(),

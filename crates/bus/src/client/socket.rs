@@ -30,6 +30,24 @@ impl Socket {
         }
     }
 
+    /// The clear side of TLS over it.
+    #[cfg(feature = "tls")]
+    pub(super) async fn encrypted(
+        self,
+        address: &Address,
+        roots: Option<&std::path::Path>,
+    ) -> Result<Self, crate::tls::TlsError> {
+        match (self, address) {
+            (Self::Tcp(stream), Address::Tcp(at)) => {
+                let host = at.rsplit_once(':').map_or(at.as_str(), |(host, _)| host);
+                let host = host.trim_start_matches('[').trim_end_matches(']');
+                crate::tls::client::upgrade(stream, host, roots).await.map(Self::Unix)
+            }
+            // The kernel vouches for both ends.
+            (socket, _) => Ok(socket),
+        }
+    }
+
     /// Returns once the socket may be readable, or writable where `writing`. Cancel-safe.
     pub(super) async fn ready(&self, writing: bool) -> io::Result<Ready> {
         let interest =

@@ -1,4 +1,4 @@
-//! TLS for clients, ended on the async side.
+//! TLS, ended on the async side.
 //!
 //! Owns the TCP port where TLS is spoken, handshakes, and the two copies between a TLS connection
 //! and its clear side, a socket pair whose other end the broker [adopts](Broker::adopt). It refuses
@@ -8,6 +8,8 @@
 //!
 //! Bounded: as many connections as the broker takes, [`BUFFER`] bytes each way, a handshake within
 //! [`TlsFiles::timeout`].
+
+pub(crate) mod client;
 
 use std::{
     io,
@@ -101,9 +103,12 @@ pub enum TlsError {
     /// Certificate and key are no pair, or not usable.
     #[error("certificate and key cannot be used")]
     Certificate(#[source] rustls::Error),
-    /// The roots for clients' certificates are not usable.
-    #[error("the client certificates' roots cannot be used: {0}")]
+    /// The roots that certificates are checked against are not usable.
+    #[error("the roots of certificates cannot be used: {0}")]
     Roots(String),
+    /// The other side did not agree.
+    #[error("the TLS handshake failed")]
+    Handshake(#[source] io::Error),
     /// The address is taken or not ours.
     #[error("cannot listen on {addr}")]
     Listen {
@@ -271,12 +276,12 @@ impl Door {
         if first {
             let tls = self.handshake(stream).await?;
             let (mut clear, info) = self.adopted(peer).await?;
-            return Door::relay(tls, &mut clear, &info).await;
+            return relay(tls, &mut clear, &info).await;
         }
         let (mut clear, info) = self.adopted(peer).await?;
         stream.write_all(&info).await?;
         let tls = self.handshake(stream).await?;
-        Door::relay(tls, &mut clear, b"").await
+        relay(tls, &mut clear, b"").await
     }
 
     async fn begins_with_tls(&self, stream: &TcpStream) -> io::Result<bool> {
@@ -322,25 +327,25 @@ impl Door {
         write::info(&mut out, &info.to_json());
         out
     }
+}
 
-    /// Copies both ways until one side ends; what is left for the client is still sent.
-    async fn relay<S>(tls: S, clear: &mut UnixStream, greeting: &[u8]) -> io::Result<()>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let (mut from_client, mut to_client) = tokio::io::split(tls);
-        let (mut from_broker, mut to_broker) = clear.split();
-        to_client.write_all(greeting).await?;
-        let outward = copy(&mut from_broker, &mut to_client);
-        tokio::pin!(outward);
-        // Not cancel-safe, and need not be: each branch that is dropped belongs to a side that
-        // nobody listens to any more.
-        tokio::select! {
-            sent = &mut outward => sent,
-            received = copy(&mut from_client, &mut to_broker) => {
-                let rest = timeout(SHORTLY, outward).await;
-                received.and(rest.unwrap_or(Ok(())))
-            }
+/// Copies both ways until one side ends; what is left for the far side is still sent.
+async fn relay<S>(tls: S, clear: &mut UnixStream, greeting: &[u8]) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut from_far, mut to_far) = tokio::io::split(tls);
+    let (mut from_near, mut to_near) = clear.split();
+    to_far.write_all(greeting).await?;
+    let outward = copy(&mut from_near, &mut to_far);
+    tokio::pin!(outward);
+    // Not cancel-safe, and need not be: each branch that is dropped belongs to a side that
+    // nobody listens to any more.
+    tokio::select! {
+        sent = &mut outward => sent,
+        received = copy(&mut from_far, &mut to_near) => {
+            let rest = timeout(SHORTLY, outward).await;
+            received.and(rest.unwrap_or(Ok(())))
         }
     }
 }
