@@ -7,10 +7,11 @@ use std::{io, net::SocketAddr, sync::Arc};
 use bus::{
     Bus,
     auth::{Auth, AuthFile, AuthFileError, AuthRules, RuleError, UnixPeers, local_peers, watch},
-    broker::{Broker, BrokerConfig, BrokerStats, Limits, UnixListenAt},
+    broker::{Broker, BrokerConfig, BrokerStats, Limits, TlsOffer, UnixListenAt},
     client::AddressError,
-    monitor::{Facts, Monitor, of},
-    stream::{OpenError, Streams, StreamsConfig},
+    monitor::{Facts, Monitor, Requests, of},
+    stream::{OpenError, Streams, StreamsConfig, StreamsError},
+    tls::{TlsError, TlsFiles, TlsListener, TlsSettings},
 };
 use model::Ambient;
 use tokio::sync::Notify;
@@ -51,6 +52,14 @@ pub enum BusError {
     /// The streams cannot be opened.
     #[error("cannot open the durable streams (key `bus.streams_dir`)")]
     Streams(#[from] OpenError),
+    /// The streams ended at once.
+    #[error("the durable streams ended at their start")]
+    StreamsEnded(#[from] StreamsError),
+    /// Certificate, key or port of TLS cannot be had.
+    #[error(
+        "cannot serve the bus by TLS (keys `bus.tls_certificate`, `bus.tls_key` and `bus.listen`)"
+    )]
+    Tls(#[from] TlsError),
 }
 
 /// The bus with what is behind it.
@@ -59,6 +68,11 @@ pub(crate) struct BusHost {
     pub(crate) streams: Streams,
     broker: Option<Broker>,
     users: Option<AuthFile>,
+    tls: Option<TlsListener>,
+    /// Where NATS clients reach it by TCP.
+    clients: Option<SocketAddr>,
+    by_tls: bool,
+    requests: Option<Requests>,
     monitor: Option<Monitor>,
     reload: Arc<Notify>,
 }
@@ -73,20 +87,41 @@ impl BusHost {
             true => Some(Broker::start(broker_config(config, auth))?),
             false => None,
         };
-        if let Some(broker) = &broker {
-            streams.attach(broker);
+        let mut host = Self {
+            bus: bus(config, broker.as_ref(), ambient)?,
+            streams,
+            users,
+            tls: None,
+            clients: broker.as_ref().and_then(Broker::tcp_addr),
+            by_tls: tls_files(config).is_some(),
+            requests: None,
+            monitor: None,
+            reload: Arc::default(),
+            broker,
+        };
+        host.open_to_others(config).await?;
+        Ok(host)
+    }
+
+    /// What clients of other processes find: streams, figures, TLS.
+    async fn open_to_others(&mut self, config: &Config) -> Result<(), BusError> {
+        let Some(broker) = &self.broker else { return Ok(()) };
+        self.streams.attach(broker);
+        self.streams.ready().await?;
+        if let (Some(files), Some(addr)) = (tls_files(config), config.bus.listen) {
+            let settings = TlsSettings::load(&files)?;
+            let (most, broker) = (limits(config).max_connections, broker.clone());
+            let listener = TlsListener::bind(addr, settings, most, broker).await?;
+            self.clients = Some(listener.addr());
+            self.tls = Some(listener);
         }
-        let bus = match (&config.bus.mode, &broker) {
-            (BusMode::Off, _) => Bus::off(),
-            (BusMode::Nats(url), _) => elsewhere(url, ambient)?,
-            (BusMode::Embedded, Some(broker)) => Bus::serving(NAME, broker),
-            (BusMode::Embedded, None) => Bus::embedded(NAME),
-        };
-        let monitor = match (config.bus.monitor, &broker) {
-            (Some(addr), Some(broker)) => Some(monitor(config, addr, broker).await?),
-            _ => None,
-        };
-        Ok(Self { bus, streams, broker, users, monitor, reload: Arc::default() })
+        let facts = facts(config, self.clients);
+        if let Some(addr) = config.bus.monitor {
+            let bound = Monitor::bind(addr, facts.clone(), of(broker)).await;
+            self.monitor = Some(bound.map_err(|source| BusError::Monitor { addr, source })?);
+        }
+        self.requests = Some(Requests::new(broker, facts));
+        Ok(())
     }
 
     /// Starts what goes on beside it: the users file is watched, the figures are shown.
@@ -96,6 +131,14 @@ impl BusHost {
             let (look, stop) = (self.reload.clone(), crew.stop_token());
             crew.spawn_quietly("users of the bus", watch(users, taken, look, stop));
         }
+        if let Some(tls) = self.tls.take() {
+            let stop = crew.stop_token();
+            crew.spawn_quietly("TLS of the bus", tls.run(stop.clone(), stop));
+        }
+        if let Some(requests) = self.requests.take() {
+            let stop = crew.stop_token();
+            crew.spawn_quietly("questions to the bus", requests.run(stop));
+        }
         if let Some(monitor) = self.monitor.take() {
             info!(addr = ?monitor.addr(), "the bus shows its figures");
             let stop = crew.stop_token();
@@ -104,8 +147,9 @@ impl BusHost {
     }
 
     /// Where NATS clients reach it by TCP.
-    pub(crate) fn tcp_addr(&self) -> Option<SocketAddr> {
-        self.broker.as_ref().and_then(Broker::tcp_addr)
+    pub(crate) fn url(&self) -> Option<String> {
+        let scheme = if self.by_tls { "tls" } else { "nats" };
+        self.clients.map(|addr| format!("{scheme}://{addr}"))
     }
 
     /// Reads the users file again, where there is one.
@@ -131,10 +175,11 @@ impl BusHost {
     /// Ends all of it; what is accepted is on disk.
     pub(crate) async fn stop(self) {
         self.bus.close().await;
+        // First: their last acknowledgements still go out.
+        self.streams.close().await;
         if let Some(broker) = &self.broker {
             broker.stop().await;
         }
-        self.streams.close().await;
     }
 }
 
@@ -174,8 +219,11 @@ fn broker_config(config: &Config, auth: Arc<Auth>) -> BrokerConfig {
         group: config.bus.socket_group.clone(),
         ..UnixListenAt::new(path)
     });
+    let by_tls = tls_files(config).is_some();
     BrokerConfig {
-        tcp: config.bus.listen,
+        // Where TLS is spoken, the port is not the broker's.
+        tcp: config.bus.listen.filter(|_| !by_tls),
+        tls: if by_tls { TlsOffer::Required } else { TlsOffer::None },
         unix,
         limits: limits(config),
         auth,
@@ -198,19 +246,31 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-async fn monitor(config: &Config, addr: SocketAddr, broker: &Broker) -> Result<Monitor, BusError> {
-    let facts = Facts {
+fn tls_files(config: &Config) -> Option<TlsFiles> {
+    let (certificate, key) = (config.bus.tls_certificate.as_ref()?, config.bus.tls_key.as_ref()?);
+    Some(TlsFiles::new(certificate, key))
+}
+
+fn facts(config: &Config, clients: Option<SocketAddr>) -> Facts {
+    Facts {
         version: env!("CARGO_PKG_VERSION").into(),
-        clients: broker.tcp_addr(),
+        clients,
         http: None,
         limits: limits(config),
         auth_required: config.bus.users_file.is_some(),
-        tls_required: false,
+        tls_required: tls_files(config).is_some(),
         tls_verify: false,
         store_dir: Some(config.streams_dir().display().to_string()),
-    };
-    let bound = Monitor::bind(addr, facts, of(broker)).await;
-    bound.map_err(|source| BusError::Monitor { addr, source })
+    }
+}
+
+fn bus(config: &Config, broker: Option<&Broker>, ambient: &Ambient) -> Result<Bus, BusError> {
+    Ok(match (&config.bus.mode, broker) {
+        (BusMode::Off, _) => Bus::off(),
+        (BusMode::Nats(url), _) => elsewhere(url, ambient)?,
+        (BusMode::Embedded, Some(broker)) => Bus::serving(NAME, broker),
+        (BusMode::Embedded, None) => Bus::embedded(NAME),
+    })
 }
 
 fn elsewhere(url: &str, ambient: &Ambient) -> Result<Bus, BusError> {

@@ -15,6 +15,7 @@ pub mod network;
 mod up;
 pub mod workers;
 
+pub use bus::launcher::compat::main as as_nats_server;
 pub use bus_host::BusError;
 pub(crate) use crash::crash_point;
 pub use demo::{DEMO, deploy_demo, try_commands};

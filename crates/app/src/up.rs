@@ -1,6 +1,6 @@
 //! Start and stop: which component is made from which, in what order they begin and end.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use api::{ApiConfig, Handles};
 use bus::Bus;
@@ -176,8 +176,8 @@ impl Morgana {
     }
 
     /// Where NATS clients reach the bus by TCP.
-    pub fn bus_addr(&self) -> Option<SocketAddr> {
-        self.host.tcp_addr()
+    pub fn bus_url(&self) -> Option<String> {
+        self.host.url()
     }
 
     /// Reads again what may change while it runs: the users of the bus.

@@ -88,8 +88,8 @@ impl Up {
                 "Change the maze:\n  {client} topology mutate demo add_decky name=web-09 lan=dmz archetype=web-server\n"
             );
         }
-        if let Some(addr) = morgana.bus_addr() {
-            text += &format!("\nNATS clients reach the bus at nats://{addr}\n");
+        if let Some(url) = morgana.bus_url() {
+            text += &format!("\nNATS clients reach the bus at {url}\n");
         }
         text += "\nStop with Ctrl-C.";
         Ok(text)

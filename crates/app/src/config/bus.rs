@@ -14,8 +14,12 @@ pub struct BusConfig {
     pub socket: BusSocket,
     /// Whose members may use the socket, besides the service's own user and root.
     pub socket_group: Option<String>,
-    /// Where NATS clients reach it by TCP; loopback, and only with users.
+    /// Where NATS clients reach it by TCP; only with users, and beyond loopback only with TLS.
     pub listen: Option<SocketAddr>,
+    /// The certificate of that port and those between it and its root (PEM), and its key.
+    pub tls_certificate: Option<PathBuf>,
+    /// The key of the certificate (PEM).
+    pub tls_key: Option<PathBuf>,
     /// Its users.
     pub users_file: Option<PathBuf>,
     /// Where its figures are served by HTTP.
@@ -72,6 +76,8 @@ impl Default for BusConfig {
             socket: BusSocket::InDataDir,
             socket_group: None,
             listen: None,
+            tls_certificate: None,
+            tls_key: None,
             users_file: None,
             monitor: None,
             streams_dir: None,
@@ -94,6 +100,16 @@ impl BusConfig {
         if self.listen.is_some() && self.users_file.is_none() {
             found.push(
                 "bus.listen: the bus is reached by TCP only with users: set bus.users_file".into(),
+            );
+        }
+        if self.tls_certificate.is_some() != self.tls_key.is_some() {
+            found.push("bus.tls_certificate: it and bus.tls_key go together".into());
+        }
+        if self.listen.is_some_and(|at| !at.ip().is_loopback()) && self.tls_certificate.is_none() {
+            found.push(
+                "bus.listen: other machines reach the bus only with TLS: set bus.tls_certificate \
+                 and bus.tls_key, or a loopback address"
+                    .into(),
             );
         }
         if let Some(path) = socket.filter(|path| path.as_os_str().len() > MAX_SOCKET_PATH) {

@@ -90,10 +90,27 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "bus.listen",
-        meaning: "loopback address and port of the bus for NATS clients, or off; needs bus.users_file",
+        meaning: "address and port of the bus for NATS clients, or off; needs bus.users_file",
         also: None,
-        set: |c, v| maybe(v, loopback).map(|a| c.bus.listen = a),
+        set: |c, v| {
+            let addr = |v: &str| parsed(v, "an address with a port, such as 127.0.0.1:4222");
+            maybe(v, addr).map(|a| c.bus.listen = a)
+        },
         show: |c| shown(c.bus.listen),
+    },
+    Key {
+        name: "bus.tls_certificate",
+        meaning: "certificate chain of bus.listen (PEM), or off; needed beyond loopback",
+        also: None,
+        set: |c, v| maybe(v, path).map(|p| c.bus.tls_certificate = p),
+        show: |c| shown(c.bus.tls_certificate.as_ref().map(|p| p.display())),
+    },
+    Key {
+        name: "bus.tls_key",
+        meaning: "key of that certificate (PEM), or off",
+        also: None,
+        set: |c, v| maybe(v, path).map(|p| c.bus.tls_key = p),
+        show: |c| shown(c.bus.tls_key.as_ref().map(|p| p.display())),
     },
     Key {
         name: "bus.users_file",

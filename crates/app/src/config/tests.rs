@@ -119,8 +119,10 @@ fn a_bus_that_contradicts_itself_is_refused_by_its_key() {
         ),
         (
             "[bus]\nlisten = '0.0.0.0:4222'\nusers_file = '/u'",
-            "FILE: bus.listen: `0.0.0.0:4222` is no loopback address",
+            "bus.listen: other machines reach the bus only with TLS",
         ),
+        ("[bus]\ntls_key = '/k'", "bus.tls_certificate: it and bus.tls_key go together"),
+        ("[bus]\nlisten = 'x'", "FILE: bus.listen: `x` is not an address with a port"),
         (
             "[bus]\nmonitor = '1.2.3.4:8222'",
             "FILE: bus.monitor: `1.2.3.4:8222` is no loopback address",

@@ -168,3 +168,133 @@ async fn a_worker_is_stopped_from_the_command_line() {
     let (_, log) = service.terminate().await;
     assert!(!log.contains("ended unexpectedly"), "{log}");
 }
+
+fn certificate(name: &str) -> String {
+    format!("{}/../bus/tests/certs/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A command that goes on until it is dropped, and what it prints.
+struct Following {
+    _child: tokio::process::Child,
+    lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
+}
+
+impl Following {
+    /// Starts it; it has begun when it says so on standard error.
+    async fn start(arguments: &[&str], begun: &str) -> Self {
+        let mut child = tokio::process::Command::new(BINARY)
+            .args(arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line = tokio::time::timeout(PATIENCE, told.next_line()).await.expect("it begins");
+        assert!(line.as_ref().unwrap().as_ref().is_some_and(|l| l.contains(begun)), "{line:?}");
+        // Whoever writes there is not stopped by a reader that left.
+        tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { _child: child, lines }
+    }
+
+    async fn line(&mut self) -> String {
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
+        line.expect("nothing came").unwrap().expect("it ended")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bus_is_used_by_hand() {
+    let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
+    let service = demo(dir.path(), &prefix).await;
+    let data_dir = dir.path().display().to_string();
+    let bus = async |arguments: &[&str]| {
+        run(BINARY, &[&["--data-dir", &data_dir, "bus"], arguments].concat(), "").await
+    };
+    let mut sub = Following::start(
+        &["--data-dir", &data_dir, "bus", "sub", "orders.>", "--headers"],
+        "listening on orders.>",
+    )
+    .await;
+    assert_eq!(bus(&["pub", "orders.new", "42", "-H", "Kind:late"]).await, "");
+    let line = sub.line().await;
+    let more = sub.line().await;
+    let all = format!("{line}\n{more}");
+    assert!(all.contains("orders.new") && all.contains("Kind: late"), "{all}");
+    assert!(bus(&["req", "nobody.here", "x"]).await.contains("nobody is subscribed"));
+    assert!(bus(&["pub", "wild.*", "x"]).await.contains("wild.*"));
+
+    let top = bus(&["top", "--once"]).await;
+    assert!(top.contains("slow consumers") && top.contains("morgana bus"), "{top}");
+    // What visitors do is on the disk, as a stream.
+    let streams = bus(&["stream", "ls"]).await;
+    assert!(streams.contains("SESSIONS"), "{streams}");
+    assert!(bus(&["stream", "info", "SESSIONS"]).await.contains("ingest"));
+    assert!(bus(&["stream", "get", "NOSUCH", "1"]).await.contains("stream not found"));
+    let bench = bus(&["bench", "--msgs", "2000"]).await;
+    assert!(bench.contains("a second"), "{bench}");
+    service.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bus_is_reached_by_tls_and_on_the_socket_without() {
+    let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
+    let users = dir.path().join("users.toml");
+    std::fs::write(&users, "[[user]]\nname = \"sensor\"\npassword = \"a password\"\n").unwrap();
+    let users_file = format!("bus.users_file={}", users.display());
+    let tls_certificate = format!("bus.tls_certificate={}", certificate("server.pem"));
+    let tls_key = format!("bus.tls_key={}", certificate("server.key"));
+    let mut arguments = vec!["--set", "bus.listen=127.0.0.1:0"];
+    for setting in [&users_file, &tls_certificate, &tls_key] {
+        arguments.extend(["--set", setting]);
+    }
+    let service = with(dir.path(), &prefix, &arguments, &[]).await;
+    let line = service.welcome_line("tls://");
+    let port = line.rsplit(':').next().unwrap().trim().to_owned();
+    let (server, ca) = (format!("tls://sensor:a password@localhost:{port}"), certificate("ca.pem"));
+    let said = run(BINARY, &["bus", "-s", &server, "--tls-ca", &ca, "pub", "a.b", "1"], "").await;
+    assert_eq!(said, "");
+    let said = run(BINARY, &["bus", "-s", &server, "pub", "a.b", "1"], "").await;
+    assert!(said.contains("--tls-ca"), "not signed by whom the system trusts: {said}");
+    let clear = server.replace("tls://", "tcp://");
+    let said = run(BINARY, &["bus", "-s", &clear, "--tls-ca", &ca, "pub", "a.b", "1"], "").await;
+    assert_eq!(said, "", "the server's word is enough");
+    let data_dir = dir.path().display().to_string();
+    let said = run(BINARY, &["--data-dir", &data_dir, "bus", "pub", "a.b", "1"], "").await;
+    assert_eq!(said, "", "the kernel vouches for the socket");
+    service.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bus_alone_is_used_by_those_who_start_a_nats_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let launcher = dir.path().join("nats-server");
+    std::os::unix::fs::symlink(BINARY, &launcher).unwrap();
+    let mut server = tokio::process::Command::new(&launcher)
+        .args(["-a", "127.0.0.1", "-p", "-1", "-js", "-sd"])
+        .arg(dir.path().join("store"))
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
+    let mut address = None;
+    let ready = async {
+        while let Some(line) = log.next_line().await.unwrap() {
+            if let Some((_, at)) = line.split_once("Listening for client connections on ") {
+                address = Some(at.to_owned());
+            }
+            if line.contains("Server is ready") {
+                return;
+            }
+        }
+        panic!("it ended");
+    };
+    tokio::time::timeout(PATIENCE, ready).await.expect("it is ready");
+    let url = format!("nats://{}", address.expect("it says where"));
+    let said = run(BINARY, &["bus", "-s", &url, "bench", "--msgs", "1000"], "").await;
+    assert!(said.contains("a second"), "{said}");
+    assert!(run(BINARY, &["bus", "-s", &url, "top", "--once"], "").await.contains("connections"));
+    server.kill().await.unwrap();
+}

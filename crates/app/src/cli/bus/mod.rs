@@ -63,6 +63,9 @@ struct Server {
     /// Sign in with the nkey whose seed (SU…) is in this file
     #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["user", "token"])]
     nkey: Option<std::path::PathBuf>,
+    /// Trust the certificates that these have signed (PEM), not those that the system trusts
+    #[arg(long, global = true, value_name = "FILE")]
+    tls_ca: Option<std::path::PathBuf>,
 }
 
 #[derive(clap::Subcommand)]
@@ -138,6 +141,7 @@ impl Server {
         let advice = advice(&url);
         let options = Options {
             name: "morgana bus".into(),
+            tls_roots: self.tls_ca.clone(),
             timeout: Duration::from_secs(5),
             ..Options::new(url)
         };
@@ -173,9 +177,12 @@ fn advice_for(error: &ConnectError, nobody: String) -> Option<String> {
         ConnectError::Refused { .. } => {
             Some("say who you are: --user and --password, --token or --nkey".into())
         }
+        ConnectError::Tls { .. } => {
+            Some("with a certificate of your own authority say --tls-ca".into())
+        }
         ConnectError::Timeout { .. }
         | ConnectError::Protocol { .. }
-        | ConnectError::Tls { .. }
+        | ConnectError::NoTls { .. }
         | ConnectError::Nkey { .. } => None,
     }
 }

@@ -10,6 +10,7 @@ use bus::{
     auth::{AuthRules, UnixPeers, local_peers},
     broker::UnixListenAt,
     launcher::{self, Access, Log, Signals},
+    tls::TlsFiles,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,15 @@ pub(super) struct Serve {
     /// Where stock clients connect, such as 127.0.0.1:4222; needs --users or --no-auth
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Speak TLS there: the certificate and those between it and its root (PEM)
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "listen"])]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Ask clients for a certificate that these have signed (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
     /// Where monitoring is served by HTTP, such as 127.0.0.1:8222
     #[arg(long, value_name = "ADDRESS")]
     monitor: Option<SocketAddr>,
@@ -65,6 +75,10 @@ impl Serve {
             unix: (!self.no_unix).then_some(unix),
             monitor: self.monitor,
             access,
+            tls: self.tls_cert.zip(self.tls_key).map(|(certificates, key)| TlsFiles {
+                client_roots: self.tls_client_ca,
+                ..TlsFiles::new(certificates, key)
+            }),
             store_dir: self.store_dir,
             ..launcher::Options::default()
         })

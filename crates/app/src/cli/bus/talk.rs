@@ -22,8 +22,8 @@ struct Printing {
     #[arg(long)]
     raw: bool,
     /// Print headers too
-    #[arg(long)]
-    headers: bool,
+    #[arg(long = "headers")]
+    with_headers: bool,
 }
 
 impl Printing {
@@ -38,7 +38,7 @@ impl Printing {
     fn print(&self, number: u64, message: &Message) -> anyhow::Result<()> {
         match self.form() {
             Form::Json => render::line(&show::json(message).to_string()),
-            Form::Line => render::line(&show::line(number, message, self.headers)),
+            Form::Line => render::line(&show::line(number, message, self.with_headers)),
             Form::Raw => {
                 let mut out = std::io::stdout().lock();
                 out.write_all(&message.body)?;
