@@ -76,7 +76,7 @@ enum Command {
     #[command(subcommand)]
     Session(visitors::Session),
     /// Look at the bus and talk on it
-    Bus(bus::Bus),
+    Bus(Box<bus::Bus>),
     /// Who may use the console
     #[command(subcommand)]
     User(user::User),

@@ -112,6 +112,13 @@ impl BusConfig {
                     .into(),
             );
         }
+        if self.socket_group.is_some() && self.socket == BusSocket::InDataDir {
+            found.push(
+                "bus.socket_group: its members cannot enter the data directory, which is its \
+                 owner's alone: set bus.socket to a path elsewhere, such as /run/morgana/bus.sock"
+                    .into(),
+            );
+        }
         if let Some(path) = socket.filter(|path| path.as_os_str().len() > MAX_SOCKET_PATH) {
             found.push(format!(
                 "bus.socket: `{}` is longer than the {MAX_SOCKET_PATH} bytes of a socket's path; \

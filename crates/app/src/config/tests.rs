@@ -121,6 +121,7 @@ fn a_bus_that_contradicts_itself_is_refused_by_its_key() {
             "[bus]\nlisten = '0.0.0.0:4222'\nusers_file = '/u'",
             "bus.listen: other machines reach the bus only with TLS",
         ),
+        ("[bus]\nsocket_group = 'sensors'", "bus.socket_group: its members cannot enter the data"),
         ("[bus]\ntls_key = '/k'", "bus.tls_certificate: it and bus.tls_key go together"),
         ("[bus]\nlisten = 'x'", "FILE: bus.listen: `x` is not an address with a port"),
         (

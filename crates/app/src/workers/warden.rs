@@ -110,13 +110,21 @@ impl Listening {
         let Warden { bus, ambient, .. } = &self.warden;
         let (bus, pulse) = (bus.clone(), Pulse::new(BUS, bus.clone(), ambient.clone()));
         let mut reports = beats_every(BUS_REPORT);
+        // A subscription that the bus refuses or ends is over; the other one goes on.
+        let (mut hears, mut obeys) = (true, true);
         // A bus that is off ends its subscriptions.
         while !matches!(bus.health().state, BusState::Off | BusState::Closed) {
             // Cancel-safe: tokens, subscriptions and intervals keep what is not taken.
             tokio::select! {
                 () = stop.cancelled() => return,
-                got = self.health.next() => self.warden.heard(got),
-                got = self.control.next() => self.warden.obey(got),
+                got = self.health.next(), if hears => {
+                    hears = got.is_some();
+                    self.warden.heard(got);
+                }
+                got = self.control.next(), if obeys => {
+                    obeys = got.is_some();
+                    self.warden.obey(got);
+                }
                 _ = reports.tick() => {
                     pulse.beat(bus.health().figures().into_iter().chain(figures().await));
                 }

@@ -123,6 +123,7 @@ async fn a_bus_that_cannot_be_had_is_named_by_its_key() {
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Prefix::claim());
     let service = with(dir.path(), &prefix, &[], &[]).await;
     let taken = format!("bus.socket={}", dir.path().join("bus.sock").display());
+    let elsewhere = format!("bus.socket={}", other.path().join("other.sock").display());
     let missing = format!("bus.users_file={}", dir.path().join("nobody.toml").display());
     let data_dir = other.path().display().to_string();
     for (setting, parts) in [
@@ -134,8 +135,9 @@ async fn a_bus_that_cannot_be_had_is_named_by_its_key() {
         (missing.as_str(), ["bus.users_file", "nobody.toml", "No such file"]),
         ("bus.mode=nats://", ["bus.mode", "is not embedded", "nats://host:port"]),
     ] {
+        let arguments = ["--set", &elsewhere, "--set", setting];
         let arguments =
-            ["up", "--data-dir", &data_dir, "--listen", "127.0.0.1:0", "--set", setting];
+            [&["up", "--data-dir", &data_dir, "--listen", "127.0.0.1:0"], &arguments[..]].concat();
         let said = run(BINARY, &arguments, "").await;
         for part in parts {
             assert!(said.contains(part), "{setting}: {part} is not in {said}");

@@ -118,6 +118,7 @@ impl<S: Sink> Runner<S> {
         if self.retry_at.is_some_and(|at| Instant::now() < at) {
             return false;
         }
+        self.retry_at = None;
         if self.is_save_due() && !self.save().await {
             return false;
         }
