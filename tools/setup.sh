@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is not there: the clients that visit decoys, Chromium and
-# Node for the console, cargo-deny. A second run finds everything and does nothing.
+# Installs what the tests need and is not there: the clients that visit decoys, nats-server to
+# compare with, Chromium and Node for the console, cargo-deny. A second run finds everything and
+# does nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +15,7 @@ need ssh-keyscan openssh-client
 need sshpass sshpass
 need curl curl
 need redis-cli redis-tools
+need nats-server nats-server
 need ftp ftp
 need chromium chromium
 need node nodejs

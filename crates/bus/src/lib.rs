@@ -1,9 +1,11 @@
-//! The event bus: one handle that everything publishes to and subscribes with.
+//! The event bus: a broker that speaks NATS ([`broker`]), durable streams ([`stream`],
+//! [`jetstream`]), a client ([`client`]), and one handle over all of it that everything publishes to
+//! and subscribes with ([`Bus`]).
 //!
-//! Owns fan-out by subject, the queues of subscribers and the connection to a bus elsewhere. It
-//! refuses to know what events mean, the store and HTTP. Nobody may depend on a bus to be there:
-//! publishing never waits and never fails, what is lost is counted, and a subscriber that missed
-//! something is told so with a [`Delivery::Gap`] where the missing events would have been.
+//! It refuses to know what events mean, and the store. Nobody may depend on a bus to be there:
+//! publishing with the handle never waits and never fails, what is lost is counted, and a subscriber
+//! that missed something is told so with a [`Delivery::Gap`] where the missing events would have
+//! been.
 //!
 //! ```
 //! use morgana_bus::{Bus, Delivery, OnLag};
