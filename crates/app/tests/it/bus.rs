@@ -268,35 +268,104 @@ async fn the_bus_is_reached_by_tls_and_on_the_socket_without() {
     service.terminate().await;
 }
 
+/// A NATS server as a process of its own; killed when dropped.
+struct NatsServer {
+    child: tokio::process::Child,
+    url: String,
+}
+
+impl NatsServer {
+    /// Starts `program` with nats-server's flags; ready when this returns.
+    async fn start(program: &std::path::Path, port: &str, flags: &[&str]) -> Self {
+        let mut child = tokio::process::Command::new(program)
+            .args(["-a", "127.0.0.1", "-p", port])
+            .args(flags)
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let ready = async {
+            let mut at = None;
+            while let Some(line) = log.next_line().await.unwrap() {
+                let listening = line.split_once("Listening for client connections on ");
+                at = listening.map(|(_, at)| at.to_owned()).or(at);
+                if line.contains("Server is ready") {
+                    return at.expect("it says where");
+                }
+            }
+            panic!("it ended");
+        };
+        let at = tokio::time::timeout(PATIENCE, ready).await.expect("it is ready");
+        // Whoever writes there is not stopped by a reader that left.
+        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        Self { child, url: format!("nats://{at}") }
+    }
+
+    /// Ours under the name of theirs.
+    fn link(dir: &std::path::Path) -> std::path::PathBuf {
+        let launcher = dir.join("nats-server");
+        std::os::unix::fs::symlink(BINARY, &launcher).unwrap();
+        launcher
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bus_alone_is_used_by_those_who_start_a_nats_server() {
     let dir = tempfile::tempdir().unwrap();
-    let launcher = dir.path().join("nats-server");
-    std::os::unix::fs::symlink(BINARY, &launcher).unwrap();
-    let mut server = tokio::process::Command::new(&launcher)
-        .args(["-a", "127.0.0.1", "-p", "-1", "-js", "-sd"])
-        .arg(dir.path().join("store"))
-        .stderr(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
-    let mut address = None;
-    let ready = async {
-        while let Some(line) = log.next_line().await.unwrap() {
-            if let Some((_, at)) = line.split_once("Listening for client connections on ") {
-                address = Some(at.to_owned());
+    let store = dir.path().join("store").display().to_string();
+    let server =
+        NatsServer::start(&NatsServer::link(dir.path()), "-1", &["-js", "-sd", &store]).await;
+    let bus = async |arguments: &[&str]| {
+        run(BINARY, &[&["bus", "-s", &server.url], arguments].concat(), "").await
+    };
+    assert!(bus(&["bench", "--msgs", "1000"]).await.contains("a second"));
+    assert!(bus(&["top", "--once"]).await.contains("connections"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bus_may_be_elsewhere_and_may_go_away() {
+    let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
+    let theirs = std::path::PathBuf::from("/usr/sbin/nats-server");
+    let program = if theirs.exists() { theirs } else { NatsServer::link(dir.path()) };
+    let mut server = NatsServer::start(&program, "-1", &[]).await;
+    let url = server.url.clone();
+    let mode = format!("bus={url}");
+    let service = with(dir.path(), &prefix, &["--demo", "--set", &mode], &[]).await;
+    let follow = ["bus", "-s", &url, "sub", "topology.*.mutation.applied"];
+    let add = async |name: &str| {
+        let op = json!({ "op": "add_lan", "payload": { "name": name } });
+        service.client().post("/api/v1/topologies/demo/mutations", &op).await.unwrap();
+    };
+    let applied = async |count: usize| {
+        let all = async {
+            let path = "/api/v1/topologies/demo/mutations?state=applied";
+            while service.client().get(path).await.unwrap()["items"].as_array().unwrap().len()
+                < count
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            if line.contains("Server is ready") {
-                return;
+        };
+        tokio::time::timeout(PATIENCE, all).await.expect("it is applied");
+    };
+    // The handle connects by itself; how long that takes is nobody's promise.
+    let heard = async |name: &str| {
+        let mut sub = Following::start(&follow, "listening").await;
+        for attempt in 0.. {
+            add(&format!("{name}-{attempt}")).await;
+            let told = async { while !sub.line().await.contains(name) {} };
+            if tokio::time::timeout(Duration::from_secs(1), told).await.is_ok() {
+                return attempt + 1;
             }
         }
-        panic!("it ended");
+        unreachable!()
     };
-    tokio::time::timeout(PATIENCE, ready).await.expect("it is ready");
-    let url = format!("nats://{}", address.expect("it says where"));
-    let said = run(BINARY, &["bus", "-s", &url, "bench", "--msgs", "1000"], "").await;
-    assert!(said.contains("a second"), "{said}");
-    assert!(run(BINARY, &["bus", "-s", &url, "top", "--once"], "").await.contains("connections"));
-    server.kill().await.unwrap();
+    let before = tokio::time::timeout(PATIENCE, heard("before")).await.expect("it is heard");
+    server.child.kill().await.unwrap();
+    add("meanwhile").await;
+    applied(before + 1).await;
+    let port = url.rsplit(':').next().unwrap();
+    let _again = NatsServer::start(&program, port, &[]).await;
+    tokio::time::timeout(PATIENCE, heard("after")).await.expect("it is heard again");
+    service.terminate().await;
 }
