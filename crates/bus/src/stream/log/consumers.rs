@@ -72,7 +72,9 @@ impl Consumers {
             let path = dir.join(&file);
             let Some(stem) = file.strip_suffix(ENDING).and_then(|stem| stem.strip_suffix('.'))
             else {
-                files::remove(&path)?;
+                if path.extension().is_some_and(|ending| ending == files::UNFINISHED) {
+                    files::remove(&path)?;
+                }
                 continue;
             };
             match Slots::open(&path)? {

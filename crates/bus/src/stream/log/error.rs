@@ -122,6 +122,12 @@ pub enum RegistryError {
         /// Who has it, as its lock file says; 0 where that cannot be read.
         pid: u32,
     },
+    /// It holds things of others, and no streams.
+    #[error("`{path}` is neither empty nor a directory of streams: give streams one of their own")]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+    },
     /// It cannot be made, locked or read.
     #[error("cannot {operation} `{path}`")]
     Io {

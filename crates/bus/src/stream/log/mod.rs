@@ -19,6 +19,7 @@ mod files;
 mod filter;
 mod ids;
 mod index;
+mod life;
 mod message;
 mod meta;
 mod names;
@@ -35,7 +36,6 @@ mod tail;
 
 use std::{
     collections::VecDeque,
-    fs,
     hash::BuildHasher,
     path::{Path, PathBuf},
 };
@@ -110,10 +110,11 @@ impl StreamLog {
         if dir.exists() {
             return Err(LogError::Exists(meta.config.name));
         }
-        files::create_dir(dir)?;
+        life::begin(dir)?;
         let segment = segment::prepare(dir, 1, options.first_segment_bytes)?;
         let consumers = Consumers::open(dir)?;
         meta.save(dir)?;
+        life::finish(dir)?;
         Self::begin(Some(dir.to_owned()), meta, options, segment, consumers)
     }
 
@@ -241,18 +242,29 @@ impl StreamLog {
         self.enforce_limits()
     }
 
-    /// Removes the stream and its directory.
+    /// Takes the stream's name from its directory: whatever happens to the files, it is not found
+    /// any more. Before it all is as it was.
     ///
     /// # Errors
     ///
     /// The file system refuses.
-    pub fn destroy(mut self) -> Result<(), LogError> {
+    pub fn end(&mut self) -> Result<(), LogError> {
         self.preparing = None;
-        let Some(dir) = &self.dir else { return Ok(()) };
-        let gone = dir.with_extension(files::UNFINISHED);
-        fs::rename(dir, &gone).map_err(|source| files::error("rename", dir, source))?;
-        dir.parent().map_or(Ok(()), files::sync_dir)?;
-        fs::remove_dir_all(&gone).map_err(|source| files::error("remove", &gone, source))
+        if let Some(dir) = &mut self.dir {
+            life::end(dir)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the stream and its directory.
+    ///
+    /// # Errors
+    ///
+    /// The file system refuses; after [`StreamLog::end`] the next opening of the directory of all
+    /// streams removes the rest.
+    pub fn destroy(mut self) -> Result<(), LogError> {
+        self.end()?;
+        self.dir.as_deref().map_or(Ok(()), life::clear)
     }
 
     /// Commits and marks the end, so that later damage to it can be told from a crash.

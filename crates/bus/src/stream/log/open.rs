@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     super::state::UnixNanos,
-    Consumers, LogError, LogOptions, Meta, StreamLog, files, meta,
+    Consumers, LogError, LogOptions, Meta, StreamLog, files, life,
     record::{Kind, Record},
     scan::{self, Scanned},
     segment::{self, Segment},
@@ -53,6 +53,7 @@ impl StreamLog {
         now: UnixNanos,
     ) -> Result<(Self, Recovery), LogError> {
         let meta = Meta::load(dir)?;
+        life::finish(dir)?;
         let log = Self::empty(Some(dir.to_owned()), meta, options, Consumers::open(dir)?);
         let mut opening = Opening { log, recovery: Recovery::default(), now };
         let numbers = segment_numbers(dir)?;
@@ -226,17 +227,10 @@ impl Opening {
     }
 }
 
-/// The segments of a stream, ascending. What a crash left unfinished is removed.
+/// The segments of a stream, ascending.
 fn segment_numbers(dir: &Path) -> Result<Vec<u64>, LogError> {
-    let mut numbers = Vec::new();
-    for name in files::names(dir)? {
-        let path = dir.join(&name);
-        if path.extension().is_some_and(|ending| ending == files::UNFINISHED) {
-            files::remove(&path)?;
-        }
-        numbers.extend(segment::number_of(&name));
-    }
-    Ok(numbers)
+    let names = files::names(dir)?;
+    Ok(names.iter().filter_map(|name| segment::number_of(name)).collect())
 }
 
 fn read(dir: &Path, number: u64) -> Result<(Segment, Vec<u8>), LogError> {
@@ -245,19 +239,4 @@ fn read(dir: &Path, number: u64) -> Result<(Segment, Vec<u8>), LogError> {
     let file = File::options().read(true).write(true).open(&path);
     let file = file.map_err(|source| files::error("open", &path, source))?;
     Ok((Segment::of_file(number, bytes.len() as u32, file, path), bytes))
-}
-
-/// Whether a directory holds a stream whose making was interrupted: no metadata, and nothing in
-/// its segment.
-pub(super) fn is_unfinished(dir: &Path) -> Result<bool, LogError> {
-    if dir.join(meta::FILE).exists() {
-        return Ok(false);
-    }
-    for number in segment_numbers(dir)? {
-        let (_, bytes) = read(dir, number)?;
-        if scan::content_end(&bytes) > 0 {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

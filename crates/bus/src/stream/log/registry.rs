@@ -1,4 +1,7 @@
 //! The directory of all streams: one process at a time, one directory for each stream.
+//!
+//! Removes nothing but what [`StreamLog`] says is left of a stream. A directory of anybody else
+//! is passed over; one that is full of them is not taken at all.
 
 use std::{
     fs::{self, File},
@@ -10,10 +13,15 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{
     super::{config::StreamConfig, state::UnixNanos},
-    LogError, LogOptions, Recovery, RegistryError, StreamLog, files, names, open,
+    LogError, LogOptions, Meta, Recovery, RegistryError, StreamLog, files,
+    life::{self, Life},
+    names,
 };
 
 const LOCK: &str = "lock";
+
+/// What a new file system has in its root.
+const OF_THE_SYSTEM: &str = "lost+found";
 
 /// The directory of all streams, held by this process alone.
 #[derive(Debug)]
@@ -38,15 +46,18 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Another process holds it, or the file system refuses.
+    /// Another process holds it, it holds things of others, or the file system refuses.
     pub fn open(dir: &Path, options: LogOptions) -> Result<Self, RegistryError> {
         fs::create_dir_all(dir).map_err(|source| error("create", dir, source))?;
+        if is_foreign(dir).map_err(|source| error("list", dir, source))? {
+            return Err(RegistryError::Foreign { path: dir.to_owned() });
+        }
         let lock = lock(dir)?;
         Ok(Self { dir: dir.to_owned(), options, _lock: lock })
     }
 
     /// Opens every stream that is there, in the order of names. What an interrupted creation or
-    /// removal left is removed.
+    /// removal left is removed; what is no stream's stays as it is.
     ///
     /// # Errors
     ///
@@ -64,8 +75,8 @@ impl Registry {
     /// It exists or the file system refuses.
     pub fn create(&self, config: StreamConfig, now: UnixNanos) -> Result<StreamLog, LogError> {
         let dir = self.dir.join(names::file_name(config.name.as_str()));
-        if dir.exists() && open::is_unfinished(&dir)? {
-            remove_all(&dir)?;
+        if dir.exists() && matches!(life::of(&dir)?, Life::Unfinished | Life::Empty) {
+            life::clear(&dir)?;
         }
         StreamLog::create(&dir, config, &self.options, now)
     }
@@ -77,21 +88,33 @@ impl Registry {
     }
 
     fn open_one(&self, name: String, now: UnixNanos) -> Option<Opened> {
-        let dir = self.dir.join(&name);
-        let removed = dir.extension().is_some_and(|ending| ending == files::UNFINISHED);
-        let opened = match open::is_unfinished(&dir) {
-            _ if removed => remove_all(&dir).map(|()| None),
-            Ok(true) => remove_all(&dir).map(|()| None),
-            Ok(false) => StreamLog::open(&dir, &self.options, now).map(Some),
-            Err(error) => Err(error),
-        };
-        match opened {
+        match self.look_into(&name, now) {
             Ok(None) => None,
             Ok(Some((log, recovery))) => {
                 Some(Opened { name: log.config().name.to_string(), log: Ok((log, recovery)) })
             }
             Err(error) => Some(Opened { name, log: Err(error) }),
         }
+    }
+
+    fn look_into(
+        &self,
+        name: &str,
+        now: UnixNanos,
+    ) -> Result<Option<(StreamLog, Recovery)>, LogError> {
+        let dir = self.dir.join(name);
+        if names::is_gone(name) && (Meta::load(&dir).is_ok() || life::of(&dir)? == Life::Empty) {
+            return life::clear(&dir).map(|()| None);
+        }
+        if names::is_file_name(name) {
+            match life::of(&dir)? {
+                Life::Stream => return StreamLog::open(&dir, &self.options, now).map(Some),
+                Life::Unfinished => return life::clear(&dir).map(|()| None),
+                Life::Empty | Life::Foreign => {}
+            }
+        }
+        tracing::warn!(path = %dir.display(), "directory is no stream: it is left alone");
+        Ok(None)
     }
 
     fn listing(&self, error: LogError) -> RegistryError {
@@ -103,8 +126,13 @@ impl Registry {
     }
 }
 
-fn remove_all(dir: &Path) -> Result<(), LogError> {
-    fs::remove_dir_all(dir).map_err(|source| files::error("remove", dir, source))
+/// Whether a directory holds anything, and no lock of ours.
+fn is_foreign(dir: &Path) -> io::Result<bool> {
+    if dir.join(LOCK).exists() {
+        return Ok(false);
+    }
+    let entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
+    Ok(entries.iter().any(|entry| entry.file_name() != OF_THE_SYSTEM))
 }
 
 fn lock(dir: &Path) -> Result<File, RegistryError> {

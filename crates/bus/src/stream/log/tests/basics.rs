@@ -387,7 +387,7 @@ fn a_directory_has_one_owner_and_streams_fail_alone() {
         log.close().unwrap();
         assert!(registry.create(config, UnixNanos(SECOND)).is_err());
     }
-    std::fs::create_dir(dir.path().join("UNFINISHED")).unwrap();
+    unfinished(&dir.path().join("UNFINISHED"), b"morgana makes a stream here\n");
     std::fs::write(dir.path().join("TWO/meta.json"), "{}").unwrap();
     drop(registry);
     let registry = Registry::open(dir.path(), small()).unwrap();
@@ -398,6 +398,83 @@ fn a_directory_has_one_owner_and_streams_fail_alone() {
     assert_eq!(recovery.messages, 1);
     log.destroy().unwrap();
     assert_eq!(registry.open_all(UnixNanos(SECOND)).unwrap().len(), 2);
+    assert!(!dir.path().join("UNFINISHED").exists());
+}
+
+fn unfinished(dir: &Path, mark: &[u8]) {
+    std::fs::create_dir(dir).unwrap();
+    std::fs::write(dir.join("making"), mark).unwrap();
+    std::fs::write(dir.join("0000000000000001.seg"), [0; 64]).unwrap();
+}
+
+/// Every file below a directory, by its path there.
+fn tree(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = entry.file_name().unwrap().to_string_lossy().into_owned();
+        match entry.is_dir() {
+            true => found.extend(tree(&entry).iter().map(|below| format!("{name}/{below}"))),
+            false => found.push(name),
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn what_is_no_stream_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let others = [
+        "$G/streams/S/meta.inf",
+        "FOO.tmp/file",
+        "Documents/letter",
+        "Documents/x.tmp",
+        "=gone.S/file",
+        "jobs/making",
+        "jobs/other",
+        "lone/making",
+        "odd/meta.json",
+        "odd/x.tmp",
+    ];
+    for path in others.map(|other| dir.path().join(other)) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "of somebody").unwrap();
+    }
+    let all = tree(dir.path());
+    match Registry::open(dir.path(), small()) {
+        Err(RegistryError::Foreign { path }) => assert_eq!(path, dir.path()),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(tree(dir.path()), all, "it was refused, and nothing is new in it");
+    std::fs::write(dir.path().join("lock"), "").unwrap();
+    let registry = Registry::open(dir.path(), small()).unwrap();
+    let opened = registry.open_all(UnixNanos(SECOND)).unwrap();
+    let seen: Vec<_> = opened.iter().map(|one| (one.name.as_str(), one.log.is_ok())).collect();
+    assert_eq!(seen, [("odd", false)]);
+    let taken = StreamConfig { name: "jobs".parse().unwrap(), ..config() };
+    assert!(registry.create(taken, UnixNanos(SECOND)).is_err());
+    std::fs::remove_file(dir.path().join("lock")).unwrap();
+    assert_eq!(tree(dir.path()), all);
+}
+
+#[test]
+fn what_a_crash_left_of_a_stream_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::open(dir.path(), small()).unwrap();
+    for (name, mark) in [("S", &b"morgana makes"[..]), ("T", b"")] {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+        std::fs::write(dir.path().join(name).join("making"), mark).unwrap();
+    }
+    std::fs::create_dir(dir.path().join("U")).unwrap();
+    for name in ["S", "U"] {
+        let config = StreamConfig { name: name.parse().unwrap(), ..config() };
+        registry.create(config, UnixNanos(SECOND)).unwrap();
+    }
+    std::fs::rename(dir.path().join("S"), dir.path().join("=gone.S")).unwrap();
+    let opened = registry.open_all(UnixNanos(SECOND)).unwrap();
+    assert_eq!(opened.len(), 1);
+    let below = tree(dir.path());
+    assert_eq!(below, ["U/0000000000000001.seg", "U/meta.json", "lock"]);
 }
 
 #[test]
