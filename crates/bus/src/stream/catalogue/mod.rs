@@ -35,6 +35,8 @@ pub(crate) struct Catalogue {
     names: BTreeMap<String, usize>,
     next_sid: u32,
     interest: Vec<Interest>,
+    /// Streams with something that could not be written.
+    unwritten: Vec<usize>,
 }
 
 impl Catalogue {
@@ -53,6 +55,7 @@ impl Catalogue {
             names: BTreeMap::new(),
             next_sid: 0,
             interest: Vec::new(),
+            unwritten: Vec::new(),
         };
         for opened in found {
             catalogue.recover(opened, now);
@@ -141,6 +144,41 @@ impl Catalogue {
         self.slots.get_mut(slot)?.as_mut()
     }
 
+    /// Streams that could not be written since the last call.
+    pub(crate) fn take_unwritten(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.unwritten)
+    }
+
+    /// Takes note of a stream that could not be written, or could be.
+    pub(crate) fn note_unwritten(&mut self, slot: usize) {
+        match self.at(slot) {
+            Some(stream) if stream.is_unwritten() => self.unwritten.push(slot),
+            Some(stream) => stream.mended(),
+            None => {}
+        }
+    }
+
+    /// Tries the files of a stream again; false where they fail again, which is noted.
+    pub(crate) fn mend(&mut self, slot: usize) -> bool {
+        let now = self.now();
+        let Some(stream) = self.at(slot) else { return false };
+        let mended = stream.mend(now);
+        if let Err(error) = &mended {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(stream.name = stream.name(), error, "stream's files fail again");
+            self.note_unwritten(slot);
+        }
+        mended.is_ok()
+    }
+
+    /// Commits a stream by its name.
+    fn commit(&mut self, name: &str) -> Result<(), StreamsError> {
+        let slot = self.slot(name).ok_or_else(|| StreamsError::NoStream(name.to_owned()))?;
+        let committed = self.at(slot).map_or(Ok(()), Stream::commit);
+        self.note_unwritten(slot);
+        Ok(committed?)
+    }
+
     pub(crate) fn look(&self, slot: usize) -> Option<&Stream> {
         self.slots.get(slot)?.as_ref()
     }
@@ -213,17 +251,17 @@ impl Catalogue {
         let name = config.name.as_str().to_owned();
         rules::check_update(self.get(&name)?.log.config(), &config)?;
         self.check_overlap(&config)?;
-        let slot = self.slot(&name).ok_or(StreamsError::NoStream(name))?;
+        let slot = self.slot(&name).ok_or_else(|| StreamsError::NoStream(name.clone()))?;
         let Some(stream) = self.at(slot) else { return Ok(()) };
         let moved = stream.log.config().subjects != config.subjects;
         stream.log.update(config)?;
-        stream.log.commit()?;
-        stream.follow_removals();
         if moved {
             self.end_interest(slot);
             self.begin_interest(slot);
         }
-        Ok(())
+        let committed = self.commit(&name);
+        self.get(&name)?.follow_removals();
+        committed
     }
 
     /// Removes a stream with everything in it.
@@ -242,9 +280,9 @@ impl Catalogue {
             return Err(StreamsError::Forbidden("stream purge"));
         }
         let purged = stream.log.purge(purge)?;
-        stream.log.commit()?;
-        stream.forget_removed();
-        Ok(purged)
+        let committed = self.commit(name);
+        self.get(name)?.forget_removed();
+        committed.map(|()| purged)
     }
 
     /// Removes one message; false where it is not there.
@@ -259,9 +297,9 @@ impl Catalogue {
             return Err(StreamsError::Forbidden("message delete"));
         }
         let deleted = stream.log.delete(seq, erase)?;
-        stream.log.commit()?;
-        stream.forget_removed();
-        Ok(deleted)
+        let committed = self.commit(name);
+        self.get(name)?.forget_removed();
+        committed.map(|()| deleted)
     }
 
     pub(crate) fn info(&mut self, name: &str) -> Result<StreamInfo, StreamsError> {

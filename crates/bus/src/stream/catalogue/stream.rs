@@ -1,12 +1,12 @@
 //! One stream with its consumers. Owns the log and the cursors over it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::Timestamp;
 use tokio::sync::oneshot;
 
 use super::super::{
-    Retention, StreamLog,
+    LogError, Retention, StreamLog,
     consumer::Cursor,
     engine::port::Reader,
     types::{ConsumerInfo, PubAck, PublishError, StreamInfo},
@@ -27,6 +27,18 @@ pub(crate) struct Consumer {
 /// An answer that a publisher in this process waits for.
 pub(crate) type Waiter = (oneshot::Sender<Result<PubAck, PublishError>>, PubAck);
 
+/// The pause before the first try to mend a stream's files.
+const MEND_AFTER: Duration = Duration::from_millis(500);
+/// The pause between tries never grows beyond this.
+const MEND_WITHIN: Duration = Duration::from_secs(60);
+
+/// How the next try to mend a stream's files stands.
+#[derive(Debug, Clone, Copy)]
+struct Mending {
+    planned: bool,
+    pause: Duration,
+}
+
 pub(crate) struct Stream {
     pub(crate) log: StreamLog,
     name: Arc<str>,
@@ -46,6 +58,7 @@ pub(crate) struct Stream {
     pub(crate) expires_at: Option<Timestamp>,
     /// The first sequence that consumers were told of.
     first_told: u64,
+    mending: Option<Mending>,
 }
 
 impl Stream {
@@ -66,6 +79,7 @@ impl Stream {
             rolled_up: false,
             expires_at: None,
             first_told,
+            mending: None,
         }
     }
 
@@ -201,8 +215,7 @@ impl Stream {
                 continue;
             }
             if let Err(error) = self.log.remove(seq) {
-                tracing::error!(stream.name = %self.name, error = &error as &dyn std::error::Error, "consumed message not removed");
-                return;
+                tracing::debug!(stream.name = %self.name, error = &error as &dyn std::error::Error, "consumed message not removed yet");
             }
         }
     }
@@ -219,6 +232,57 @@ impl Stream {
             let fresh: Vec<u64> = (before + 1..=self.log.committed()).collect();
             self.consume(&fresh);
         }
+    }
+
+    /// Writes what waits. Messages and removals for which there was no room go on waiting.
+    pub(crate) fn commit(&mut self) -> Result<(), LogError> {
+        if self.log.is_poisoned() {
+            return Err(LogError::Poisoned);
+        }
+        if !self.log.is_dirty() {
+            return Ok(());
+        }
+        let committed = self.log.commit().map(|_| ());
+        committed.inspect_err(|error| {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(stream.name = %self.name, error, "stream not written");
+        })
+    }
+
+    /// Whether something waits that could not be written.
+    pub(super) fn is_unwritten(&self) -> bool {
+        self.log.is_dirty() || self.log.is_poisoned()
+    }
+
+    /// When its files are to be tried again; none where that is planned already.
+    pub(crate) fn mend_at(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let mending = self.mending.get_or_insert(Mending { planned: false, pause: MEND_AFTER / 2 });
+        if std::mem::replace(&mut mending.planned, true) {
+            return None;
+        }
+        mending.pause = (mending.pause * 2).min(MEND_WITHIN);
+        Some(now.plus(mending.pause))
+    }
+
+    /// All is written: the next trouble is tried soon again.
+    pub(super) fn mended(&mut self) {
+        self.mending.take_if(|mending| !mending.planned);
+    }
+
+    /// Opens the log again where its files failed; what was published and not committed is gone.
+    pub(super) fn mend(&mut self, now: Timestamp) -> Result<(), LogError> {
+        if let Some(mending) = &mut self.mending {
+            mending.planned = false;
+        }
+        if !self.log.is_poisoned() {
+            return Ok(());
+        }
+        let recovery = self.log.reopen(super::nanos(now))?;
+        super::report(&self.name, &recovery);
+        self.follow_removals();
+        let reader = Reader::new(&mut self.log);
+        self.slots.iter_mut().flatten().for_each(|consumer| consumer.cursor.resume(&reader));
+        Ok(())
     }
 
     /// Saves the consumers whose state changed.

@@ -45,6 +45,14 @@ impl Cursor {
         serde_json::to_vec(&saved).expect("numbers, texts and lists are always JSON")
     }
 
+    /// The stream was opened anew, with what was committed: so is the consumer over it.
+    pub fn resume(&mut self, source: &impl Source) {
+        self.next_seq = self.next_seq.min(source.last() + 1);
+        self.recount();
+        self.trimmed(source.first());
+        self.dirty = true;
+    }
+
     /// A consumer as it was saved, over the stream as it is now.
     ///
     /// # Errors

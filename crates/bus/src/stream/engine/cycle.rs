@@ -34,6 +34,8 @@ pub(super) type Place = (usize, usize);
 
 /// Instead of a consumer's place: the stream itself, for its messages over their age.
 const STREAM_ITSELF: usize = usize::MAX;
+/// Instead of a consumer's place: the stream's files, which failed or had no room.
+const FILES: usize = usize::MAX - 1;
 
 /// A pull request that is served once this cycle's messages are visible.
 pub(super) struct Pulled {
@@ -247,11 +249,30 @@ impl Engine {
             if let Some(stream) = self.catalogue.at(slot) {
                 stream.touched = false;
                 let acks = settle_stream(stream);
+                self.catalogue.note_unwritten(slot);
                 self.send(acks);
                 self.rouse(slot);
             }
         }
+        self.watch_files();
         self.confirm_saved();
+    }
+
+    /// Streams whose files failed or had no room are looked at again, later and later.
+    fn watch_files(&mut self) {
+        for slot in self.catalogue.take_unwritten() {
+            let Some(due) = self.catalogue.at(slot).and_then(|stream| stream.mend_at(self.now))
+            else {
+                continue;
+            };
+            self.wakes.insert((due, (slot, FILES)));
+        }
+    }
+
+    fn mend(&mut self, slot: usize) {
+        if self.catalogue.mend(slot) {
+            self.touch(slot);
+        }
     }
 
     fn send(&mut self, batch: OutgoingBatch) {
@@ -298,6 +319,7 @@ impl Engine {
             self.wakes.remove(&(at, place));
             match place {
                 (slot, STREAM_ITSELF) => self.expire(slot),
+                (slot, FILES) => self.mend(slot),
                 place => self.woken(place),
             }
         }
@@ -396,14 +418,8 @@ fn refused(refusal: Refusal) -> PublishError {
 /// Commits one stream; returns the acknowledgements that may leave now.
 fn settle_stream(stream: &mut Stream) -> OutgoingBatch {
     let before = stream.log.committed();
-    if stream.log.is_dirty()
-        && let Err(error) = stream.log.commit()
-    {
-        tracing::error!(
-            stream.name = stream.name(),
-            error = &error as &dyn std::error::Error,
-            "stream not written"
-        );
+    // Where it failed for lack of room, the messages are durable all the same.
+    if stream.commit().is_err() && stream.log.is_poisoned() {
         return give_up(stream);
     }
     if std::mem::take(&mut stream.rolled_up) {

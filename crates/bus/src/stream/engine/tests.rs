@@ -7,7 +7,8 @@ use model::Ambient;
 
 use super::{
     super::{
-        ConsumerConfig, Publish, PublishError, Retention, StreamConfig, StreamsConfig, StreamsError,
+        ConsumerConfig, Publish, PublishError, Retention, StreamConfig, StreamLog,
+        StreamsConfig, StreamsError,
     },
     Streams,
 };
@@ -15,9 +16,19 @@ use super::{
 const WAIT: Duration = Duration::from_secs(10);
 
 fn open(dir: &std::path::Path) -> Streams {
+    open_at(dir, Ambient::system())
+}
+
+fn open_at(dir: &std::path::Path, ambient: Ambient) -> Streams {
     let mut config = StreamsConfig::default();
     config.log.first_segment_bytes = 64 << 10;
-    Streams::open(dir, config, Ambient::system()).expect("the directory is ours")
+    Streams::open(dir, config, ambient).expect("the directory is ours")
+}
+
+/// Does something to the stream `S`, behind everybody's back.
+async fn tamper(streams: &Streams, act: impl FnOnce(&mut StreamLog) + Send + 'static) {
+    let done = streams.run(|engine| act(&mut engine.catalogue().get("S").expect("a stream").log));
+    done.await.expect("open");
 }
 
 fn config(name: &str) -> StreamConfig {
@@ -114,5 +125,30 @@ async fn a_work_queue_forgets_what_is_done() {
     consumer.ack_synced([1]).await.expect("settled");
     assert_eq!(streams.info("Q").await.expect("a stream").state.messages, 1);
     assert!(streams.get("Q", 1).await.expect("readable").is_none());
+    streams.close().await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_files_failed_is_taken_up_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ambient = Ambient::seeded(1, model::Timestamp::from_micros(1_000_000));
+    let streams = open_at(dir.path(), ambient.clone());
+    let queue = StreamConfig { retention: Retention::WorkQueue, ..config("S") };
+    streams.ensure(queue).await.expect("a stream");
+    streams.publish_many(["a", "b"].map(message).to_vec()).await.expect("answers");
+    let consumer = streams.consumer("S", ConsumerConfig::durable("c")).await.expect("a consumer");
+    consumer.fetch(2, WAIT).await.expect("messages");
+    tamper(&streams, StreamLog::break_files).await;
+    consumer.ack([1]).await.expect("taken note of");
+    consumer.ack([2]).await.expect("taken note of");
+    let refused = streams.publish(message("c")).await.expect_err("nothing is written");
+    assert!(matches!(refused, PublishError::Refused(_) | PublishError::NotWritten), "{refused}");
+    ambient.advance(Duration::from_secs(1));
+    streams.ready().await.expect("open");
+    assert_eq!(streams.publish(message("d")).await.expect("stored").seq, 3);
+    assert_eq!(streams.info("S").await.expect("a stream").state.messages, 1);
+    assert_eq!(bodies(&consumer.fetch(9, WAIT).await.expect("messages")), ["d"]);
+    consumer.ack_synced([3]).await.expect("settled");
+    assert_eq!(streams.info("S").await.expect("a stream").state.messages, 0);
     streams.close().await;
 }

@@ -43,7 +43,7 @@ impl StreamLog {
     ) -> Result<u64, LogError> {
         let Append { subject, headers, body, .. } = *message;
         let len = length(message);
-        self.reserve(len)?;
+        self.reserve(len, KEPT_FOR_REMOVALS)?;
         let seq = self.index.last_seq() + 1;
         let record =
             Record { kind: Kind::Message, durable: 0, seq, at, subject, msg_id, headers, body };
@@ -152,6 +152,10 @@ impl StreamLog {
         names.iter().try_for_each(|name| self.enforce_subject_limit(name))
     }
 }
+
+/// Bytes at the end of a segment that messages leave to removals, so that a full disk does not
+/// keep a stream from making room; an eighth of a small one.
+const KEPT_FOR_REMOVALS: u32 = 4096;
 
 /// Bytes of a message's record without padding.
 fn length(message: &Append<'_>) -> usize {

@@ -53,6 +53,7 @@ use consumers::Consumers;
 use ids::Ids;
 use index::Index;
 use meta::Meta;
+use ranges::Ranges;
 use read::Window;
 use record::{Kind, Record};
 use remove::Removals;
@@ -84,6 +85,8 @@ pub struct StreamLog {
     /// The latest moment that was handed in.
     now: UnixNanos,
     committed: u64,
+    /// Consumed messages whose removal is not durable yet.
+    consumed: Ranges,
     preparing: Option<Preparing>,
     window: Window,
     consumers: Consumers,
@@ -147,6 +150,7 @@ impl StreamLog {
             last_at: UnixNanos(0),
             now: UnixNanos(0),
             committed: 0,
+            consumed: Ranges::default(),
             preparing: None,
             window: Window::default(),
             consumers,
@@ -188,16 +192,26 @@ impl StreamLog {
     ///
     /// # Errors
     ///
-    /// After an error the log is poisoned: what is on disk is unknown, and only opening it again
-    /// can tell.
+    /// Where a write or a sync failed the log is poisoned: what is on disk is unknown until it is
+    /// [opened again](StreamLog::reopen). Otherwise there was no room for removals: the messages
+    /// are durable, the removals wait for the next commit.
     pub fn commit(&mut self) -> Result<u64, LogError> {
         self.check()?;
-        let written = self.write_removals().and_then(|()| self.flush()).and_then(|()| self.erase());
+        let removed = self.write_removals();
+        if self.poisoned {
+            return removed.map(|()| self.committed);
+        }
+        let written = self.flush();
         self.guard(written)?;
         self.committed = self.index.last_seq();
+        if removed.is_ok() {
+            self.consumed.clear();
+            let erased = self.erase();
+            self.guard(erased)?;
+        }
         self.drop_dead();
         self.prepare_next();
-        Ok(self.committed)
+        removed.map(|()| self.committed)
     }
 
     /// Whether something waits for a commit.
@@ -299,14 +313,16 @@ impl StreamLog {
 
     /// Adds a record to the tail, in a new segment where this one is full; where it is.
     fn push(&mut self, record: &Record<'_>) -> Result<u32, LogError> {
-        self.reserve(record.len())?;
+        self.reserve(record.len(), 0)?;
         let record = Record { durable: self.tail.durable(), ..*record };
         Ok(self.tail.push(&record, self.meta.salt))
     }
 
-    /// Makes room for a record. A segment is begun only once the one before it is durable.
-    fn reserve(&mut self, len: usize) -> Result<(), LogError> {
+    /// Makes room for a record that leaves `kept` bytes to others. A segment is begun only once
+    /// the one before it is durable.
+    fn reserve(&mut self, len: usize, kept: u32) -> Result<(), LogError> {
         let size = self.segments.back().map_or(0, |segment| segment.size);
+        let size = size - kept.min(size / 8);
         let end = self.tail.end() as usize + record::padded(len);
         if end <= size as usize {
             return Ok(());
@@ -318,14 +334,21 @@ impl StreamLog {
         Ok(())
     }
 
-    /// A segment with room for a record: the one prepared, or one made now.
+    /// A segment with room for a record: the one prepared, or one made now, a small one where
+    /// there is no room for more.
     fn next_segment(&mut self, len: usize) -> Result<Segment, LogError> {
         let needed = (record::padded(len) + SEGMENT_RECORD) as u32;
         let size = self.next_size().max(needed);
         let Some(dir) = &self.dir else { return Ok(Segment::in_memory(self.next_number, size)) };
         match self.preparing.take().and_then(Preparing::finish) {
             Some(segment) if segment.size >= needed => Ok(segment),
-            _ => segment::prepare(dir, self.next_number, size),
+            _ => {
+                let least = self.options.first_segment_bytes.max(needed);
+                segment::prepare(dir, self.next_number, size).or_else(|error| match least < size {
+                    true => segment::prepare(dir, self.next_number, least),
+                    false => Err(error),
+                })
+            }
         }
     }
 
@@ -388,6 +411,17 @@ impl StreamLog {
         let dead = self.index.blocks().iter().zip(&self.segments);
         let dead = dead.take_while(|(block, _)| block.live() == 0);
         dead.map(|(_, segment)| u64::from(segment.size)).sum::<u64>() <= MAX_HELD
+    }
+}
+
+#[cfg(test)]
+impl StreamLog {
+    /// From now on the last segment cannot be written.
+    pub(crate) fn break_files(&mut self) {
+        let (Some(dir), Some(last)) = (&self.dir, self.segments.back_mut()) else { return };
+        let path = dir.join(segment::file_name(last.number));
+        let read_only = std::fs::File::open(&path).expect("a segment has a file");
+        *last = Segment::of_file(last.number, last.size, read_only, path);
     }
 }
 

@@ -60,6 +60,29 @@ impl StreamLog {
         opening.read_segments(dir, &numbers)?;
         opening.finish(dir)
     }
+
+    /// Opens a log anew whose files failed. What was appended and not acknowledged is cut off, so
+    /// that nothing counts as durable that may not be on disk; what consumers are done with stays
+    /// removed. Where it fails the log is as before.
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamLog::open`], or the files fail again.
+    pub fn reopen(&mut self, now: UnixNanos) -> Result<Recovery, LogError> {
+        let Some(dir) = self.dir.clone() else { return Ok(Recovery::default()) };
+        self.preparing = None;
+        if let Some(last) = self.segments.back() {
+            let (mut file, _) = read(&dir, last.number)?;
+            file.zero(self.tail.durable(), last.size)?;
+        }
+        let (mut log, recovery) = Self::open(&dir, &self.options, now)?;
+        for (first, last) in self.consumed.iter() {
+            (first..=last).try_for_each(|seq| log.take(seq).map(|_| ()))?;
+        }
+        log.consumed = std::mem::take(&mut self.consumed);
+        *self = log;
+        Ok(recovery)
+    }
 }
 
 /// A log of which some segments are read.

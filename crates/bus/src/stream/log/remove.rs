@@ -73,9 +73,13 @@ impl StreamLog {
     ///
     /// # Errors
     ///
-    /// The log is poisoned.
+    /// The log is poisoned: it is removed once that is [opened again](StreamLog::reopen).
     pub fn remove(&mut self, seq: u64) -> Result<bool, LogError> {
-        self.delete(seq, false)
+        if self.index.get(seq).is_some() {
+            self.consumed.add(seq, seq);
+        }
+        self.check()?;
+        self.take(seq)
     }
 
     /// Removes many messages, durable with the next commit; returns how many.

@@ -118,7 +118,8 @@ pub(crate) fn number_of(name: &str) -> Option<u64> {
     (number.len() == 16).then(|| u64::from_str_radix(number, 16).ok()).flatten()
 }
 
-/// Makes a file ready for records: zeros, synced, its name too.
+/// Makes a file ready for records: zeros, synced, its name too. One that cannot be made whole
+/// leaves nothing that takes up room.
 pub(crate) fn prepare(dir: &Path, number: u64, size: u32) -> Result<Segment, LogError> {
     let path = dir.join(file_name(number));
     let make = || -> io::Result<File> {
@@ -127,7 +128,11 @@ pub(crate) fn prepare(dir: &Path, number: u64, size: u32) -> Result<Segment, Log
         fill(&file, 0, u64::from(size))?;
         Ok(file)
     };
-    let file = make().map_err(|source| files::error("create", &path, source))?;
+    let file = make().map_err(|source| {
+        // What stays of it is truncated by the next try.
+        let _ = files::remove(&path);
+        files::error("create", &path, source)
+    })?;
     files::sync_dir(dir)?;
     Ok(Segment::of_file(number, size, file, path))
 }

@@ -483,9 +483,7 @@ fn after_a_failed_write_a_log_only_reads() {
     let mut log = create(dir.path(), config());
     add(&mut log, "a", "one").unwrap();
     log.commit().unwrap();
-    let path = dir.path().join("s").join(segment::file_name(1));
-    let read_only = std::fs::File::open(&path).unwrap();
-    log.segments[0] = segment::Segment::of_file(1, 512, read_only, path);
+    log.break_files();
     add(&mut log, "a", "two").unwrap();
     assert!(log.commit().unwrap_err().to_string().starts_with("cannot write"));
     let refused = add(&mut log, "a", "three").unwrap_err();
@@ -496,4 +494,66 @@ fn after_a_failed_write_a_log_only_reads() {
     drop(log);
     let (mut log, _) = open(dir.path());
     assert_eq!(add(&mut log, "a", "two").unwrap().seq, 2);
+}
+
+#[test]
+fn a_log_whose_files_failed_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = create(dir.path(), StreamConfig { max_msgs: Some(3), ..config() });
+    for body in ["one", "two", "three"] {
+        add(&mut log, "a", body).unwrap();
+    }
+    log.commit().unwrap();
+    log.break_files();
+    add(&mut log, "a", "four").unwrap();
+    assert!(log.remove(2).unwrap());
+    log.commit().unwrap_err();
+    assert!(log.is_poisoned());
+    log.reopen(UnixNanos(SECOND)).unwrap();
+    let left = "1 a one\n3 a three\n";
+    assert_eq!(dump(&mut log), left, "the first one goes with the fourth or not at all");
+    log.commit().unwrap();
+    drop(log);
+    let (mut log, recovery) = open(dir.path());
+    assert_eq!((dump(&mut log), recovery.torn_bytes), (left.to_owned(), 0));
+    assert_eq!(add(&mut log, "a", "four").unwrap().seq, 4);
+}
+
+/// A log whose only segment of so many bytes is full, and which cannot make another one.
+fn full(dir: &Path, bytes: u32) -> StreamLog {
+    let options = LogOptions { first_segment_bytes: bytes, segment_bytes: bytes, ..small() };
+    let mut log = StreamLog::create(&dir.join("s"), config(), &options, UnixNanos(SECOND)).unwrap();
+    // In its place the next segment cannot be made.
+    std::fs::create_dir(dir.join("s").join(segment::file_name(2))).unwrap();
+    let mut subjects = ["a", "b"].iter().cycle();
+    let refused = subjects.find_map(|subject| add(&mut log, subject, "").err()).unwrap();
+    assert!(matches!(refused, AppendError::Log(LogError::Io { .. })), "{refused}");
+    log.commit().unwrap();
+    log
+}
+
+/// There is room again: the log takes a message, and is the same when it is opened again.
+#[track_caller]
+fn check_goes_on(dir: &Path, mut log: StreamLog) {
+    std::fs::remove_dir(dir.join("s").join(segment::file_name(2))).unwrap();
+    let last = log.committed();
+    assert_eq!(add(&mut log, "a", "more").unwrap().seq, last + 1);
+    assert_eq!(log.commit().unwrap(), last + 1);
+    let there = dump(&mut log);
+    assert!(there.ends_with(&format!("{} a more\n", last + 1)), "{there}");
+    drop(log);
+    assert_eq!(dump(&mut open(dir).0), there);
+}
+
+#[test]
+fn a_full_disk_stops_messages_and_not_removals() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = full(dir.path(), 4096);
+    let last = log.committed();
+    for seq in [1, 3, 4, 9] {
+        assert!(log.remove(seq).unwrap());
+        assert_eq!(log.commit().unwrap(), last);
+    }
+    assert!(!log.is_dirty());
+    check_goes_on(dir.path(), log);
 }
