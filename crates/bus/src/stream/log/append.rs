@@ -30,8 +30,8 @@ impl StreamLog {
         self.check_size(message)?;
         self.check_room(message)?;
         let seq = self.write(message, id, now.max(self.last_at))?;
-        self.enforce_subject_limit(message.subject)?;
-        self.enforce_limits()?;
+        self.enforce_subject_limit(message.subject);
+        self.enforce_limits();
         Ok(Appended { seq, duplicate: false })
     }
 
@@ -122,34 +122,32 @@ impl StreamLog {
         Some(record::counted(entry.len as usize))
     }
 
-    fn enforce_subject_limit(&mut self, subject: &[u8]) -> Result<(), LogError> {
-        let Some(most) = self.meta.config.max_msgs_per_subject else { return Ok(()) };
+    fn enforce_subject_limit(&mut self, subject: &[u8]) {
+        let Some(most) = self.meta.config.max_msgs_per_subject else { return };
         while let Some(subject) = self.index.subjects().get(subject)
             && subject.live() > most.max(1)
             && let Some(first) = subject.first()
         {
-            self.take(first)?;
+            self.take(first);
         }
-        Ok(())
     }
 
     /// Removes the oldest messages while there are more than the limits allow.
-    pub(super) fn enforce_limits(&mut self) -> Result<(), LogError> {
+    pub(super) fn enforce_limits(&mut self) {
         let max_msgs = self.meta.config.max_msgs.unwrap_or(u64::MAX);
         let max_bytes = self.meta.config.max_bytes.unwrap_or(u64::MAX);
         while self.index.messages() > max_msgs || self.index.bytes() > max_bytes {
-            self.take(self.index.first_seq())?;
+            self.take(self.index.first_seq());
         }
-        Ok(())
     }
 
     /// Removes the oldest messages of every subject that has more than the limit allows.
-    pub(super) fn enforce_subject_limits(&mut self) -> Result<(), LogError> {
-        let Some(most) = self.meta.config.max_msgs_per_subject else { return Ok(()) };
+    pub(super) fn enforce_subject_limits(&mut self) {
+        let Some(most) = self.meta.config.max_msgs_per_subject else { return };
         let over = |subject: &&super::subjects::Subject| subject.live() > most.max(1);
         let names: Vec<Box<[u8]>> =
             self.index.subjects().iter().filter(over).map(|over| over.name().into()).collect();
-        names.iter().try_for_each(|name| self.enforce_subject_limit(name))
+        names.iter().for_each(|name| self.enforce_subject_limit(name));
     }
 }
 

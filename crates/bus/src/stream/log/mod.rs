@@ -252,8 +252,9 @@ impl StreamLog {
         }
         self.meta = meta;
         self.ids.set_window(self.meta.config.duplicate_window);
-        self.enforce_subject_limits()?;
-        self.enforce_limits()
+        self.enforce_subject_limits();
+        self.enforce_limits();
+        Ok(())
     }
 
     /// Takes the stream's name from its directory: whatever happens to the files, it is not found

@@ -77,7 +77,9 @@ impl StreamLog {
         }
         let (mut log, recovery) = Self::open(&dir, &self.options, now)?;
         for (first, last) in self.consumed.iter() {
-            (first..=last).try_for_each(|seq| log.take(seq).map(|_| ()))?;
+            (first..=last).for_each(|seq| {
+                log.take(seq);
+            });
         }
         log.consumed = std::mem::take(&mut self.consumed);
         *self = log;
@@ -242,8 +244,8 @@ impl Opening {
         }
         self.log.committed = self.log.index.last_seq();
         // A configuration may have become stricter just before the crash.
-        self.log.enforce_subject_limits()?;
-        self.log.enforce_limits()?;
+        self.log.enforce_subject_limits();
+        self.log.enforce_limits();
         self.recovery.messages = self.log.index.messages();
         self.recovery.damage.messages = self.log.index.missing.iter().collect();
         Ok((self.log, self.recovery))

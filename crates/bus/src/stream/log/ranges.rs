@@ -14,11 +14,6 @@ impl Ranges {
         self.runs.is_empty()
     }
 
-    /// How many runs there are.
-    pub(crate) fn len(&self) -> usize {
-        self.runs.len()
-    }
-
     /// The runs, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.runs.iter().map(|(first, last)| (*first, *last))

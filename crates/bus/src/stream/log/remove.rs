@@ -65,7 +65,7 @@ impl StreamLog {
             let erasure = self.erasure(seq, place, entry)?;
             self.removals.erase.push(erasure);
         }
-        self.take(seq)
+        Ok(self.take(seq))
     }
 
     /// Removes a message that was consumed: as [`StreamLog::delete`], cheap. Neighbours share a
@@ -79,7 +79,7 @@ impl StreamLog {
             self.consumed.add(seq, seq);
         }
         self.check()?;
-        self.take(seq)
+        Ok(self.take(seq))
     }
 
     /// Removes many messages, durable with the next commit; returns how many.
@@ -97,7 +97,7 @@ impl StreamLog {
         let mut from = 0;
         for _ in 0..gone {
             let Some(seq) = self.index.next_wanted(from, last, filter) else { break };
-            self.take(seq)?;
+            self.take(seq);
             from = seq + 1;
         }
         Ok(gone)
@@ -119,7 +119,7 @@ impl StreamLog {
             && let Some((seq, _)) = self.index.next(0)
             && self.first_at().after(max_age) <= now
         {
-            self.take(seq)?;
+            self.take(seq);
             gone += 1;
         }
         Ok(gone)
@@ -155,39 +155,45 @@ impl StreamLog {
     }
 
     /// Takes a message out of the index and notes it for the next commit.
-    pub(super) fn take(&mut self, seq: u64) -> Result<bool, LogError> {
+    pub(super) fn take(&mut self, seq: u64) -> bool {
         if self.index.remove(seq).is_none() {
             if !self.index.missing.contains(seq) {
-                return Ok(false);
+                return false;
             }
             self.index.missing.subtract(seq, seq);
         }
         self.removals.runs.add(seq, seq);
-        if self.removals.runs.len() >= MAX_RUNS {
-            self.write_removals()?;
-        }
-        Ok(true)
+        true
     }
 
     /// Turns the noted removals into records. What lies before the first message that is there
-    /// needs no run of its own, damage included: it is older than what was removed.
+    /// needs no run of its own, damage included: it is older than what was removed. Those for
+    /// which there is no room stay noted.
     pub(super) fn write_removals(&mut self) -> Result<(), LogError> {
         if self.removals.is_empty() {
             return Ok(());
         }
         let first = self.index.first_seq();
         self.index.missing.subtract(0, first - 1);
-        self.removals.runs.subtract(0, first - 1);
+        while !self.removals.is_empty() {
+            let runs = self.removals.runs.iter().filter(|(_, last)| *last >= first);
+            let runs: Vec<(u64, u64)> = runs.take(MAX_RUNS).collect();
+            self.write_removal(first, &runs)?;
+            self.removals.runs.subtract(0, first - 1);
+            runs.iter().for_each(|(from, to)| self.removals.runs.subtract(*from, *to));
+        }
+        Ok(())
+    }
+
+    fn write_removal(&mut self, first: u64, runs: &[(u64, u64)]) -> Result<(), LogError> {
         let mut body = self.index.last_seq().to_le_bytes().to_vec();
-        for (from, to) in self.removals.runs.iter() {
+        for (from, to) in runs {
             body.extend_from_slice(&from.to_le_bytes());
             body.extend_from_slice(&to.to_le_bytes());
         }
         let record =
             Record { body: &body, ..Record::control(Kind::Remove, 0, first, self.last_at) };
-        self.push(&record)?;
-        self.removals.runs.clear();
-        Ok(())
+        self.push(&record).map(|_| ())
     }
 
     /// What takes the place of a message. Its id stays, so that it is not taken again.

@@ -557,3 +557,15 @@ fn a_full_disk_stops_messages_and_not_removals() {
     assert!(!log.is_dirty());
     check_goes_on(dir.path(), log);
 }
+
+#[test]
+fn removals_wait_for_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = full(dir.path(), 512 << 10);
+    let half = log.state().messages / 2;
+    let every_other = Purge { filter: Some(Filter::one(b"b")), ..Purge::default() };
+    assert_eq!(log.purge(&every_other).unwrap(), half);
+    log.commit().unwrap_err();
+    assert!(log.is_dirty() && !log.is_poisoned());
+    check_goes_on(dir.path(), log);
+}
