@@ -42,7 +42,10 @@ impl Catalogue {
         check_work_queue(&config, stream)?;
         let cursor = Cursor::new(config, &mut Reader::new(&mut stream.log), now);
         let slot = stream.insert(cursor);
-        stream.save_consumer(slot, true);
+        if let Err(error) = stream.save_consumer(slot) {
+            stream.take(&name);
+            return Err(error.into());
+        }
         Ok(name)
     }
 
@@ -109,8 +112,7 @@ fn update(
         return Err(StreamsError::FixedConsumer(what));
     }
     consumer.cursor.update(config, now);
-    stream.save_consumer(slot, true);
-    Ok(())
+    Ok(stream.save_consumer(slot)?)
 }
 
 fn check(config: &ConsumerConfig, stream: &Stream) -> Result<(), StreamsError> {

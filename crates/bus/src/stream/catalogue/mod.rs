@@ -309,7 +309,7 @@ impl Catalogue {
     /// Saves what is not saved and ends.
     pub(crate) fn close(self) {
         for mut stream in self.slots.into_iter().flatten() {
-            stream.save_consumers(true);
+            stream.save_consumers();
             if let Err(error) = stream.log.close() {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,

@@ -285,26 +285,52 @@ impl Stream {
         Ok(())
     }
 
-    /// Saves the consumers whose state changed.
-    pub(crate) fn save_consumers(&mut self, sync: bool) {
-        for consumer in self.slots.iter_mut().flatten().filter(|c| c.cursor.is_dirty()) {
-            save(&mut self.log, &self.name, consumer, sync);
+    /// Saves the consumers whose state changed, as far as it can be saved now: false where some
+    /// are left.
+    pub(crate) fn save_consumers(&mut self) -> bool {
+        if self.commit_consumed().is_err() {
+            return false;
         }
+        let dirty = self.slots.iter_mut().flatten().filter(|c| c.cursor.is_dirty());
+        dirty.fold(true, |all, consumer| {
+            let saved = save(&mut self.log, &self.name, consumer, false);
+            all && saved.is_ok()
+        })
     }
 
-    pub(crate) fn save_consumer(&mut self, slot: usize, sync: bool) {
-        if let Some(consumer) = self.slots.get_mut(slot).and_then(Option::as_mut) {
-            save(&mut self.log, &self.name, consumer, sync);
-        }
+    /// Has the state of a consumer on disk, and before it the removal of what it consumed.
+    pub(crate) fn save_consumer(&mut self, slot: usize) -> Result<(), LogError> {
+        self.commit_consumed()?;
+        let Some(consumer) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
+            return Ok(());
+        };
+        save(&mut self.log, &self.name, consumer, true)
+    }
+
+    /// What a consumer is done with leaves the stream before its state says so: otherwise a crash
+    /// in between would leave a message that nobody gets and nobody removes.
+    fn commit_consumed(&mut self) -> Result<(), LogError> {
+        if self.consumes() { self.commit() } else { Ok(()) }
     }
 }
 
-fn save(log: &mut StreamLog, stream: &str, consumer: &mut Consumer, sync: bool) {
+fn save(
+    log: &mut StreamLog,
+    stream: &str,
+    consumer: &mut Consumer,
+    sync: bool,
+) -> Result<(), LogError> {
     if !consumer.cursor.config().durable {
-        return;
+        return Ok(());
     }
-    let state = consumer.cursor.save();
-    if let Err(error) = log.save_consumer(&consumer.name, &state, sync) {
-        tracing::error!(stream.name = stream, consumer.name = %consumer.name, error = &error as &dyn std::error::Error, "consumer not saved");
-    }
+    let saved = match consumer.cursor.is_dirty() {
+        true => log.save_consumer(&consumer.name, &consumer.cursor.save(), sync),
+        false if sync => log.sync_consumer(&consumer.name),
+        false => Ok(()),
+    };
+    consumer.cursor.saved(saved.is_ok());
+    saved.inspect_err(|error| {
+        let error = error as &dyn std::error::Error;
+        tracing::error!(stream.name = stream, consumer.name = %consumer.name, error, "consumer not saved");
+    })
 }

@@ -26,9 +26,9 @@ struct Saved {
 const VERSION: u32 = 1;
 
 impl Cursor {
-    /// The state as bytes; it counts as saved from now on.
-    pub fn save(&mut self) -> Vec<u8> {
-        self.dirty = false;
+    /// The state as bytes; it counts as changed until [`Cursor::saved`] says otherwise.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
         let entry = |(seq, entry): (u64, &InFlight)| {
             (seq, entry.cseq, entry.deliveries, entry.due.as_micros())
         };
@@ -43,6 +43,11 @@ impl Cursor {
             backlog: self.backlog.iter().copied().collect(),
         };
         serde_json::to_vec(&saved).expect("numbers, texts and lists are always JSON")
+    }
+
+    /// Whether what [`Cursor::save`] returned last is where it belongs.
+    pub fn saved(&mut self, saved: bool) {
+        self.dirty = !saved;
     }
 
     /// The stream was opened anew, with what was committed: so is the consumer over it.

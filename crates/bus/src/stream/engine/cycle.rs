@@ -365,8 +365,10 @@ impl Engine {
     fn save_now_and_then(&mut self) {
         if self.save_at.take_if(|at| *at <= self.now).is_some() {
             for slot in 0..self.catalogue.slots() {
-                if let Some(stream) = self.catalogue.at(slot) {
-                    stream.save_consumers(false);
+                if let Some(stream) = self.catalogue.at(slot)
+                    && !stream.save_consumers()
+                {
+                    self.save_soon();
                 }
             }
         }
@@ -374,15 +376,12 @@ impl Engine {
 
     fn confirm_saved(&mut self) {
         let confirm = std::mem::take(&mut self.confirm);
-        for Confirm { place: (slot, place), .. } in &confirm {
-            if let Some(stream) = self.catalogue.at(*slot)
-                && stream.consumer_at(*place).is_some_and(|consumer| consumer.cursor.is_dirty())
-            {
-                stream.save_consumer(*place, true);
+        for Confirm { place: (slot, place), inbox } in confirm {
+            let stream = self.catalogue.at(slot);
+            // Who is not told acknowledges the next delivery again.
+            if stream.is_some_and(|stream| stream.save_consumer(place).is_ok()) {
+                self.out.push(&inbox, None, None, b"", b"", false);
             }
-        }
-        for Confirm { inbox, .. } in confirm {
-            self.out.push(&inbox, None, None, b"", b"", false);
         }
     }
 

@@ -295,12 +295,12 @@ impl Engine {
         }
         if sync {
             self.settle();
-            if let Some(stream) = self.catalogue.at(place.0) {
-                stream.save_consumer(place.1, true);
-            }
         }
         self.stir(place);
-        Ok(())
+        match self.catalogue.at(place.0).filter(|_| sync) {
+            Some(stream) => Ok(stream.save_consumer(place.1)?),
+            None => Ok(()),
+        }
     }
 }
 

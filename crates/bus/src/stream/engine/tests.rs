@@ -7,7 +7,7 @@ use model::Ambient;
 
 use super::{
     super::{
-        ConsumerConfig, Publish, PublishError, Retention, StreamConfig, StreamLog,
+        ConsumerConfig, LogError, Publish, PublishError, Retention, StreamConfig, StreamLog,
         StreamsConfig, StreamsError,
     },
     Streams,
@@ -139,7 +139,7 @@ async fn a_stream_whose_files_failed_is_taken_up_again() {
     let consumer = streams.consumer("S", ConsumerConfig::durable("c")).await.expect("a consumer");
     consumer.fetch(2, WAIT).await.expect("messages");
     tamper(&streams, StreamLog::break_files).await;
-    consumer.ack([1]).await.expect("taken note of");
+    assert!(consumer.ack_synced([1]).await.is_err(), "its removal is not on disk");
     consumer.ack([2]).await.expect("taken note of");
     let refused = streams.publish(message("c")).await.expect_err("nothing is written");
     assert!(matches!(refused, PublishError::Refused(_) | PublishError::NotWritten), "{refused}");
@@ -150,5 +150,49 @@ async fn a_stream_whose_files_failed_is_taken_up_again() {
     assert_eq!(bodies(&consumer.fetch(9, WAIT).await.expect("messages")), ["d"]);
     consumer.ack_synced([3]).await.expect("settled");
     assert_eq!(streams.info("S").await.expect("a stream").state.messages, 0);
+    streams.close().await;
+}
+
+#[tokio::test]
+async fn only_what_is_saved_is_confirmed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let streams = open(dir.path());
+    streams.ensure(config("S")).await.expect("a stream");
+    streams.publish_many(["a", "b", "c"].map(message).to_vec()).await.expect("answers");
+    let consumer = streams.consumer("S", ConsumerConfig::durable("c")).await.expect("a consumer");
+    consumer.fetch(3, WAIT).await.expect("messages");
+    // It takes what is written, and cannot be synced; what has no room cannot be written.
+    for broken in ["/dev/null", "/dev/full"] {
+        tamper(&streams, move |log| log.break_consumers(broken.as_ref())).await;
+        for _ in 0..2 {
+            let failed = consumer.ack_synced([1]).await.expect_err(broken);
+            assert!(matches!(failed, StreamsError::Log(LogError::Io { .. })), "{failed}");
+        }
+    }
+    let file = dir.path().join("S/consumers/c.consumer");
+    tamper(&streams, move |log| log.break_consumers(&file)).await;
+    consumer.ack_synced([1]).await.expect("saved");
+    let kept = std::fs::read(dir.path().join("S/consumers/c.consumer")).expect("readable");
+    streams.close().await;
+    std::fs::write(dir.path().join("S/consumers/c.consumer"), kept).expect("written");
+    let streams = open(dir.path());
+    let consumer = streams.consumer("S", ConsumerConfig::durable("c")).await.expect("a consumer");
+    let state = consumer.info().await.expect("a consumer").state;
+    assert_eq!((state.ack_pending, state.ack_floor.seq), (2, 1));
+    streams.close().await;
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_not_on_disk_was_not_made() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let streams = open(dir.path());
+    streams.ensure(config("S")).await.expect("a stream");
+    let consumers = dir.path().join("S/consumers");
+    std::fs::remove_dir(&consumers).expect("it is empty");
+    let refused = streams.consumer("S", ConsumerConfig::durable("c")).await;
+    assert!(matches!(refused, Err(StreamsError::Log(_))));
+    assert!(streams.consumers("S").await.expect("a stream").is_empty());
+    std::fs::create_dir(&consumers).expect("made");
+    streams.consumer("S", ConsumerConfig::durable("c")).await.expect("a consumer");
     streams.close().await;
 }

@@ -53,7 +53,19 @@ struct Slots {
     generation: u64,
     /// Which slot holds the last synced state.
     synced: usize,
-    dirty: bool,
+    other: Other,
+}
+
+/// The slot that does not hold the last synced state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Other {
+    /// It holds an older state.
+    Old,
+    /// It holds a newer state, not synced.
+    Newer,
+    /// What it holds is unknown: after a failed write or sync, a second sync would lie. It has to
+    /// be written again.
+    Lost,
 }
 
 impl Consumers {
@@ -147,7 +159,7 @@ impl Slots {
         files::replace(&path, &content)?;
         let file = File::options().read(true).write(true).open(&path);
         let file = file.map_err(|source| files::error("open", &path, source))?;
-        Ok(Self { path, file, size, generation, synced: 0, dirty: false })
+        Ok(Self { path, file, size, generation, synced: 0, other: Other::Old })
     }
 
     /// Opens a file; none where neither slot is right.
@@ -163,7 +175,8 @@ impl Slots {
         let file = file.map_err(|source| files::error("open", path, source))?;
         file.sync_data().map_err(|source| files::error("sync", path, source))?;
         let generation = found.generation;
-        let opened = Self { path: path.to_owned(), file, size, generation, synced, dirty: false };
+        let (path, other) = (path.to_owned(), Other::Old);
+        let opened = Self { path, file, size, generation, synced, other };
         Ok(Some((found.name.to_owned(), opened)))
     }
 
@@ -174,24 +187,33 @@ impl Slots {
             return Ok(());
         }
         let at = (1 - self.synced) * self.size;
+        self.other = Other::Lost;
         let written = self.file.write_all_at(&slot, at as u64);
         written.map_err(|source| files::error("write", &self.path, source))?;
         self.generation += 1;
-        self.dirty = true;
+        self.other = Other::Newer;
         if sync { self.sync() } else { Ok(()) }
     }
 
     fn sync(&mut self) -> Result<(), LogError> {
-        if self.dirty {
-            self.file.sync_data().map_err(|source| files::error("sync", &self.path, source))?;
-            self.synced = 1 - self.synced;
-            self.dirty = false;
+        match self.other {
+            Other::Old => Ok(()),
+            Other::Lost => Err(LogError::Poisoned),
+            Other::Newer => {
+                self.other = Other::Lost;
+                self.file.sync_data().map_err(|source| files::error("sync", &self.path, source))?;
+                self.synced = 1 - self.synced;
+                self.other = Other::Old;
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn load(&self) -> Result<Option<Vec<u8>>, LogError> {
-        let newest = if self.dirty { 1 - self.synced } else { self.synced };
+        let newest = match self.other {
+            Other::Newer => 1 - self.synced,
+            Other::Old | Other::Lost => self.synced,
+        };
         let mut content = vec![0; self.size];
         let read = self.file.read_exact_at(&mut content, (newest * self.size) as u64);
         read.map_err(|source| files::error("read", &self.path, source))?;
@@ -231,6 +253,19 @@ fn parse(bytes: &[u8]) -> Option<Slot<'_>> {
     Some(Slot { generation, name: std::str::from_utf8(name).ok()?, state })
 }
 
+#[cfg(test)]
+impl StreamLog {
+    /// From now on the files of all consumers are this one.
+    pub(crate) fn break_consumers(&mut self, file: &Path) {
+        for kept in self.consumers.kept.values_mut() {
+            if let Kept::File(slots) = kept {
+                let file = File::options().read(true).write(true).open(file);
+                slots.file = file.expect("such a file");
+            }
+        }
+    }
+}
+
 impl StreamLog {
     /// Keeps the state of a consumer. Without `sync` it survives the process, with it (or a
     /// later save with it) the machine; a crash at any moment leaves this state or an earlier
@@ -242,6 +277,18 @@ impl StreamLog {
     pub fn save_consumer(&mut self, name: &str, state: &[u8], sync: bool) -> Result<(), LogError> {
         check_name(name).map_err(LogError::Name)?;
         self.consumers.save(name, state, sync)
+    }
+
+    /// Makes the last saved state of one consumer durable; unknown ones are no error.
+    ///
+    /// # Errors
+    ///
+    /// The file system refuses, or did so since the last save: then it has to be saved again.
+    pub fn sync_consumer(&mut self, name: &str) -> Result<(), LogError> {
+        match self.consumers.kept.get_mut(name) {
+            Some(Kept::File(slots)) => slots.sync(),
+            Some(Kept::Memory(_) | Kept::Damaged) | None => Ok(()),
+        }
     }
 
     /// Makes the last saved state of every consumer durable.
