@@ -6,7 +6,7 @@ use bytes::Bytes;
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::super::log::Filter;
+use super::super::log::{Filter, ranges::Ranges};
 use super::{
     ConsumerConfig, Deliver, Requester, Source, flow::Flow, pending::Pending, request::Queue,
 };
@@ -49,6 +49,8 @@ pub struct Cursor {
     pub(super) created: Timestamp,
     /// Every message before this one was delivered, skipped or is in the backlog.
     pub(super) next_seq: u64,
+    /// Those from `next_seq` on that are done with all the same.
+    pub(super) passed: Ranges,
     pub(super) delivered: Point,
     pub(super) floor: Point,
     pub(super) pending: Pending,
@@ -85,6 +87,7 @@ impl Cursor {
             config,
             created: now,
             next_seq: 1,
+            passed: Ranges::default(),
             delivered: Point::default(),
             floor: Point::default(),
             pending: Pending::default(),
@@ -162,7 +165,8 @@ impl Cursor {
     /// the filter.
     #[must_use]
     pub fn needs(&self, seq: u64) -> bool {
-        seq >= self.next_seq || self.pending.contains(seq) || self.backlog.contains(&seq)
+        let to_come = seq >= self.next_seq && !self.passed.contains(seq);
+        to_come || self.pending.contains(seq) || self.backlog.binary_search(&seq).is_ok()
     }
 
     /// Sequences settled since the last call: with work-queue retention they leave the stream.
@@ -182,6 +186,7 @@ impl Cursor {
             self.forget(seq);
         }
         self.backlog.retain(|seq| *seq >= first);
+        self.passed.subtract(0, first.saturating_sub(1));
         if first > self.next_seq {
             self.next_seq = first;
             self.delivered.seq = first - 1;

@@ -21,6 +21,9 @@ struct Saved {
     /// Sequence, number of the first delivery, deliveries, due in microseconds.
     pending: Vec<(u64, u64, u32, i64)>,
     backlog: Vec<u64>,
+    /// First and last number of each run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    passed: Vec<(u64, u64)>,
 }
 
 const VERSION: u32 = 1;
@@ -41,6 +44,7 @@ impl Cursor {
             floor: self.floor,
             pending: self.pending.iter().map(entry).collect(),
             backlog: self.backlog.iter().copied().collect(),
+            passed: self.passed.iter().collect(),
         };
         serde_json::to_vec(&saved).expect("numbers, texts and lists are always JSON")
     }
@@ -77,6 +81,7 @@ impl Cursor {
             cursor.pending.insert(seq, InFlight { cseq, deliveries, due });
         }
         cursor.backlog = saved.backlog.into();
+        saved.passed.iter().for_each(|(first, last)| cursor.passed.add(*first, *last));
         cursor.dirty = false;
         cursor.recount();
         cursor.trimmed(source.first());

@@ -150,13 +150,25 @@ impl Cursor {
                 None => self.backlog.pop_front(),
             };
         }
-        match out.source().next(self.next_seq, &self.filter) {
-            Some(head) => Next::Message { head, again: false },
-            None => {
-                self.skip_to_end(out.source().last());
-                Next::End
+        while let Some(head) = out.source().next(self.next_seq, &self.filter) {
+            if !self.passed.contains(head.seq) {
+                return Next::Message { head, again: false };
             }
+            self.pass(head.seq, out);
         }
+        self.skip_to_end(out.source().last());
+        Next::End
+    }
+
+    /// Goes on behind a message that is done with.
+    fn pass(&mut self, seq: u64, out: &mut impl Outlet) {
+        self.num_pending(out.source());
+        self.count.messages = self.count.messages.saturating_sub(1);
+        self.next_seq = seq + 1;
+        self.passed.subtract(0, seq);
+        self.delivered.seq = seq;
+        self.dirty = true;
+        self.raise_floor();
     }
 
     /// The first message to deliver again; those that are gone or were delivered often enough
@@ -177,6 +189,7 @@ impl Cursor {
         if last >= self.next_seq {
             self.next_seq = last + 1;
             self.delivered.seq = last;
+            self.passed.clear();
             self.recount();
             self.raise_floor();
         }
@@ -215,6 +228,7 @@ impl Cursor {
         } else {
             self.count.messages = self.count.messages.saturating_sub(1);
             self.next_seq = seq + 1;
+            self.passed.subtract(0, seq);
         }
         if self.config.ack == AckPolicy::None {
             self.floor = self.delivered;

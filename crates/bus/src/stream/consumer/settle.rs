@@ -6,9 +6,13 @@ use super::{Ack, AckPolicy, Cursor, Point};
 
 impl Cursor {
     /// An acknowledgement of the message at `seq`; where it asks for the next one, that request is
-    /// the caller's to make. An unknown sequence changes nothing: it was settled before, or
-    /// delivered by a life of the server that did not come to save it.
-    pub fn ack(&mut self, seq: u64, ack: &Ack, now: Timestamp) {
+    /// the caller's to make. False, and nothing changes, where the message is yet to be delivered:
+    /// a life of the server delivered it that did not come to save that. Then nobody may be told
+    /// that it is done with, as it comes again.
+    pub fn ack(&mut self, seq: u64, ack: &Ack, now: Timestamp) -> bool {
+        if self.needs(seq) && !self.pending.contains(seq) {
+            return false;
+        }
         self.last_active = now;
         match ack {
             Ack::Done | Ack::DoneAndNext(_) => self.done(seq, now),
@@ -17,6 +21,7 @@ impl Cursor {
             Ack::Again(Some(delay)) => self.pending.postpone(seq, now.plus(*delay)),
             Ack::Working => self.working(seq, now),
         }
+        true
     }
 
     /// The subscriber has what was sent before flow control request `number`.
@@ -34,7 +39,7 @@ impl Cursor {
     }
 
     /// A delivery found no subscriber: it did not take place. First deliveries return to where
-    /// they came from with all that followed them, so that nobody sees a gap.
+    /// they came from with all that followed them and is not settled, so that nobody sees a gap.
     pub fn undelivered(&mut self, seq: u64, cseq: u64, deliveries: u32, now: Timestamp) {
         if let Some(flow) = &mut self.flow {
             if flow.heard() {
@@ -42,19 +47,28 @@ impl Cursor {
             }
             flow.unheard(now);
         }
+        let unacknowledged = self.config.ack == AckPolicy::None;
+        let open = self.pending.get(seq).is_some_and(|entry| entry.deliveries == deliveries);
+        if !open && !unacknowledged {
+            return;
+        }
         let latest = cseq == self.delivered.cseq && self.backlog.is_empty();
-        let in_order = latest || self.flow.is_some() || self.config.ack == AckPolicy::None;
+        let in_order = latest || self.flow.is_some() || unacknowledged;
         if in_order && deliveries == 1 && cseq <= self.delivered.cseq && seq < self.next_seq {
             self.rewind(seq, cseq);
-        } else if self.pending.get(seq).is_some_and(|entry| entry.deliveries == deliveries) {
+        } else {
             self.pending.undeliver(seq);
         }
         self.dirty = true;
     }
 
     fn rewind(&mut self, seq: u64, cseq: u64) {
+        if self.config.ack != AckPolicy::None {
+            self.passed.add(seq, self.next_seq - 1);
+        }
         for later in self.pending.starting_at(seq) {
             self.pending.remove(later);
+            self.passed.subtract(later, later);
         }
         self.next_seq = seq;
         self.delivered = Point { cseq: cseq - 1, seq: seq - 1, at: self.delivered.at };

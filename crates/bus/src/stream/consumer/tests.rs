@@ -160,7 +160,9 @@ impl Play {
             ("ack", Some(cursor)) => {
                 let (seq, word) = rest.split_once(' ').unwrap_or((rest, "+ACK"));
                 let ack = Ack::parse(word.as_bytes()).expect("a word of acknowledgement");
-                cursor.ack(seq.parse().expect("a number"), &ack, now);
+                if !cursor.ack(seq.parse().expect("a number"), &ack, now) {
+                    self.shelf.said.push("not delivered yet".to_owned());
+                }
             }
             (inbox, Some(cursor)) => {
                 let to = Requester::Inbox(inbox.to_owned().into());
@@ -231,7 +233,8 @@ fn pulls_are_served_in_order_and_settled_one_by_one() {
         state
         < delivered 4/4 floor 4/4 open 0 again 0 waiting 1 pending 0
         ack 4
-        ack 99",
+        ack 99
+        < not delivered yet",
     );
 }
 
@@ -464,6 +467,60 @@ fn a_delivery_that_nobody_got_did_not_happen() {
         unheard 1 1 1
         C 1
         < C 1 #3 +0",
+    );
+}
+
+
+#[test]
+fn what_is_yet_to_come_cannot_be_settled() {
+    check(
+        &ConsumerConfig {
+            deliver: Deliver::LastPerSubject,
+            filter: Some(">".into()),
+            ..explicit()
+        },
+        "
+        pub a b
+        A 1
+        < A 1 #1 +1
+        ack 2
+        < not delivered yet
+        ack 1
+        ack 1
+        A 1
+        < A 2 #2 +0
+        ack 2 +WPI
+        ack 2
+        ack 3
+        < not delivered yet",
+    );
+}
+
+#[test]
+fn what_was_settled_does_not_come_again_with_what_was_not_heard() {
+    check(
+        &push(false),
+        "
+        after 1ms
+        pub a a a a
+        < p 1 #1 +3
+        < p 2 #2 +2
+        < p 3 #3 +1
+        < p 4 #4 +0
+        ack 2
+        ack 4
+        unheard 1 1 1
+        unheard 3 3 1
+        restart
+        < p 1 #1 +3
+        < p 3 #2 +1
+        ack 2
+        ack 4
+        ack 1
+        unheard 1 1 1
+        ack 3
+        state
+        < delivered 2/4 floor 2/4 open 0 again 0 waiting 0 pending 0",
     );
 }
 

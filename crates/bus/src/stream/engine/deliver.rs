@@ -23,31 +23,33 @@ impl Engine {
         let Some(ack) = Ack::parse(message.body) else { return };
         let Some(place) = self.place(subject.stream, subject.consumer) else { return };
         let inbox = message.reply.map(Bytes::copy_from_slice);
-        self.apply_ack(place, subject.seq, &ack);
+        let known = self.apply_ack(place, subject.seq, &ack);
         match (inbox, ack) {
             (Some(inbox), Ack::DoneAndNext(request)) => {
                 self.pulled.push(Pulled { place, inbox, request: Ok(request) });
             }
-            (Some(inbox), _) => {
+            (Some(inbox), _) if known => {
                 self.confirm.push(Confirm { place, inbox });
             }
-            (None, _) => {}
+            (Some(_) | None, _) => {}
         }
         self.stir(place);
     }
 
-    fn apply_ack(&mut self, (slot, place): Place, seq: u64, ack: &Ack) {
+    /// False where the consumer is yet to deliver the message.
+    fn apply_ack(&mut self, (slot, place): Place, seq: u64, ack: &Ack) -> bool {
         let now = self.now;
-        let Some(stream) = self.catalogue.at(slot) else { return };
+        let Some(stream) = self.catalogue.at(slot) else { return false };
         let consumes = stream.consumes();
-        let Some(consumer) = stream.consumer_at(place) else { return };
-        consumer.cursor.ack(seq, ack, now);
+        let Some(consumer) = stream.consumer_at(place) else { return false };
+        let known = consumer.cursor.ack(seq, ack, now);
         let settled = consumer.cursor.take_settled();
         if consumes && !settled.is_empty() {
             stream.consume(&settled);
             self.touch(slot);
         }
         self.save_soon();
+        known
     }
 
     /// A message on `$JS.FC.>`: the answer to a flow control request.

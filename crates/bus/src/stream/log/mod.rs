@@ -24,7 +24,7 @@ mod message;
 mod meta;
 mod names;
 mod open;
-mod ranges;
+pub(crate) mod ranges;
 mod read;
 mod record;
 mod registry;
