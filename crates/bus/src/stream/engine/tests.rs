@@ -196,3 +196,18 @@ async fn a_consumer_that_is_not_on_disk_was_not_made() {
     streams.consumer("S", ConsumerConfig::durable("c")).await.expect("a consumer");
     streams.close().await;
 }
+
+#[tokio::test]
+async fn a_rollup_replaces_what_was_published_with_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let streams = open(dir.path());
+    let rolled = StreamConfig { allow_rollup_hdrs: true, ..config("S") };
+    streams.ensure(rolled).await.expect("a stream");
+    let headers = Bytes::from_static(b"NATS/1.0\r\nNats-Rollup: sub\r\n\r\n");
+    let last = Publish { headers, ..message("last") };
+    let answers = streams.publish_many(vec![message("first"), last]).await.expect("answers");
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(streams.info("S").await.expect("a stream").state.messages, 1);
+    assert!(streams.get("S", 1).await.expect("readable").is_none());
+    streams.close().await;
+}

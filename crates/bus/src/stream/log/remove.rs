@@ -82,7 +82,8 @@ impl StreamLog {
         Ok(self.take(seq))
     }
 
-    /// Removes many messages, durable with the next commit; returns how many.
+    /// Removes many messages, durable with the next commit; returns how many. Those that wait for
+    /// that commit go, too: the removal stands behind them.
     ///
     /// # Errors
     ///
@@ -92,7 +93,7 @@ impl StreamLog {
         let all = Filter::all();
         let filter = purge.filter.as_ref().unwrap_or(&all);
         let last = purge.before.map_or(u64::MAX, |before| before.saturating_sub(1));
-        let matching = self.index.count_wanted(0, last.min(self.committed), filter);
+        let matching = self.index.count_wanted(0, last.min(self.index.last_seq()), filter);
         let gone = matching.saturating_sub(purge.keep.unwrap_or(0));
         let mut from = 0;
         for _ in 0..gone {

@@ -310,6 +310,27 @@ fn removals_survive() {
 }
 
 #[test]
+fn a_purge_takes_what_waits_for_the_same_commit() {
+    check(
+        |config| config,
+        "> add a 1
+         1
+         > add b 2
+         2
+         > add a 3
+         3
+         > purge filter=a before=3
+         1
+         > commit
+         3
+         > reopen
+         > dump
+         2 b 2
+         3 a 3",
+    );
+}
+
+#[test]
 fn readers_find_what_they_want() {
     check(
         |config| config,

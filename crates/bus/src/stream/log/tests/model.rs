@@ -166,7 +166,7 @@ impl Pair {
     fn purge(&mut self, filter: &str, back: Option<u64>, keep: Option<u64>) {
         let filter = Filter::one(filter.as_bytes());
         let before = back.map(|back| self.model.last.saturating_sub(back));
-        let matching: Vec<u64> = (self.model.visible())
+        let matching: Vec<u64> = (self.model.there.iter())
             .filter(|one| filter.matches(one.subject.as_bytes()))
             .map(|one| one.seq)
             .filter(|seq| before.is_none_or(|before| *seq < before))
