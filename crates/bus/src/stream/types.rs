@@ -160,6 +160,9 @@ pub enum PublishError {
     /// No stream captures the subject.
     #[error("no stream captures the subject")]
     NoStream,
+    /// No client of NATS could get a message with this subject.
+    #[error("the subject is empty or has blanks in it")]
+    Subject,
     /// The stream refused it.
     #[error("the stream refused the message")]
     Refused(#[from] AppendError),

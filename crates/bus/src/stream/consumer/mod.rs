@@ -42,6 +42,8 @@ pub struct Head {
     pub bytes: u64,
     /// When it was stored.
     pub at: UnixNanos,
+    /// Whether its subject can be written on the wire: a client of the broker can get it.
+    pub on_the_wire: bool,
 }
 
 /// The visible part of a stream: what is committed.

@@ -87,6 +87,14 @@ pub enum Requester {
     Call(u64),
 }
 
+impl Requester {
+    /// Whether what it gets goes over the wire.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        matches!(self, Self::Inbox(_))
+    }
+}
+
 /// A request on its way to be served.
 #[derive(Debug, Clone)]
 pub(crate) struct Waiting {

@@ -99,6 +99,10 @@ impl Cursor {
                 }
             };
             let bytes = head.bytes;
+            if !head.on_the_wire && self.queue.front().is_some_and(|first| first.to.is_remote()) {
+                self.give_up(&head, again, out, now);
+                continue;
+            }
             if self.refuse_size(bytes, out) {
                 continue;
             }
@@ -125,6 +129,10 @@ impl Cursor {
             }
             let Next::Message { head, again } = self.next(out) else { break };
             let bytes = head.bytes;
+            if !head.on_the_wire {
+                self.give_up(&head, again, out, now);
+                continue;
+            }
             self.last_active = now;
             self.hand_out(&to, head, again, out, now);
             *budget = budget.saturating_sub(bytes);
@@ -215,6 +223,21 @@ impl Cursor {
         };
         let pending = self.num_pending(out.source());
         out.deliver(to, Outbound { head, deliveries, cseq: self.delivered.cseq, pending });
+    }
+
+    /// Settles a message that no client can get: otherwise it would be the next one for ever.
+    fn give_up(&mut self, head: &Head, again: bool, out: &mut impl Outlet, now: Timestamp) {
+        let consumer = self.config.name.as_str();
+        tracing::warn!(
+            consumer.name = consumer,
+            message.seq = head.seq,
+            "message given up: its subject has blanks"
+        );
+        if !again {
+            self.first_delivery(head.seq, out, now);
+        }
+        self.settle(head.seq, now);
+        self.dirty = true;
     }
 
     fn first_delivery(&mut self, seq: u64, out: &mut impl Outlet, now: Timestamp) {

@@ -97,7 +97,7 @@ impl Cursor {
         }
     }
 
-    fn settle(&mut self, seq: u64, now: Timestamp) {
+    pub(super) fn settle(&mut self, seq: u64, now: Timestamp) {
         if self.pending.remove(seq).is_some() {
             self.settled.push(seq);
             self.floor.at = Some(now);

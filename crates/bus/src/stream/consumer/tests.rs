@@ -35,7 +35,9 @@ impl Source for Shelf {
     }
 
     fn head(&mut self, seq: u64) -> Option<Head> {
-        self.messages.get(&seq).map(|_| Head { seq, bytes: 100, at: UnixNanos(seq * 1000) })
+        let subject = self.messages.get(&seq)?;
+        let at = UnixNanos(seq * 1000);
+        Some(Head { seq, bytes: 100, at, on_the_wire: subject != "unfit" })
     }
 
     fn count(&mut self, from: u64, filter: &Filter) -> u64 {
@@ -470,6 +472,26 @@ fn a_delivery_that_nobody_got_did_not_happen() {
     );
 }
 
+
+#[test]
+fn what_no_client_can_get_is_given_up() {
+    check(
+        &explicit(),
+        "
+        pub unfit a unfit
+        A 9
+        < A 2 #1 +1
+        state
+        < delivered 1/3 floor 0/1 open 1 again 0 waiting 1 pending 0",
+    );
+    check(
+        &push(false),
+        "
+        after 1ms
+        pub unfit a
+        < p 2 #1 +0",
+    );
+}
 
 #[test]
 fn what_is_yet_to_come_cannot_be_settled() {

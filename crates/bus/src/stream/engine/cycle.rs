@@ -14,7 +14,7 @@ use super::{
         types::{PubAck, Publish, PublishError, StreamInfo, StreamsError},
     },
     mailbox::{Call, Mail, Mailbox},
-    port::Fetches,
+    port::{Fetches, fits_the_wire},
     publish::{Arrival, Refusal, store, write_ack, write_refusal},
 };
 use crate::broker::{Batch, LocalClient, Message, OutgoingBatch};
@@ -209,6 +209,11 @@ impl Engine {
         message: &Publish,
         done: oneshot::Sender<Result<PubAck, PublishError>>,
     ) {
+        if !fits_the_wire(&message.subject) {
+            // Where the caller has gone nobody is left to tell.
+            let _ = done.send(Err(PublishError::Subject));
+            return;
+        }
         let slot = self.catalogue.capturing(&message.subject);
         let Some((slot, stream)) = slot.and_then(|slot| Some((slot, self.catalogue.at(slot)?)))
         else {

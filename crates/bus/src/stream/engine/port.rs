@@ -61,7 +61,8 @@ impl Source for Reader<'_> {
         let overhead = self.log.config().name.as_str().len() as u64 + ACK_SUBJECT_BYTES;
         let message = logged(self.log.peek(seq))?;
         let bytes = message.subject.len() + message.headers.len() + message.body.len();
-        Some(Head { seq, bytes: bytes as u64 + overhead, at: message.at })
+        let on_the_wire = fits_the_wire(message.subject);
+        Some(Head { seq, bytes: bytes as u64 + overhead, at: message.at, on_the_wire })
     }
 
     fn count(&mut self, from: u64, filter: &Filter) -> u64 {
@@ -83,6 +84,12 @@ impl Source for Reader<'_> {
         found.sort_unstable();
         found
     }
+}
+
+/// Whether a subject can be written on the wire without becoming something else there.
+pub(super) fn fits_the_wire(subject: &[u8]) -> bool {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    !subject.is_empty() && !subject.iter().any(blank)
 }
 
 /// A fetch of the in-process API that is under way.

@@ -102,12 +102,18 @@ async fn many_messages_are_committed_together_and_duplicates_told() {
         msg_id: Some(Bytes::from_static(id.as_bytes())),
         ..message(id)
     };
-    let stray = Publish { subject: Bytes::from_static(b"other"), ..Publish::default() };
-    let answers = streams.publish_many(vec![named("a"), named("b"), named("a"), stray]).await;
+    let to = |subject: &'static [u8]| Publish {
+        subject: Bytes::from_static(subject),
+        ..Publish::default()
+    };
+    let (stray, odd) = (to(b"other"), [b"s. ", b"s.\t", b"s.\r", b"s.\n"].map(|odd| to(odd)));
+    let sent = [named("a"), named("b"), named("a"), stray].into_iter().chain(odd);
+    let answers = streams.publish_many(sent.collect()).await;
     let answers = answers.expect("answers");
     let seen: Vec<_> = answers.iter().flatten().map(|ack| (ack.seq, ack.duplicate)).collect();
     assert_eq!(seen, [(1, false), (2, false), (1, true)]);
     assert!(matches!(answers[3], Err(PublishError::NoStream)));
+    assert!(answers[4..].iter().all(|refused| matches!(refused, Err(PublishError::Subject))));
     streams.close().await;
 }
 
