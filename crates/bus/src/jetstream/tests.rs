@@ -113,6 +113,10 @@ fn consumers_are_made_in_three_shapes() {
             r#"CONSUMER.CREATE.S {"stream_name":"S","config":{"idle_heartbeat":1000000000}}"#,
             r#""err_code":10088"#,
         ),
+        (
+            r#"CONSUMER.DURABLE.CREATE.S.w {"stream_name":"S","config":{"durable_name":"w","ack_policy":"explicit","max_waiting":2000000000}}"#,
+            r#""max_waiting":16384"#,
+        ),
         ("CONSUMER.INFO.S.zz", r#""err_code":10014"#),
         ("CONSUMER.DELETE.S.d", r#""success":true"#),
         ("CONSUMER.NAMES.T", r#""err_code":10059"#),

@@ -14,6 +14,9 @@ use crate::matcher;
 
 /// An ephemeral consumer that nobody uses for this long goes, unless it says otherwise.
 const INACTIVE: Duration = Duration::from_secs(5);
+/// Pull requests that may wait at one consumer at most, whatever it asks for: each look at a
+/// consumer goes through them.
+const MAX_WAITING: u32 = 16_384;
 const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 
 impl Catalogue {
@@ -30,6 +33,7 @@ impl Catalogue {
         if !config.durable && config.inactive_threshold.is_none() {
             config.inactive_threshold = Some(INACTIVE);
         }
+        config.max_waiting = config.max_waiting.min(MAX_WAITING);
         let max = self.limits.max_consumers;
         let stream = self.get(stream)?;
         check(&config, stream)?;

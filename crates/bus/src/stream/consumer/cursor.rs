@@ -61,6 +61,8 @@ pub struct Cursor {
     pub(super) last_active: Timestamp,
     pub(super) flow: Option<Flow>,
     pub(super) settled: Vec<u64>,
+    /// Where the last deliveries went that were asked for, by their numbers at the consumer.
+    pub(super) sent: VecDeque<(u64, Bytes)>,
     pub(super) dirty: bool,
 }
 
@@ -97,6 +99,7 @@ impl Cursor {
             last_active: now,
             flow,
             settled: Vec::new(),
+            sent: VecDeque::new(),
             dirty: true,
         }
     }

@@ -93,6 +93,10 @@ impl Requester {
     pub fn is_remote(&self) -> bool {
         matches!(self, Self::Inbox(_))
     }
+
+    pub(super) fn is(&self, other: &Bytes) -> bool {
+        matches!(self, Self::Inbox(inbox) if inbox == other)
+    }
 }
 
 /// A request on its way to be served.

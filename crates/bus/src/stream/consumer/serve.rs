@@ -7,6 +7,9 @@ use super::{
     pending::InFlight, request::Waiting,
 };
 
+/// Deliveries of which a consumer remembers where they went.
+const MAX_SENT: usize = 256;
+
 /// What could be delivered now.
 enum Next {
     Message {
@@ -221,8 +224,28 @@ impl Cursor {
             self.first_delivery(head.seq, out, now);
             1
         };
+        if self.flow.is_none() {
+            self.note_sent(to);
+        }
         let pending = self.num_pending(out.source());
         out.deliver(to, Outbound { head, deliveries, cseq: self.delivered.cseq, pending });
+    }
+
+    fn note_sent(&mut self, to: &Requester) {
+        let Requester::Inbox(inbox) = to else { return };
+        if self.sent.len() == MAX_SENT {
+            self.sent.pop_front();
+        }
+        self.sent.push_back((self.delivered.cseq, inbox.clone()));
+    }
+
+    /// The inbox of a delivery has nobody: no request of it is served any more. Of deliveries long
+    /// ago this is not known; the next one tells.
+    pub(super) fn drop_requests_of(&mut self, cseq: u64) {
+        let Some((_, inbox)) = self.sent.iter().rfind(|(sent, _)| *sent == cseq) else { return };
+        let gone = Requester::Inbox(inbox.clone());
+        self.sent.retain(|(_, inbox)| !gone.is(inbox));
+        self.withdraw(&gone);
     }
 
     /// Settles a message that no client can get: otherwise it would be the next one for ever.

@@ -40,6 +40,7 @@ impl Cursor {
 
     /// A delivery found no subscriber: it did not take place. First deliveries return to where
     /// they came from with all that followed them and is not settled, so that nobody sees a gap.
+    /// Pull requests of the same inbox end.
     pub fn undelivered(&mut self, seq: u64, cseq: u64, deliveries: u32, now: Timestamp) {
         if let Some(flow) = &mut self.flow {
             if flow.heard() {
@@ -47,6 +48,7 @@ impl Cursor {
             }
             flow.unheard(now);
         }
+        self.drop_requests_of(cseq);
         let unacknowledged = self.config.ack == AckPolicy::None;
         let open = self.pending.get(seq).is_some_and(|entry| entry.deliveries == deliveries);
         if !open && !unacknowledged {

@@ -472,6 +472,40 @@ fn a_delivery_that_nobody_got_did_not_happen() {
     );
 }
 
+#[test]
+fn requests_of_an_inbox_that_has_nobody_end() {
+    check(
+        &explicit(),
+        "
+        A 1000
+        B 9
+        A 7
+        pub a a
+        < A 1 #1 +1
+        < B 2 #2 +0
+        unheard 1 1 1
+        < B 1 #3 +0
+        state
+        < delivered 3/2 floor 0/0 open 2 again 0 waiting 1 pending 0
+        A
+        pub a
+        < B 3 #4 +0",
+    );
+    check(
+        &ConsumerConfig { ack: AckPolicy::None, ..explicit() },
+        "
+        pub a a a
+        A 4294967295
+        < A 1 #1 +2
+        < A 2 #2 +1
+        < A 3 #3 +0
+        unheard 1 1 1
+        unheard 2 2 1
+        unheard 3 3 1
+        state
+        < delivered 0/0 floor 0/0 open 0 again 0 waiting 0 pending 3",
+    );
+}
 
 #[test]
 fn what_no_client_can_get_is_given_up() {
