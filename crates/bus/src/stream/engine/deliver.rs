@@ -6,7 +6,7 @@ use super::{
     super::{
         catalogue::{Consumer, Stream},
         consumer::{Ack, AckSubject, Outlet, PullRequest, Requester, Status},
-        types::StreamsError,
+        types::{Delivered, StreamsError},
     },
     cycle::{Confirm, Engine, Place, Pulled},
     port::{Fetch, Fetches, Port, Reader},
@@ -255,8 +255,10 @@ impl Engine {
         let place = match self.place_or_error(stream, consumer) {
             Ok(place) => place,
             Err(error) => {
-                // Where the caller has gone nobody is left to tell.
-                let _ = fetch.done.send(Err(error));
+                if let Some(done) = fetch.done {
+                    // Where the caller has gone nobody is left to tell.
+                    let _ = done.send(Err(error));
+                }
                 return;
             }
         };
@@ -269,14 +271,20 @@ impl Engine {
         self.stir(place);
     }
 
-    /// The caller of a fetch went away: what it got goes to somebody else.
-    pub(super) fn withdraw(&mut self, stream: &str, consumer: &str, number: u64) {
+    /// The caller of a fetch went away: what it got goes to somebody else, `on_the_way` included.
+    pub(super) fn withdraw(
+        &mut self,
+        stream: &str,
+        consumer: &str,
+        number: u64,
+        on_the_way: Vec<Delivered>,
+    ) {
+        let got = self.fetches.remove(&number).map(|fetch| fetch.got).unwrap_or_default();
         let Some(place) = self.place(stream.as_bytes(), consumer.as_bytes()) else { return };
-        let fetch = self.fetches.remove(&number);
         let now = self.now;
         let Some(consumer) = self.consumer(place) else { return };
         consumer.cursor.withdraw(&Requester::Call(number));
-        for delivered in fetch.map(|fetch| fetch.got).unwrap_or_default() {
+        for delivered in got.into_iter().chain(on_the_way) {
             consumer.cursor.ack(delivered.seq, &Ack::Again(None), now);
         }
         self.stir(place);

@@ -96,7 +96,8 @@ pub(super) fn fits_the_wire(subject: &[u8]) -> bool {
 pub(super) struct Fetch {
     pub(super) got: Vec<Delivered>,
     pub(super) want: usize,
-    pub(super) done: oneshot::Sender<Result<Vec<Delivered>, StreamsError>>,
+    /// None once it was sent, to nobody.
+    pub(super) done: Option<oneshot::Sender<Result<Vec<Delivered>, StreamsError>>>,
 }
 
 /// The fetches that wait, by number.
@@ -184,7 +185,7 @@ impl Port<'_> {
             pending: delivery.pending,
         });
         if fetch.got.len() >= fetch.want {
-            finish(self.fetches.remove(&number));
+            finish(self.fetches, number);
         }
     }
 
@@ -195,26 +196,33 @@ impl Port<'_> {
             | Status::NoMessages
             | Status::Timeout { .. }
             | Status::TooLarge { .. } => {
-                finish(self.fetches.remove(&number));
+                finish(self.fetches, number);
             }
             Status::Conflict(_) => {
-                let Some(fetch) = self.fetches.remove(&number) else { return };
-                if fetch.got.is_empty() {
-                    let error = StreamsError::NoConsumer(self.consumer.to_owned());
+                let Some(fetch) = self.fetches.get_mut(&number) else { return };
+                if !fetch.got.is_empty() {
+                    return finish(self.fetches, number);
+                }
+                let error = StreamsError::NoConsumer(self.consumer.to_owned());
+                if let Some(done) = self.fetches.remove(&number).and_then(|fetch| fetch.done) {
                     // The caller may have gone; nobody is left to tell.
-                    let _ = fetch.done.send(Err(error));
-                } else {
-                    finish(Some(fetch));
+                    let _ = done.send(Err(error));
                 }
             }
         }
     }
 }
 
-fn finish(fetch: Option<Fetch>) {
-    if let Some(fetch) = fetch {
-        // Where the caller has gone, its messages come again after their wait.
-        let _ = fetch.done.send(Ok(fetch.got));
+/// Hands over what a fetch got. Where its caller has gone it stays until the caller's call to
+/// withdraw it, which is on its way, gives that back.
+fn finish(fetches: &mut Fetches, number: u64) {
+    let Some(fetch) = fetches.get_mut(&number) else { return };
+    let Some(done) = fetch.done.take() else { return };
+    match done.send(Ok(std::mem::take(&mut fetch.got))) {
+        Ok(()) => {
+            fetches.remove(&number);
+        }
+        Err(got) => fetch.got = got.unwrap_or_default(),
     }
 }
 

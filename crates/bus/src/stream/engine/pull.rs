@@ -23,22 +23,39 @@ pub struct Consumer {
     name: Arc<str>,
 }
 
-/// Takes a fetch back whose caller went away, so that its messages go to somebody else at once.
-struct Withdraw<'a> {
+/// What a fetch brings.
+type Fetched = Result<Vec<Delivered>, StreamsError>;
+
+/// A fetch under way. Dropped before its end it is taken back, so that its messages, those that
+/// are on their way included, go to somebody else at once.
+struct UnderWay<'a> {
     consumer: &'a Consumer,
     number: u64,
-    armed: bool,
+    result: oneshot::Receiver<Fetched>,
+    ended: bool,
 }
 
-impl Drop for Withdraw<'_> {
+impl UnderWay<'_> {
+    async fn wait(mut self) -> Fetched {
+        // Cut off here, it is not ended: what the channel holds is given back.
+        let fetched = (&mut self.result).await.unwrap_or(Err(StreamsError::Closed));
+        self.ended = true;
+        fetched
+    }
+}
+
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if self.armed {
-            let (stream, name) =
-                (Arc::clone(&self.consumer.stream), Arc::clone(&self.consumer.name));
-            let number = self.number;
-            let job = move |engine: &mut Engine| engine.withdraw(&stream, &name, number);
-            self.consumer.streams.shared.mailbox.call(Call::Run(Box::new(job)));
+        if self.ended {
+            return;
         }
+        // From now on the engine cannot hand anything over, and keeps it for the call below.
+        self.result.close();
+        let got = self.result.try_recv().ok().and_then(Result::ok).unwrap_or_default();
+        let (stream, name) = (Arc::clone(&self.consumer.stream), Arc::clone(&self.consumer.name));
+        let number = self.number;
+        let job = move |engine: &mut Engine| engine.withdraw(&stream, &name, number, got);
+        self.consumer.streams.shared.mailbox.call(Call::Run(Box::new(job)));
     }
 }
 
@@ -60,7 +77,8 @@ impl Consumer {
     }
 
     /// Up to `max` messages. Returns what is there; where nothing is, waits up to `wait` for the
-    /// first ones, and returns none after that.
+    /// first ones, and returns none after that. Dropped before its end, it gives its messages
+    /// back.
     ///
     /// # Errors
     /// The consumer is gone or the streams are closed.
@@ -72,14 +90,12 @@ impl Consumer {
         let number = self.streams.next_fetch();
         let (done, result) = oneshot::channel();
         let (stream, name) = (Arc::clone(&self.stream), Arc::clone(&self.name));
-        let mut withdraw = Withdraw { consumer: self, number, armed: true };
-        let fetch = Fetch { got: Vec::new(), want: max as usize, done };
+        let under_way = UnderWay { consumer: self, number, result, ended: false };
+        let fetch = Fetch { got: Vec::new(), want: max as usize, done: Some(done) };
         self.streams
             .run(move |engine| engine.fetch(&stream, &name, number, &request, fetch))
             .await?;
-        let fetched = result.await.unwrap_or(Err(StreamsError::Closed));
-        withdraw.armed = false;
-        fetched
+        under_way.wait().await
     }
 
     /// These messages are done with. Durable with the next save of the consumer, at most a

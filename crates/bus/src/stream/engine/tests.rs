@@ -1,6 +1,10 @@
 //! The in-process API over real files, without a broker.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use model::Ambient;
@@ -29,6 +33,11 @@ fn open_at(dir: &std::path::Path, ambient: Ambient) -> Streams {
 async fn tamper(streams: &Streams, act: impl FnOnce(&mut StreamLog) + Send + 'static) {
     let done = streams.run(|engine| act(&mut engine.catalogue().get("S").expect("a stream").log));
     done.await.expect("open");
+}
+
+/// Lets a future go as far as it can now; whether it waits there.
+fn waits<F: Future>(future: Pin<&mut F>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
 fn config(name: &str) -> StreamConfig {
@@ -215,5 +224,28 @@ async fn a_rollup_replaces_what_was_published_with_it() {
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(streams.info("S").await.expect("a stream").state.messages, 1);
     assert!(streams.get("S", 1).await.expect("readable").is_none());
+    streams.close().await;
+}
+
+#[tokio::test]
+async fn a_fetch_that_is_cut_off_gives_back_what_it_got() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let streams = open(dir.path());
+    streams.ensure(config("S")).await.expect("a stream");
+    let consumer = streams.consumer("S", ConsumerConfig::durable("c")).await.expect("a consumer");
+    // Everything between the last look at the fetch and its end happens to it.
+    for ready in [false, true] {
+        let mut fetch = Box::pin(consumer.fetch(1, WAIT));
+        assert!(waits(fetch.as_mut()));
+        streams.ready().await.expect("open");
+        assert!(waits(fetch.as_mut()));
+        if ready {
+            streams.publish(message("a")).await.expect("stored");
+            streams.ready().await.expect("open");
+        }
+        drop(fetch);
+    }
+    let got = consumer.fetch(1, Duration::ZERO).await.expect("messages");
+    assert_eq!((bodies(&got), got[0].deliveries), (vec!["a"], 2));
     streams.close().await;
 }
