@@ -107,6 +107,7 @@ impl From<StreamsError> for ApiError {
                 Self::fixed(500, 10110, "stream purge not permitted")
             }
             StreamsError::Forbidden(_) => Self::told(500, 10057, error.to_string()),
+            StreamsError::FetchRefused(_) => Self::told(409, 10003, error.to_string()),
             StreamsError::Closed => {
                 Self::fixed(503, 10008, "JetStream system temporarily unavailable")
             }

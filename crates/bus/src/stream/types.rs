@@ -75,6 +75,9 @@ pub enum StreamsError {
     /// As many streams or consumers as allowed.
     #[error("maximum number of {0} reached")]
     TooMany(&'static str),
+    /// The consumer takes no such request now: which of its limits says so.
+    #[error("the consumer refuses the request: {0}")]
+    FetchRefused(String),
     /// The stream's configuration forbids it.
     #[error("{0} not permitted")]
     Forbidden(&'static str),

@@ -343,9 +343,9 @@ impl Cursor {
     }
 
     /// The consumer goes away: everybody who waits is told.
-    pub fn dismiss(&mut self, why: &str, out: &mut impl Outlet) {
+    pub fn dismiss(&mut self, out: &mut impl Outlet) {
         for waiting in self.queue.take(|_| true) {
-            out.status(&waiting.to, Status::Conflict(why.to_owned()));
+            out.status(&waiting.to, Status::ConsumerDeleted);
         }
     }
 

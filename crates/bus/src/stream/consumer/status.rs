@@ -23,8 +23,10 @@ pub enum Status {
         /// Bytes left of the request's limit.
         bytes: u64,
     },
-    /// 409 with this text: a limit of the consumer, or its end.
+    /// 409 with this text: a limit of the consumer.
     Conflict(String),
+    /// 409: the end of the consumer.
+    ConsumerDeleted,
     /// 100: nothing to deliver, but the consumer lives.
     Heartbeat {
         /// Number of the last delivery.
@@ -54,6 +56,7 @@ impl Status {
                 left(out, *messages, *bytes);
             }
             Self::Conflict(why) => line(out, "409 ", why),
+            Self::ConsumerDeleted => line(out, "409 Consumer Deleted", ""),
             Self::Heartbeat { cseq, seq, stalled } => {
                 line(out, "100 Idle Heartbeat", "");
                 field(out, "Nats-Last-Consumer: ", *cseq);

@@ -218,7 +218,7 @@ impl Engine {
     /// Removes a consumer; who waits for its messages is told.
     pub(crate) fn remove_consumer(&mut self, stream: &str, name: &str) -> Result<(), StreamsError> {
         let place = self.place_or_error(stream, name)?;
-        self.with_port(place, |consumer, port| consumer.cursor.dismiss("Consumer Deleted", port));
+        self.with_port(place, |consumer, port| consumer.cursor.dismiss(port));
         let consumer = self.catalogue.remove_consumer(stream, name)?;
         if let Some(noted) = consumer.wakes_at {
             self.wakes.remove(&(noted, place));
@@ -234,7 +234,7 @@ impl Engine {
         let places = self.catalogue.at(slot).map_or(0, |stream| stream.consumer_slots());
         for place in 0..places {
             self.with_port((slot, place), |consumer, port| {
-                consumer.cursor.dismiss("Consumer Deleted", port);
+                consumer.cursor.dismiss(port);
             });
         }
         let stream = self.catalogue.remove(name)?;

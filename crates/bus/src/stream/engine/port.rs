@@ -198,12 +198,15 @@ impl Port<'_> {
             | Status::TooLarge { .. } => {
                 finish(self.fetches, number);
             }
-            Status::Conflict(_) => {
+            Status::Conflict(_) | Status::ConsumerDeleted => {
                 let Some(fetch) = self.fetches.get_mut(&number) else { return };
                 if !fetch.got.is_empty() {
                     return finish(self.fetches, number);
                 }
-                let error = StreamsError::NoConsumer(self.consumer.to_owned());
+                let error = match status {
+                    Status::Conflict(why) => StreamsError::FetchRefused(why.clone()),
+                    _ => StreamsError::NoConsumer(self.consumer.to_owned()),
+                };
                 if let Some(done) = self.fetches.remove(&number).and_then(|fetch| fetch.done) {
                     // The caller may have gone; nobody is left to tell.
                     let _ = done.send(Err(error));

@@ -81,7 +81,7 @@ impl Consumer {
     /// back.
     ///
     /// # Errors
-    /// The consumer is gone or the streams are closed.
+    /// The consumer is gone or serves no more requests, or the streams are closed.
     pub async fn fetch(&self, max: u32, wait: Duration) -> Result<Vec<Delivered>, StreamsError> {
         let max = max.max(1);
         let expires = (wait > NO_WAIT).then_some(wait);

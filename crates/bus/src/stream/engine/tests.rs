@@ -249,3 +249,19 @@ async fn a_fetch_that_is_cut_off_gives_back_what_it_got() {
     assert_eq!((bodies(&got), got[0].deliveries), (vec!["a"], 2));
     streams.close().await;
 }
+
+#[tokio::test]
+async fn a_consumer_with_too_many_requests_says_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let streams = open(dir.path());
+    streams.ensure(config("S")).await.expect("a stream");
+    let narrow = ConsumerConfig { max_waiting: 1, ..ConsumerConfig::durable("c") };
+    let consumer = streams.consumer("S", narrow).await.expect("a consumer");
+    let mut first = Box::pin(consumer.fetch(1, WAIT));
+    assert!(waits(first.as_mut()));
+    let second = consumer.fetch(1, WAIT).await;
+    assert!(matches!(second, Err(StreamsError::FetchRefused(why)) if why == "Exceeded MaxWaiting"));
+    streams.publish(message("a")).await.expect("stored");
+    assert_eq!(bodies(&first.await.expect("messages")), ["a"]);
+    streams.close().await;
+}
