@@ -34,6 +34,8 @@ pub(super) struct Mail {
     pub(super) unheard: Vec<Box<[u8]>>,
     /// No call comes after these.
     pub(super) closed: bool,
+    /// Nobody reads this any more.
+    ended: bool,
 }
 
 impl Mail {
@@ -63,6 +65,15 @@ impl Mailbox {
         drop(mail);
         self.arrived.notify_one();
         true
+    }
+
+    /// Nobody will take anything any more: who waits for an answer is told, by its end.
+    pub(super) fn end(&self) {
+        let mut mail = self.lock();
+        let left =
+            std::mem::replace(&mut *mail, Mail { closed: true, ended: true, ..Mail::default() });
+        drop(mail);
+        drop(left);
     }
 
     pub(super) fn close(&self) {
@@ -97,12 +108,20 @@ pub(super) struct Sink(pub(super) std::sync::Arc<Mailbox>);
 
 impl LocalSink for Sink {
     fn deliver(&mut self, batch: Batch) {
-        self.0.lock().batches.push(batch);
-        self.0.arrived.notify_one();
+        let mut mail = self.0.lock();
+        if !mail.ended {
+            mail.batches.push(batch);
+            drop(mail);
+            self.0.arrived.notify_one();
+        }
     }
 
     fn undeliverable(&mut self, reply: &[u8]) {
-        self.0.lock().unheard.push(reply.into());
-        self.0.arrived.notify_one();
+        let mut mail = self.0.lock();
+        if !mail.ended {
+            mail.unheard.push(reply.into());
+            drop(mail);
+            self.0.arrived.notify_one();
+        }
     }
 }

@@ -56,6 +56,19 @@ struct Shared {
     fetches: AtomicU64,
 }
 
+/// Says that the thread has ended, whichever way.
+struct Ending {
+    mailbox: Arc<Mailbox>,
+    end: watch::Sender<bool>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.mailbox.end();
+        self.end.send_replace(true);
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
         self.mailbox.close();
@@ -84,9 +97,10 @@ impl Streams {
         let mailbox = Arc::new(Mailbox::default());
         let (end, ended) = watch::channel(false);
         let engine = Engine::new(catalogue, Arc::clone(&mailbox));
+        let ending = Ending { mailbox: Arc::clone(&mailbox), end };
         let run = move || {
+            let _ending = ending;
             engine.run();
-            end.send_replace(true);
         };
         std::thread::Builder::new()
             .name("morgana-streams".into())

@@ -265,3 +265,17 @@ async fn a_consumer_with_too_many_requests_says_so() {
     assert_eq!(bodies(&first.await.expect("messages")), ["a"]);
     streams.close().await;
 }
+
+#[tokio::test]
+async fn nobody_waits_for_a_thread_that_panicked() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let streams = open(dir.path());
+    streams.ensure(config("S")).await.expect("a stream");
+    let panicked = streams.run(|_| -> () { panic!("the thread ends here") });
+    let waiting = streams.publish(message("a"));
+    let (panicked, waiting) = tokio::join!(panicked, waiting);
+    assert!(matches!(panicked, Err(StreamsError::Closed)));
+    assert!(matches!(waiting, Err(PublishError::Closed)));
+    assert!(matches!(streams.publish(message("b")).await, Err(PublishError::Closed)));
+    streams.close().await;
+}
