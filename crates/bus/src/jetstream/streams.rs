@@ -138,8 +138,10 @@ fn deleted(log: &mut StreamLog) -> Vec<u64> {
     let all = Filter::all();
     let mut gone = Vec::new();
     let mut expected = log.state().first_seq;
-    while let Some(seq) = log.next_matching(expected, &all) {
-        gone.extend((expected..seq).take(MAX_DELETED.saturating_sub(gone.len())));
+    while gone.len() < MAX_DELETED
+        && let Some(seq) = log.next_matching(expected, &all)
+    {
+        gone.extend((expected..seq).take(MAX_DELETED - gone.len()));
         expected = seq + 1;
     }
     gone

@@ -122,3 +122,15 @@ fn consumers_are_made_in_three_shapes() {
         ("CONSUMER.NAMES.T", r#""err_code":10059"#),
     ]);
 }
+
+#[test]
+fn a_stream_has_a_limited_number_of_subjects() {
+    let with = |subjects: usize| {
+        let subjects: Vec<String> = (0..subjects).map(|n| format!("s.{n}")).collect();
+        format!(r#"STREAM.CREATE.X {}"#, serde_json::json!({"name": "X", "subjects": subjects}))
+    };
+    check(&[
+        (with(1025).as_str(), "a stream can have 1024 subjects"),
+        (with(1024).as_str(), "did_create"),
+    ]);
+}

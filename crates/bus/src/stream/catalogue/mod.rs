@@ -4,12 +4,14 @@
 //! JetStream facade and the in-process API ask it. What it changes is durable when the call
 //! returns.
 
+mod captures;
 mod consumers;
 mod rules;
 mod stream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use captures::Captures;
 use model::{Ambient, Timestamp};
 
 pub(crate) use stream::{Consumer, Stream};
@@ -33,6 +35,9 @@ pub(crate) struct Catalogue {
     ambient: Ambient,
     slots: Vec<Option<Stream>>,
     names: BTreeMap<String, usize>,
+    captures: Captures,
+    /// Which stream a subscription feeds.
+    sids: HashMap<u64, usize>,
     next_sid: u32,
     interest: Vec<Interest>,
     /// Streams with something that could not be written.
@@ -53,6 +58,8 @@ impl Catalogue {
             ambient,
             slots: Vec::new(),
             names: BTreeMap::new(),
+            captures: Captures::default(),
+            sids: HashMap::new(),
             next_sid: 0,
             interest: Vec::new(),
             unwritten: Vec::new(),
@@ -100,13 +107,19 @@ impl Catalogue {
             self.next_sid += 1;
             let sid = (slot as u64 + 1) << 32 | u64::from(self.next_sid);
             stream.sids.push(sid);
+            self.sids.insert(sid, slot);
+            self.captures.add(subject.as_bytes(), slot);
             self.interest.push(Interest::Begin { sid, filter: subject.as_bytes().into() });
         }
     }
 
     fn end_interest(&mut self, slot: usize) {
         let Some(stream) = self.slots[slot].as_mut() else { return };
-        self.interest.extend(stream.sids.drain(..).map(|sid| Interest::End { sid }));
+        for sid in stream.sids.drain(..) {
+            self.sids.remove(&sid);
+            self.interest.push(Interest::End { sid });
+        }
+        self.captures.remove(slot);
     }
 
     /// What changed about the subscriptions since the last call.
@@ -117,10 +130,12 @@ impl Catalogue {
     /// All subscriptions anew, for a broker that knows none.
     pub(crate) fn renew_interest(&mut self) {
         self.interest.clear();
+        self.sids.clear();
         for slot in 0..self.slots.len() {
             if let Some(stream) = self.slots[slot].as_mut() {
                 stream.sids.clear();
             }
+            self.captures.remove(slot);
             self.begin_interest(slot);
         }
     }
@@ -135,9 +150,8 @@ impl Catalogue {
 
     /// The stream that subscription `sid` feeds.
     pub(crate) fn by_sid(&mut self, sid: u64) -> Option<(usize, &mut Stream)> {
-        let slot = usize::try_from(sid >> 32).ok()?.checked_sub(1)?;
-        let stream = self.slots.get_mut(slot)?.as_mut()?;
-        stream.sids.contains(&sid).then_some((slot, stream))
+        let slot = *self.sids.get(&sid)?;
+        Some((slot, self.slots.get_mut(slot)?.as_mut()?))
     }
 
     pub(crate) fn at(&mut self, slot: usize) -> Option<&mut Stream> {
@@ -202,7 +216,7 @@ impl Catalogue {
 
     /// The stream that captures a subject.
     pub(crate) fn capturing(&self, subject: &[u8]) -> Option<usize> {
-        self.slots.iter().position(|slot| slot.as_ref().is_some_and(|s| s.captures(subject)))
+        self.captures.of(subject)
     }
 
     /// Names in order, of those streams only that capture what `filter` can name.

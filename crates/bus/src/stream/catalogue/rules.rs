@@ -6,6 +6,8 @@ use super::super::{StreamConfig, types::StreamsError};
 use crate::matcher;
 
 const MIN_MAX_AGE: Duration = Duration::from_millis(100);
+/// Subjects of one stream at most: they are compared with each other and with those of all others.
+const MAX_SUBJECTS: usize = 1024;
 const API_SUBJECTS: [&[u8]; 1] = [b"$JS.API.>"];
 
 pub(super) fn check(config: &StreamConfig) -> Result<(), StreamsError> {
@@ -32,6 +34,9 @@ fn fault(config: &StreamConfig) -> Option<String> {
 }
 
 fn subjects_fault(subjects: &[String]) -> Option<String> {
+    if subjects.len() > MAX_SUBJECTS {
+        return Some(format!("a stream can have {MAX_SUBJECTS} subjects"));
+    }
     for (index, subject) in subjects.iter().enumerate() {
         let bytes = subject.as_bytes();
         if !matcher::valid_filter(bytes) || bytes.iter().any(u8::is_ascii_whitespace) {

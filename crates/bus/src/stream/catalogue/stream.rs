@@ -91,11 +91,6 @@ impl Stream {
         Arc::clone(&self.name)
     }
 
-    pub(crate) fn captures(&self, subject: &[u8]) -> bool {
-        let mut subjects = self.log.config().subjects.iter();
-        subjects.any(|filter| matcher::matches(filter.as_bytes(), subject))
-    }
-
     pub(crate) fn overlaps(&self, filter: &[u8]) -> bool {
         let mut subjects = self.log.config().subjects.iter();
         subjects.any(|subject| matcher::overlaps(subject.as_bytes(), filter))

@@ -351,7 +351,8 @@ impl Engine {
             0
         });
         if expired > 0 {
-            stream.forget_removed();
+            // They all went from the front.
+            stream.follow_removals();
             self.touch(slot);
         } else if stream.log.next_expiry().is_some_and(|due| due <= stamp) {
             let again = self.now.plus(EXPIRE_AGAIN);
