@@ -6,7 +6,7 @@ use model::Timestamp;
 use tokio::sync::oneshot;
 
 use super::super::{
-    LogError, Retention, StreamLog,
+    Filter, LogError, Retention, StreamLog,
     consumer::Cursor,
     engine::port::Reader,
     types::{ConsumerInfo, PubAck, PublishError, StreamInfo},
@@ -105,11 +105,17 @@ impl Stream {
         }
     }
 
+    /// Takes up the consumers that were kept, and lets go of what none of them needs. Where one is
+    /// not readable nobody knows what that is.
     pub(super) fn load_consumers(&mut self, now: Timestamp) {
-        let stored = self.log.load_consumers().unwrap_or_else(|error| {
-            tracing::error!(stream.name = %self.name, error = &error as &dyn std::error::Error, "consumers not read");
-            Vec::new()
-        });
+        let stored = match self.log.load_consumers() {
+            Ok(stored) => stored,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                return tracing::error!(stream.name = %self.name, error, "consumers not read");
+            }
+        };
+        let mut all = true;
         for consumer in stored {
             let reader = Reader::new(&mut self.log);
             let restored = consumer.state.map(|state| Cursor::restore(&state, &reader, now));
@@ -118,9 +124,13 @@ impl Stream {
                     self.insert(cursor);
                 }
                 _ => {
+                    all = false;
                     tracing::error!(stream.name = %self.name, consumer.name = consumer.name, "consumer's state is damaged");
                 }
             }
+        }
+        if all {
+            self.drop_unneeded();
         }
     }
 
@@ -216,16 +226,28 @@ impl Stream {
     }
 
     fn still_needed(&mut self, seq: u64) -> bool {
-        let Ok(Some(message)) = self.log.peek(seq) else { return false };
-        let mut consumers = self.slots.iter().flatten();
-        consumers.any(|c| c.cursor.needs(seq) && c.cursor.wants(message.subject))
+        let (log, mut consumers) = (&mut self.log, self.slots.iter().flatten());
+        consumers.any(|c| c.cursor.needs(seq) && log.is_wanted(seq, c.cursor.filter()))
     }
 
-    /// With interest retention: drops what was committed after `before` and nobody wants.
-    pub(crate) fn drop_unwanted(&mut self, before: u64) {
+    /// With interest retention: drops what waits for the commit and nobody wants. In the same
+    /// commit, so that no crash leaves it behind.
+    fn drop_unwanted(&mut self) {
         if self.log.config().retention == Retention::Interest {
-            let fresh: Vec<u64> = (before + 1..=self.log.committed()).collect();
+            let fresh: Vec<u64> = (self.log.committed() + 1..=self.log.last_seq()).collect();
             self.consume(&fresh);
+        }
+    }
+
+    /// With interest retention: drops everything that nobody needs any more.
+    fn drop_unneeded(&mut self) {
+        if self.log.config().retention != Retention::Interest {
+            return;
+        }
+        let (all, mut from) = (Filter::all(), 0);
+        while let Some(seq) = self.log.next_matching(from, &all) {
+            self.consume(&[seq]);
+            from = seq + 1;
         }
     }
 
@@ -237,6 +259,7 @@ impl Stream {
         if !self.log.is_dirty() {
             return Ok(());
         }
+        self.drop_unwanted();
         let committed = self.log.commit().map(|_| ());
         committed.inspect_err(|error| {
             let error = error as &dyn std::error::Error;

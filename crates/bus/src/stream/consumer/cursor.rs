@@ -130,10 +130,10 @@ impl Cursor {
         &self.config
     }
 
-    /// Whether it delivers messages of this subject.
+    /// Which messages it delivers.
     #[must_use]
-    pub fn wants(&self, subject: &[u8]) -> bool {
-        self.filter.matches(subject)
+    pub fn filter(&self) -> &Filter {
+        &self.filter
     }
 
     /// When it was made.

@@ -91,6 +91,8 @@ impl Engine {
             api_errors: 0,
         };
         for slot in 0..engine.catalogue.slots() {
+            // What opening it took out of it is written in the first cycle.
+            engine.touch(slot);
             engine.rouse(slot);
         }
         engine
@@ -422,7 +424,6 @@ fn refused(refusal: Refusal) -> PublishError {
 
 /// Commits one stream; returns the acknowledgements that may leave now.
 fn settle_stream(stream: &mut Stream) -> OutgoingBatch {
-    let before = stream.log.committed();
     // Where it failed for lack of room, the messages are durable all the same.
     if stream.commit().is_err() && stream.log.is_poisoned() {
         return give_up(stream);
@@ -432,7 +433,6 @@ fn settle_stream(stream: &mut Stream) -> OutgoingBatch {
     } else {
         stream.follow_removals();
     }
-    stream.drop_unwanted(before);
     for (done, ack) in stream.waiters.drain(..) {
         // Where the caller has gone nobody is left to tell.
         let _ = done.send(Ok(ack));

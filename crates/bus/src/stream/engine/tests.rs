@@ -279,3 +279,29 @@ async fn nobody_waits_for_a_thread_that_panicked() {
     assert!(matches!(streams.publish(message("b")).await, Err(PublishError::Closed)));
     streams.close().await;
 }
+
+#[tokio::test]
+async fn what_nobody_wants_goes_with_the_commit_that_brought_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let streams = open(dir.path());
+    let interest = StreamConfig { retention: Retention::Interest, ..config("S") };
+    streams.ensure(interest).await.expect("a stream");
+    let wants = |name, filter: &str| ConsumerConfig {
+        filter: Some(filter.to_owned()),
+        ..ConsumerConfig::durable(name)
+    };
+    streams.consumer("S", wants("one", "s.1")).await.expect("a consumer");
+    streams.consumer("S", wants("two", "s.2")).await.expect("a consumer");
+    let to = |subject: &'static str| Publish { subject: subject.into(), ..message("") };
+    let sent = ["s.1", "s.2", "s.3"].map(to).to_vec();
+    let answers = streams.publish_many(sent).await.expect("answers");
+    assert!(answers.iter().all(Result::is_ok));
+    tamper(&streams, |log| assert!(!log.is_dirty() && log.state().messages == 2)).await;
+    // What only this one wants goes once the stream is opened again.
+    streams.remove_consumer("S", "one").await.expect("removed");
+    streams.close().await;
+    let streams = open(dir.path());
+    streams.ready().await.expect("open");
+    tamper(&streams, |log| assert!(!log.is_dirty() && log.state().messages == 1)).await;
+    streams.close().await;
+}

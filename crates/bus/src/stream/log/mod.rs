@@ -226,6 +226,11 @@ impl StreamLog {
         self.poisoned
     }
 
+    /// The last number given out, committed or not.
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.index.last_seq()
+    }
+
     /// The number of the last durable message.
     #[must_use]
     pub fn committed(&self) -> u64 {

@@ -89,6 +89,11 @@ impl StreamLog {
         self.index.next_wanted(from, self.committed, filter)
     }
 
+    /// Whether there is such a message, committed or not, and the filter wants it.
+    pub(crate) fn is_wanted(&mut self, seq: u64, filter: &Filter) -> bool {
+        self.index.next_wanted(seq, seq, filter).is_some()
+    }
+
     /// How many committed messages at or after `from` match.
     pub fn count_matching(&mut self, from: u64, filter: &Filter) -> u64 {
         self.index.count_wanted(from, self.committed, filter)
