@@ -231,6 +231,7 @@ impl Engine {
         self.settle();
         let slot = self.catalogue.slot(name);
         let slot = slot.ok_or_else(|| StreamsError::NoStream(name.to_owned()))?;
+        self.catalogue.get(name)?.log.end()?;
         let places = self.catalogue.at(slot).map_or(0, |stream| stream.consumer_slots());
         for place in 0..places {
             self.with_port((slot, place), |consumer, port| {
@@ -240,7 +241,11 @@ impl Engine {
         let stream = self.catalogue.remove(name)?;
         self.wakes.retain(|(_, (of, _))| *of != slot);
         self.follow_interest();
-        Ok(stream.log.destroy()?)
+        if let Err(error) = stream.log.destroy() {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(stream.name = name, error, "files of a removed stream stay for now");
+        }
+        Ok(())
     }
 
     /// A fetch of the in-process API.

@@ -281,6 +281,23 @@ async fn nobody_waits_for_a_thread_that_panicked() {
 }
 
 #[tokio::test]
+async fn a_stream_that_cannot_be_removed_goes_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let streams = open(dir.path());
+    streams.ensure(config("S")).await.expect("a stream");
+    let in_the_way = dir.path().join("=gone.S");
+    std::fs::write(&in_the_way, "").expect("written");
+    assert!(matches!(streams.remove("S").await, Err(StreamsError::Log(_))));
+    assert_eq!(streams.publish(message("a")).await.expect("stored").seq, 1);
+    std::fs::remove_file(in_the_way).expect("removed");
+    streams.remove("S").await.expect("removed");
+    assert!(matches!(streams.publish(message("b")).await, Err(PublishError::NoStream)));
+    streams.ensure(config("S")).await.expect("a new stream");
+    assert_eq!(streams.publish(message("b")).await.expect("stored").seq, 1);
+    streams.close().await;
+}
+
+#[tokio::test]
 async fn what_nobody_wants_goes_with_the_commit_that_brought_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let streams = open(dir.path());
