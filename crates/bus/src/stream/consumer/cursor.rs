@@ -228,11 +228,10 @@ impl Cursor {
     #[must_use]
     pub fn inactive_at(&self) -> Option<Timestamp> {
         let threshold = self.config.inactive_threshold?;
-        let used = match &self.flow {
-            Some(flow) => flow.heard(),
-            None => self.queue.len() > 0,
-        };
-        (!used).then(|| self.last_active.plus(threshold))
+        match &self.flow {
+            Some(flow) => flow.silent_for(threshold),
+            None => (self.queue.len() == 0).then(|| self.last_active.plus(threshold)),
+        }
     }
 
     /// Where pushed messages go.

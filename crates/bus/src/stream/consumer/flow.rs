@@ -11,8 +11,11 @@ use super::config::Push;
 const FIRST_WINDOW: u64 = 2 << 20;
 /// The window never grows beyond this many bytes.
 const MAX_WINDOW: u64 = 32 << 20;
-/// How long nothing is pushed after a delivery that found no subscriber.
+/// How long nothing is pushed after a delivery that found no subscriber, and how long after
+/// another one it counts as heard.
 const RETRY: Duration = Duration::from_millis(200);
+/// The next sign of life after one that found no subscriber comes within this time.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// Bytes sent and not confirmed, signs of life, and the pause while nobody listens.
 #[derive(Debug)]
@@ -24,23 +27,49 @@ pub(crate) struct Flow {
     requests: u64,
     beat_at: Option<Timestamp>,
     retry_at: Option<Timestamp>,
+    silence: Option<Silence>,
+}
+
+/// Nobody listened when something was sent last.
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    since: Timestamp,
+    /// When something was sent of which nothing was heard yet.
+    tried: Option<Timestamp>,
 }
 
 impl Flow {
     pub(crate) fn new(push: &Push, now: Timestamp) -> Self {
         let beat_at = push.heartbeat.map(|span| now.plus(span));
-        Self { window: FIRST_WINDOW, sent: 0, asked: None, requests: 0, beat_at, retry_at: None }
+        Self {
+            window: FIRST_WINDOW,
+            sent: 0,
+            asked: None,
+            requests: 0,
+            beat_at,
+            retry_at: None,
+            silence: None,
+        }
     }
 
-    /// Whether the last delivery found a subscriber.
+    /// Whether what was sent last found a subscriber.
     pub(crate) fn heard(&self) -> bool {
-        self.retry_at.is_none()
+        self.silence.is_none()
+    }
+
+    /// When nobody will have listened for so long, unless what was sent last is heard.
+    pub(crate) fn silent_for(&self, span: Duration) -> Option<Timestamp> {
+        let silence = self.silence?;
+        let told = silence.tried.map(|tried| tried.plus(RETRY));
+        [Some(silence.since.plus(span)), told].into_iter().flatten().max()
     }
 
     /// Whether a delivery may go out now.
     pub(crate) fn open(&mut self, push: &Push, now: Timestamp) -> bool {
         self.retry_at.take_if(|at| *at <= now);
-        self.heard() && (!push.flow_control || self.sent < self.window)
+        let heard = |silence: &mut Silence| silence.tried.is_some_and(|at| at.plus(RETRY) <= now);
+        self.silence.take_if(heard);
+        self.retry_at.is_none() && (!push.flow_control || self.sent < self.window)
     }
 
     /// Number of the unanswered flow control request.
@@ -51,6 +80,7 @@ impl Flow {
     /// A message went out; says the number of the flow control request that follows it, if any.
     pub(crate) fn delivered(&mut self, push: &Push, bytes: u64, now: Timestamp) -> Option<u64> {
         self.beat_at = push.heartbeat.map(|span| now.plus(span));
+        self.tried(now);
         if !push.flow_control {
             return None;
         }
@@ -75,11 +105,20 @@ impl Flow {
     pub(crate) fn unheard(&mut self, now: Timestamp) {
         (self.sent, self.asked) = (0, None);
         self.retry_at = Some(now.plus(RETRY));
+        self.beat_at = self.beat_at.map(|at| at.min(now.plus(PROBE)));
+        let since = self.silence.map_or(now, |silence| silence.since);
+        self.silence = Some(Silence { since, tried: None });
+    }
+
+    fn tried(&mut self, now: Timestamp) {
+        if let Some(silence) = &mut self.silence {
+            silence.tried.get_or_insert(now);
+        }
     }
 
     /// Somebody listens: deliveries go on at once.
     pub(crate) fn listened(&mut self) {
-        self.retry_at = None;
+        (self.retry_at, self.silence) = (None, None);
     }
 
     /// Whether a sign of life is due; the next one is set.
@@ -88,7 +127,11 @@ impl Flow {
         if due {
             self.beat_at = push.heartbeat.map(|span| now.plus(span));
         }
-        due && self.heard()
+        let beat = due && self.retry_at.is_none();
+        if beat {
+            self.tried(now);
+        }
+        beat
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {

@@ -1,8 +1,11 @@
 //! What subscribers say about deliveries, and what that settles.
 
+use std::collections::HashSet;
+
+use bytes::Bytes;
 use model::Timestamp;
 
-use super::{Ack, AckPolicy, Cursor, Point};
+use super::{Ack, AckPolicy, Cursor, Point, Requester};
 
 impl Cursor {
     /// An acknowledgement of the message at `seq`; where it asks for the next one, that request is
@@ -14,6 +17,7 @@ impl Cursor {
             return false;
         }
         self.last_active = now;
+        self.listened();
         match ack {
             Ack::Done | Ack::DoneAndNext(_) => self.done(seq, now),
             Ack::Never => self.settle(seq, now),
@@ -26,13 +30,30 @@ impl Cursor {
 
     /// The subscriber has what was sent before flow control request `number`.
     pub fn confirm_flow(&mut self, number: u64) {
+        self.listened();
         if let Some(flow) = &mut self.flow {
             flow.confirmed(number);
         }
     }
 
-    /// Somebody subscribed to where this consumer pushes.
-    pub fn listened(&mut self) {
+    /// Signs of life to these inboxes found nobody; whether that is about this consumer.
+    pub fn unheard(&mut self, inboxes: &HashSet<Bytes>, now: Timestamp) -> bool {
+        match (&mut self.flow, &self.config.push) {
+            (Some(flow), Some(push)) if inboxes.contains(push.subject.as_bytes()) => {
+                flow.unheard(now);
+                true
+            }
+            (Some(_), _) => false,
+            (None, _) => {
+                let gone =
+                    |to: &Requester| matches!(to, Requester::Inbox(to) if inboxes.contains(to));
+                !self.queue.take(|waiting| gone(&waiting.to)).is_empty()
+            }
+        }
+    }
+
+    /// Whoever says anything about deliveries listens to them.
+    fn listened(&mut self) {
         if let Some(flow) = &mut self.flow {
             flow.listened();
         }
@@ -43,9 +64,6 @@ impl Cursor {
     /// Pull requests of the same inbox end.
     pub fn undelivered(&mut self, seq: u64, cseq: u64, deliveries: u32, now: Timestamp) {
         if let Some(flow) = &mut self.flow {
-            if flow.heard() {
-                self.last_active = now;
-            }
             flow.unheard(now);
         }
         self.drop_requests_of(cseq);

@@ -143,6 +143,13 @@ impl Play {
                 let n: Vec<u64> = rest.split(' ').map(|n| n.parse().expect("a number")).collect();
                 cursor.undelivered(n[0], n[1], u32::try_from(n[2]).expect("small"), now);
             }
+            ("silent", Some(cursor)) => {
+                cursor.unheard(&[rest.to_owned().into()].into(), now);
+            }
+            ("unused", Some(cursor)) => {
+                let unused = cursor.inactive_at().is_some_and(|at| at <= now);
+                self.shelf.said.push(unused.to_string());
+            }
             ("confirm", Some(cursor)) => cursor.confirm_flow(number.expect("confirm has a number")),
             ("state", Some(cursor)) => {
                 let state = cursor.state(&mut self.shelf);
@@ -604,5 +611,75 @@ fn pushes_come_by_themselves_and_say_that_they_live() {
         after 1ms
         < p 1 #1 +1
         < p 2 #2 +0",
+    );
+}
+
+#[test]
+fn a_push_consumer_that_nobody_hears_is_unused_after_a_while() {
+    let ephemeral = ConsumerConfig {
+        inactive_threshold: Some(Duration::from_millis(2500)),
+        durable: false,
+        ..push(false)
+    };
+    // In a quiet stream its signs of life tell.
+    check(
+        &ephemeral,
+        "
+        after 9000ms
+        < p 100 Idle Heartbeat, Nats-Last-Consumer: 0, Nats-Last-Stream: 0
+        unused
+        < false
+        silent q
+        after 1000ms
+        < p 100 Idle Heartbeat, Nats-Last-Consumer: 0, Nats-Last-Stream: 0
+        silent p
+        after 1000ms
+        < p 100 Idle Heartbeat, Nats-Last-Consumer: 0, Nats-Last-Stream: 0
+        silent p
+        after 1000ms
+        < p 100 Idle Heartbeat, Nats-Last-Consumer: 0, Nats-Last-Stream: 0
+        silent p
+        after 499ms
+        unused
+        < false
+        after 1ms
+        unused
+        < true",
+    );
+    // Somebody who listens again is heard of by silence.
+    check(
+        &ephemeral,
+        "
+        after 1000ms
+        < p 100 Idle Heartbeat, Nats-Last-Consumer: 0, Nats-Last-Stream: 0
+        silent p
+        after 1000ms
+        < p 100 Idle Heartbeat, Nats-Last-Consumer: 0, Nats-Last-Stream: 0
+        after 1000ms
+        < p 100 Idle Heartbeat, Nats-Last-Consumer: 0, Nats-Last-Stream: 0
+        after 1000ms
+        < p 100 Idle Heartbeat, Nats-Last-Consumer: 0, Nats-Last-Stream: 0
+        unused
+        < false",
+    );
+    // Messages that nobody gets are no use, however often they are tried.
+    check(
+        &ephemeral,
+        "
+        after 1ms
+        pub a
+        < p 1 #1 +0
+        unheard 1 1 1
+        after 200ms
+        < p 1 #1 +0
+        unheard 1 1 1
+        after 1300ms
+        < p 1 #1 +0
+        unheard 1 1 1
+        after 1000ms
+        < p 1 #1 +0
+        unheard 1 1 1
+        unused
+        < true",
     );
 }

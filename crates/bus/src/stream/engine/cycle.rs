@@ -128,9 +128,7 @@ impl Engine {
         for call in mail.calls {
             self.call(call);
         }
-        for reply in mail.unheard {
-            self.undelivered(&reply);
-        }
+        self.unheard(mail.unheard);
         for batch in mail.batches {
             self.absorb(&batch);
         }

@@ -1,5 +1,7 @@
 //! The engine's side of consumers: acknowledgements in, deliveries out.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 
 use super::{
@@ -68,9 +70,35 @@ impl Engine {
         self.stir(place);
     }
 
-    /// A delivery found nobody: it did not take place.
-    pub(super) fn undelivered(&mut self, reply: &[u8]) {
-        let Some(subject) = AckSubject::parse(reply) else { return };
+    /// Deliveries, by their reply subjects, and signs of life, by their inboxes, found nobody.
+    pub(super) fn unheard(&mut self, subjects: Vec<Box<[u8]>>) {
+        let mut inboxes = HashSet::new();
+        for subject in subjects {
+            match AckSubject::parse(&subject) {
+                Some(delivery) => self.undelivered(&delivery),
+                None => {
+                    inboxes.insert(Bytes::from(subject));
+                }
+            }
+        }
+        let slots = if inboxes.is_empty() { 0 } else { self.catalogue.slots() };
+        for slot in 0..slots {
+            self.unheard_of(slot, &inboxes);
+        }
+    }
+
+    fn unheard_of(&mut self, slot: usize, inboxes: &HashSet<Bytes>) {
+        let now = self.now;
+        let places = self.catalogue.at(slot).map_or(0, |stream| stream.consumer_slots());
+        for place in (0..places).map(|place| (slot, place)) {
+            if self.consumer(place).is_some_and(|one| one.cursor.unheard(inboxes, now)) {
+                self.stir(place);
+            }
+        }
+    }
+
+    /// A delivery did not take place.
+    fn undelivered(&mut self, subject: &AckSubject<'_>) {
         let Some(place) = self.place(subject.stream, subject.consumer) else { return };
         let now = self.now;
         if let Some(consumer) = self.consumer(place) {

@@ -133,7 +133,8 @@ impl<'a> Outlet for Port<'a> {
             Requester::Inbox(inbox) => {
                 self.scratch.clear();
                 status.write(self.scratch, self.stream, self.consumer);
-                self.out.push(inbox, None, None, self.scratch, b"", false);
+                let track = matches!(status, Status::Heartbeat { .. });
+                self.out.push(inbox, None, None, self.scratch, b"", track);
             }
             Requester::Call(number) => self.conclude(*number, &status),
         }
