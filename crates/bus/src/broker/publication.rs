@@ -133,7 +133,8 @@ pub(super) fn write_tail(out: &mut Vec<u8>, parts: Parts<'_>) {
 }
 
 /// The end of `frame`, a whole PUB or HPUB, where it is the tail of the message as [`write_tail`]
-/// would write it: single spaces, no leading zeros, CR LF.
+/// would write it: single spaces, no leading zeros, CR LF. The parser takes a carriage return
+/// inside of the line for a blank; stock clients do not.
 #[inline]
 pub(super) fn tail_of<'a>(frame: &'a [u8], subject: &[u8], parts: Parts<'_>) -> Option<&'a [u8]> {
     let verb = if parts.headers.is_empty() { b"PUB ".len() } else { b"HPUB ".len() };
@@ -151,7 +152,7 @@ pub(super) fn tail_of<'a>(frame: &'a [u8], subject: &[u8], parts: Parts<'_>) -> 
         && frame[start - 1] == b' '
         && tail[line..].starts_with(b"\r\n")
         && tail.ends_with(b"\r\n")
-        && !tail[..line].contains(&b'\t');
+        && !tail[..line].iter().any(|byte| matches!(byte, b'\t' | b'\r'));
     plain.then_some(tail)
 }
 
@@ -207,6 +208,10 @@ mod tests {
         let answered = parts(Some(b"r".as_slice()), b"", b"0123456789");
         check(b"PUB a.b r 10\r\n0123456789\r\n", answered, true);
         check(b"PUB a.b r\t10\r\n0123456789\r\n", answered, false);
+        check(b"PUB a.b r\r10\r\n0123456789\r\n", answered, false);
+        check(b"PUB a.b\rr 10\r\n0123456789\r\n", answered, false);
+        let headers_only = parts(None, b"NATS/1.0\r\n\r\n", b"");
+        check(b"HPUB a.b 12\r12\r\nNATS/1.0\r\n\r\n\r\n", headers_only, false);
         let headed = parts(Some(b"r".as_slice()), b"NATS/1.0\r\n\r\n", b"");
         check(b"HPUB a.b r 12 12\r\nNATS/1.0\r\n\r\n\r\n", headed, true);
         check(b"HPUB a.b r 12  12\r\nNATS/1.0\r\n\r\n\r\n", headed, false);

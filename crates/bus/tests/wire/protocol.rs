@@ -130,6 +130,17 @@ fn conversations_are_those_of_nats_server() {
          a>> \\n
          a< MSG a 1 3
          a< xyz",
+        // a carriage return is a blank to the broker and nothing that receivers ever see
+        "a> CONNECT {\"verbose\":false,\"headers\":true}
+         a> SUB a.b 1
+         a> PUB a.b r\\r10\\r\\n0123456789
+         a< MSG a.b 1 r 10
+         a< 0123456789
+         a> HPUB a.b 12\\r12\\r\\nNATS/1.0\\r\\n\\r\\n
+         a< HMSG a.b 1 12 12
+         a< NATS/1.0
+         a< 
+         a< ",
         // subjects are bytes
         "a> CONNECT {\"verbose\":false,\"pedantic\":false}
          a> SUB a.* 1
