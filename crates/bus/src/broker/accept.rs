@@ -140,6 +140,7 @@ impl Io {
             grants: None,
             nonce,
             sids: Default::default(),
+            subscribed: 0,
             memo: Default::default(),
             partial: Vec::new(),
             need: 0,

@@ -39,6 +39,8 @@ pub(super) struct Connection {
     pub(super) grants: Option<ResponseGrants>,
     pub(super) nonce: Option<Box<str>>,
     pub(super) sids: HashMap<Box<[u8]>, RouteId, foldhash::fast::RandomState>,
+    /// Bytes that its subscriptions take, about.
+    pub(super) subscribed: usize,
     pub(super) memo: Memo,
     /// Input that is not a whole frame yet.
     pub(super) partial: Vec<u8>,

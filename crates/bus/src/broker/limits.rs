@@ -16,6 +16,13 @@ pub struct Limits {
     pub max_connections: usize,
     /// Subscriptions of one client on a socket; 0 is no limit.
     pub max_subscriptions_per_client: usize,
+    /// Tokens of a filter of a client on a socket; 0 is no limit.
+    pub max_filter_tokens: usize,
+    /// Bytes that the subscriptions of one client on a socket may take, about.
+    pub max_subscription_bytes_per_client: usize,
+    /// Bytes that all subscriptions may take, about; those of in-process clients count, but are
+    /// never refused.
+    pub max_subscription_bytes_total: usize,
     /// Bytes that may wait for one client before it counts as slow and is closed.
     pub max_pending_per_client: usize,
     /// Bytes that may wait for all clients; beyond, the client with most waiting is closed.
@@ -44,6 +51,9 @@ impl Default for Limits {
             max_payload: MIB,
             max_connections: 65_536,
             max_subscriptions_per_client: 100_000,
+            max_filter_tokens: 32,
+            max_subscription_bytes_per_client: 128 * MIB,
+            max_subscription_bytes_total: 512 * MIB,
             max_pending_per_client: 64 * MIB,
             max_pending_total: 512 * MIB,
             max_pending_local: 256 * MIB,

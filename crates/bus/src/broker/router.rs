@@ -324,6 +324,7 @@ impl Router {
             Owner::Connection(index) => {
                 self.count_remote_subscriptions(-1);
                 if let Some(connection) = self.connections.get_mut(index) {
+                    connection.subscribed -= subscription.cost();
                     connection.sids.remove(&subscription.sid[..subscription.sid.len() - 1]);
                 }
             }

@@ -7,13 +7,14 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 use super::{
     connection::{Blame, Close, Memo, Phase},
+    limits::Limits,
     router::Router,
     sign_in::SignIn,
     table::{Owner, Subscription},
 };
 use crate::{
     auth::{AuthError, User},
-    matcher::{valid_filter, valid_literal},
+    matcher::{token_count, valid_filter, valid_literal},
     proto::{ClientFrame, ConnectOptions, ErrText, Parsed, ProtoError, ProtoLimits, parse_client},
 };
 
@@ -204,12 +205,13 @@ impl Router {
 
     fn subscribe(&mut self, index: u32, filter: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
         let Some(connection) = self.connections.get(index) else { return };
-        let most = self.limits.max_subscriptions_per_client;
+        let Limits { max_subscriptions_per_client: most, max_filter_tokens, .. } = self.limits;
+        let long = max_filter_tokens > 0 && token_count(filter) > max_filter_tokens;
         let refusal = if !connection.may_subscribe(filter, queue) {
             Some(ErrText::SubscribePermission { subject: filter, queue })
         } else if most > 0 && connection.sids.len() >= most {
             Some(ErrText::MaximumSubscriptions)
-        } else if !valid_filter(filter) && !connection.sids.contains_key(sid) {
+        } else if (long || !valid_filter(filter)) && !connection.sids.contains_key(sid) {
             // of a sid that is taken nothing is looked at
             Some(ErrText::InvalidSubject)
         } else {
@@ -217,20 +219,18 @@ impl Router {
         };
         match refusal {
             Some(text) => self.complain(index, &text),
-            None => {
-                self.insert(index, filter, queue, sid);
-                self.ok(index);
-            }
+            None if self.insert(index, filter, queue, sid) => self.ok(index),
+            None => self.complain(index, &ErrText::MaximumSubscriptions),
         }
     }
 
-    /// A sid that is taken keeps its first subscription.
-    fn insert(&mut self, index: u32, filter: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
-        let Some(connection) = self.connections.get_mut(index) else { return };
-        if connection.sids.contains_key(sid) {
-            return;
+    /// A sid that is taken keeps its first subscription; false where there is no memory for it.
+    fn insert(&mut self, index: u32, filter: &[u8], queue: Option<&[u8]>, sid: &[u8]) -> bool {
+        let Some(connection) = self.connections.get_mut(index) else { return true };
+        if connection.is_closing() || connection.sids.contains_key(sid) {
+            return true;
         }
-        let id = self.table.insert(Subscription {
+        let subscription = Subscription {
             owner: Owner::Connection(index),
             sid: [sid, b" "].concat().into(),
             filter: filter.into(),
@@ -238,9 +238,17 @@ impl Router {
             delivered: 0,
             max: 0,
             checked: connection.checks_delivery(filter),
-        });
-        connection.sids.insert(sid.into(), id);
+        };
+        let cost = subscription.cost();
+        if connection.subscribed + cost > self.limits.max_subscription_bytes_per_client
+            || self.table.bytes() + cost > self.limits.max_subscription_bytes_total
+        {
+            return false;
+        }
+        connection.subscribed += cost;
+        connection.sids.insert(sid.into(), self.table.insert(subscription));
         self.count_remote_subscriptions(1);
+        true
     }
 
     /// `max` counts from the beginning of the subscription; what was reached already ends it now.

@@ -7,10 +7,13 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{command::CommandQueue, slab::Slab};
-use crate::matcher::{Matcher, RouteId, Routes};
+use crate::matcher::{Matcher, RouteId, Routes, route_cost};
 
 /// Entries of the match table's result cache.
 const CACHED_SUBJECTS: usize = 1 << 17;
+
+/// Bytes that a subscription takes here and with its owner, about, besides its texts.
+const SUBSCRIPTION_COST: usize = 256;
 
 /// Who gets the messages of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,18 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
+    /// Bytes that it takes at most, about: here, in the match table, and with its owner, who keeps
+    /// the number on the wire a second time.
+    pub(super) fn cost(&self) -> usize {
+        self.bytes() + route_cost(&self.filter, self.group.as_deref())
+    }
+
+    /// What of its cost is no node of the match table.
+    fn bytes(&self) -> usize {
+        let group = self.group.as_ref().map_or(0, |group| group.len());
+        SUBSCRIPTION_COST + 2 * self.sid.len() + self.filter.len() + group
+    }
+
     /// Counts a message; true where it was the last that it wants.
     #[inline]
     pub(super) fn count(&mut self) -> bool {
@@ -51,6 +66,8 @@ pub(super) struct Table {
     subscriptions: Slab<Subscription>,
     matcher: Matcher,
     version: u64,
+    /// What subscriptions take besides the nodes of the match table, about.
+    bytes: usize,
     /// Tells in-process publishers how many there are.
     queue: Arc<CommandQueue>,
 }
@@ -58,11 +75,12 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn new(queue: Arc<CommandQueue>) -> Self {
         let matcher = Matcher::new(CACHED_SUBJECTS);
-        Self { subscriptions: Slab::default(), matcher, version: 1, queue }
+        Self { subscriptions: Slab::default(), matcher, version: 1, bytes: 0, queue }
     }
 
     pub(super) fn insert(&mut self, subscription: Subscription) -> RouteId {
         self.version += 1;
+        self.bytes += subscription.bytes();
         let id = self.subscriptions.insert(subscription);
         if let Some(subscription) = self.subscriptions.get(id) {
             self.matcher.insert(&subscription.filter, subscription.group.as_deref(), id);
@@ -74,6 +92,7 @@ impl Table {
     pub(super) fn remove(&mut self, id: RouteId) -> Option<Subscription> {
         self.version += 1;
         let subscription = self.subscriptions.remove(id)?;
+        self.bytes -= subscription.bytes();
         self.matcher.remove(&subscription.filter, subscription.group.as_deref(), id);
         self.queue.set_subscriptions(self.len());
         Some(subscription)
@@ -102,6 +121,11 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.subscriptions.len()
+    }
+
+    /// Bytes that all of it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.matcher.node_bytes()
     }
 
     pub(super) fn cached(&self) -> usize {

@@ -13,8 +13,10 @@ mod trie;
 use std::rc::Rc;
 
 use cache::Cache;
-pub use subject::{is_literal, is_subset, matches, overlaps, valid_filter, valid_literal};
-use trie::Trie;
+pub use subject::{
+    is_literal, is_subset, matches, overlaps, token_count, valid_filter, valid_literal,
+};
+use trie::{GROUP_COST, NODE_COST, Trie};
 
 /// What a filter leads to: one subscription of one connection.
 pub type RouteId = u32;
@@ -39,6 +41,12 @@ impl Routes {
         let ids: usize = self.groups.iter().map(|group| group.len()).sum();
         (ids + self.plain.len()) * size_of::<RouteId>() + self.groups.len() * 16
     }
+}
+
+/// Bytes that a route takes in the table at most, about: where no other filter begins as its own.
+pub fn route_cost(filter: &[u8], queue: Option<&[u8]>) -> usize {
+    let group = queue.map_or(0, |queue| GROUP_COST + queue.len());
+    token_count(filter) * NODE_COST + filter.len() + group
 }
 
 /// Results that are kept where nobody says otherwise.
@@ -104,6 +112,11 @@ impl Matcher {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Bytes of the nodes that are in use, about; what is remembered is bounded on its own.
+    pub fn node_bytes(&self) -> usize {
+        self.trie.nodes() * NODE_COST
     }
 
     /// Results that are remembered.

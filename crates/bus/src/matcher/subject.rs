@@ -6,6 +6,11 @@ pub(super) fn tokens(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'.')
 }
 
+/// How many tokens a filter or subject has.
+pub fn token_count(text: &[u8]) -> usize {
+    memchr::memchr_iter(b'.', text).count() + 1
+}
+
 /// Whether a SUB may have it: no token is empty, and none comes after `>`.
 pub fn valid_filter(filter: &[u8]) -> bool {
     let mut ended = false;

@@ -121,7 +121,10 @@ fn a_filter_of_a_thousand_tokens_comes_and_goes() {
     assert!(matcher.insert(deep.as_bytes(), None, 1));
     assert!(!matcher.insert(deep.as_bytes(), None, 1));
     assert_eq!(*matcher.routes(subject.as_bytes()).plain, [1]);
+    assert!(matcher.node_bytes() >= 1000 * size_of::<usize>());
+    assert!(matcher.node_bytes() <= super::route_cost(deep.as_bytes(), None));
     assert!(matcher.remove(deep.as_bytes(), None, 1));
+    assert_eq!(matcher.node_bytes(), super::trie::NODE_COST, "the root stays");
     assert!(matcher.routes(subject.as_bytes()).is_empty());
     assert!(!matcher.remove(deep.as_bytes(), None, 1));
     assert!(matcher.is_empty());

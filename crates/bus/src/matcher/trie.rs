@@ -10,6 +10,11 @@ use super::{RouteId, Routes, subject::tokens};
 type NodeId = u32;
 const ROOT: NodeId = 0;
 
+/// Bytes that a node takes, about: itself, the table for its first child, that child's key.
+pub(super) const NODE_COST: usize = 320;
+/// Bytes that the first member of a queue group takes besides the group's name, about.
+pub(super) const GROUP_COST: usize = 640;
+
 #[derive(Default)]
 pub(super) struct Trie {
     nodes: Vec<Node>,
@@ -103,6 +108,11 @@ fn path(filter: &[u8]) -> (impl Iterator<Item = &[u8]>, bool) {
 impl Trie {
     pub(super) fn len(&self) -> usize {
         self.routes
+    }
+
+    /// Nodes that are in use.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.len() - self.free.len()
     }
 
     fn node(&self, id: NodeId) -> &Node {

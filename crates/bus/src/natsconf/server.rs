@@ -126,7 +126,6 @@ const IGNORED: &[&str] = &[
     "no_sublist_cache",
     "connect_error_reports",
     "reconnect_error_reports",
-    "max_subscription_tokens",
     "server_tags",
     "tags",
     "strict",
@@ -192,6 +191,9 @@ impl ServerConf {
             }
             "max_subscriptions" | "max_subs" => {
                 limits.max_subscriptions_per_client = unlimited(node, 0)?;
+            }
+            "max_subscription_tokens" | "max_sub_tokens" => {
+                limits.max_filter_tokens = unlimited(node, limits.max_filter_tokens)?;
             }
             "ping_interval" => limits.ping_interval = node.duration()?,
             "ping_max" => limits.max_pings_out = node.number()?,

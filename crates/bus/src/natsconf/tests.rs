@@ -177,7 +177,7 @@ fn every_fault_of_the_keys_is_told() {
 fn a_whole_server() {
     let conf = conf(
         "size: 10GB\nlisten: localhost:-1\nhttp: 8222\nserver_name: n1\nmax_payload: 128KB\n\
-         max_connections: 10\nmax_subs: -1\nping_interval: \"100ms\"\nping_max: 3\n\
+         max_connections: 10\nmax_subs: -1\nmax_sub_tokens: 9\nping_interval: \"100ms\"\nping_max: 3\n\
          write_deadline: 2\nlame_duck_duration: 1m\nlame_duck_grace_period: 5s\n\
          pid_file: /p, log_file: '/l', logtime: false\ndebug: yes\ntrace: true\n\
          websocket { port: 80 }\ntls { cert_file: c, key_file: k, ca_file: a, \
@@ -190,6 +190,7 @@ fn a_whole_server() {
     let limits = &conf.limits;
     assert_eq!((limits.max_payload, limits.max_connections), (131_072, 10));
     assert_eq!((limits.max_subscriptions_per_client, limits.max_pings_out), (0, 3));
+    assert_eq!(limits.max_filter_tokens, 9);
     assert_eq!(limits.ping_interval, Duration::from_millis(100));
     assert_eq!(limits.write_deadline, Duration::from_secs(2));
     let tls = conf.tls.unwrap();
@@ -198,8 +199,8 @@ fn a_whole_server() {
     let streams = conf.jetstream.unwrap();
     assert_eq!((streams.max_memory, streams.max_file), (Some(64 << 20), Some(10 << 30)));
     expect![[r#"
-        conf/test.conf:15: messages are not traced
-        conf/test.conf:16: `websocket` has no effect here"#]]
+        conf/test.conf:16: messages are not traced
+        conf/test.conf:17: `websocket` has no effect here"#]]
     .assert_eq(&conf.warnings.join("\n"));
 }
 

@@ -70,6 +70,60 @@ fn a_flood_of_subscriptions_is_refused_and_the_client_stays() {
 }
 
 #[test]
+fn a_filter_has_only_so_many_tokens() {
+    let mut config = config();
+    config.limits.max_filter_tokens = 3;
+    check(
+        config,
+        "a> CONNECT {\"verbose\":false}
+         a> SUB a.b.c.d 1
+         a< -ERR 'Invalid Subject'
+         a> SUB a.*.c.> 1
+         a< -ERR 'Invalid Subject'
+         a> SUB a.*.> 1
+         a> PUB a.b.c.d 1\\r\\nx
+         a< MSG a.b.c.d 1 1
+         a< x",
+    );
+}
+
+#[test]
+fn what_subscriptions_take_is_bounded_for_one_and_for_all() {
+    let mut one = config();
+    one.limits.max_subscription_bytes_per_client = 1000;
+    let mut all = config();
+    all.limits.max_subscription_bytes_total = 1300;
+    for (config, other) in [(one, ""), (all, "b< -ERR 'maximum subscriptions exceeded'")] {
+        let long = "x".repeat(2000);
+        check(
+            config,
+            &format!(
+                "a> CONNECT {{\"verbose\":false,\"pedantic\":false}}
+                 b> CONNECT {{\"verbose\":false,\"pedantic\":false}}
+                 a> SUB one {long}
+                 a< -ERR 'maximum subscriptions exceeded'
+                 a> SUB {long} 1
+                 a< -ERR 'maximum subscriptions exceeded'
+                 a> SUB one {long} 1
+                 a< -ERR 'maximum subscriptions exceeded'
+                 a> SUB one 1
+                 a> SUB a.b.c 2
+                 a< -ERR 'maximum subscriptions exceeded'
+                 b> SUB one.two 1
+                 {other}
+                 b> PING
+                 b< PONG
+                 a> UNSUB 1
+                 a> SUB one 2
+                 a> PUB one 1\\r\\nx
+                 a< MSG one 2 1
+                 a< x"
+            ),
+        );
+    }
+}
+
+#[test]
 fn more_connections_than_may_be_are_told_so() {
     let mut config = config();
     config.limits.max_connections = 1;
