@@ -148,6 +148,7 @@ impl Io {
             dirty: false,
             blocked: None,
             stalled: None,
+            turn: None,
             interest: EventFlags::IN,
             traffic: Default::default(),
             clock: clock(now, self.router.limits.first_ping),

@@ -53,6 +53,8 @@ pub(super) struct Connection {
     pub(super) blocked: Option<Instant>,
     /// Until then nothing is read from it: it publishes faster than a receiver takes.
     pub(super) stalled: Option<Instant>,
+    /// It made so much work that its input waits until then.
+    pub(super) turn: Option<Instant>,
     /// What epoll watches.
     pub(super) interest: EventFlags,
     pub(super) traffic: Traffic,
@@ -129,6 +131,11 @@ impl Connection {
         matches!(self.phase, Phase::Strange | Phase::Open)
     }
 
+    /// Whether anything is read from it now.
+    fn reads(&self) -> bool {
+        self.listens() && self.stalled.is_none() && self.turn.is_none()
+    }
+
     #[inline]
     pub(super) fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Closing(_))
@@ -161,7 +168,7 @@ impl Connection {
     /// What epoll should watch.
     pub(super) fn wanted(&self) -> EventFlags {
         let mut wanted = EventFlags::empty();
-        wanted.set(EventFlags::IN, self.listens() && self.stalled.is_none());
+        wanted.set(EventFlags::IN, self.reads());
         wanted.set(EventFlags::OUT, self.blocked.is_some());
         wanted
     }

@@ -1,7 +1,8 @@
 //! The I/O thread: waits, reads, and lets [`router`](super::router) do the rest.
 //!
 //! A tick: whatever is ready is read once per connection, at most [`READ`] bytes, so that nobody
-//! starves the others; commands are done; then everything is written, handed over and closed.
+//! starves the others, and does at most a [turn](super::turns) of work; commands are done; then
+//! everything is written, handed over and closed.
 //! There is one read buffer for all connections; a connection keeps bytes of its own only while a
 //! frame is incomplete. What others ask of it is in [`obey`](super::obey).
 
@@ -147,7 +148,12 @@ fn server_id() -> String {
 }
 
 impl Io {
-    fn new(router: Router, listeners: Listeners, info: ServerInfo, entropy: File) -> Self {
+    pub(super) fn new(
+        router: Router,
+        listeners: Listeners,
+        info: ServerInfo,
+        entropy: File,
+    ) -> Self {
         let sweep_interval = sweep::interval(&router.limits);
         Self {
             since: router.now,
@@ -184,7 +190,8 @@ impl Io {
         if self.router.connections.len() == 0 && self.accept_again.is_none() {
             return None;
         }
-        let next = self.router.stall_ends().map_or(self.next_sweep, |end| end.min(self.next_sweep));
+        let (stall, turn) = (self.router.stall_ends(), self.router.next_turn());
+        let next = [stall, turn].into_iter().flatten().fold(self.next_sweep, Instant::min);
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -199,6 +206,7 @@ impl Io {
             }
         }
         self.router.end_stalls();
+        self.give_turns();
         if self.router.now >= self.next_sweep {
             self.next_sweep = self.router.now + self.sweep_interval;
             self.router.sweep();
@@ -222,7 +230,9 @@ impl Io {
     /// The client went; what it sent before still counts, unless it never said who it is.
     fn hung_up(&mut self, index: u32) {
         let Some(connection) = self.router.connections.get_mut(index) else { return };
-        if connection.stalled.take().is_some() {
+        if connection.turn.is_some() {
+            // its turn comes, and then the end of its input
+        } else if connection.stalled.take().is_some() {
             self.router.watch(index);
         } else {
             self.router.close(index, Close::Gone);
@@ -305,7 +315,7 @@ impl Io {
         }
     }
 
-    /// Looks at input that waited for a sign-in.
+    /// Looks at input that waited, for a sign-in or a turn.
     pub(super) fn resume(&mut self, index: u32) {
         let Some(connection) = self.router.connections.get_mut(index) else { return };
         let partial = std::mem::take(&mut connection.partial);

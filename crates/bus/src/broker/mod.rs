@@ -29,6 +29,9 @@ mod stall;
 mod stats;
 mod sweep;
 mod table;
+#[cfg(test)]
+mod tests;
+mod turns;
 
 use std::{
     hash::{BuildHasher, RandomState},

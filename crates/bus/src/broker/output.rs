@@ -109,8 +109,8 @@ impl Router {
         }
     }
 
-    /// Ends a connection: nothing is read or delivered from now on, the rest happens at the end of
-    /// the tick.
+    /// Ends a connection: nothing is read or delivered from now on, and its subscriptions are gone,
+    /// so that nobody pays for them; the rest happens at the end of the tick.
     pub(super) fn close(&mut self, index: u32, why: Close) {
         let Some(connection) = self.connections.get_mut(index) else { return };
         if connection.is_closing() {
@@ -140,7 +140,13 @@ impl Router {
             abandoned.store(true, std::sync::atomic::Ordering::Relaxed);
         }
         connection.phase = Phase::Closing(why);
+        connection.subscribed = 0;
+        let subscriptions = std::mem::take(&mut connection.sids);
         self.closing.push(index);
+        for id in subscriptions.into_values() {
+            self.table.remove(id);
+            self.count_remote_subscriptions(-1);
+        }
     }
 
     /// Writes, hands over, closes: everything that the tick put off.
@@ -177,10 +183,6 @@ impl Router {
         self.poller.forget(&connection.socket);
         if matches!(&connection.phase, Phase::Closing(Close::Told(..))) {
             drain(&connection);
-        }
-        for id in std::mem::take(&mut connection.sids).into_values() {
-            self.table.remove(id);
-            self.count_remote_subscriptions(-1);
         }
         self.counters.traffic += connection.traffic;
     }

@@ -66,6 +66,10 @@ pub(super) struct Router {
     /// A publication met such a client.
     pub(super) crowding: bool,
     pub(super) stalls: Vec<u32>,
+    /// What was done for the client whose input is looked at: frames, receivers, nodes.
+    pub(super) work: usize,
+    /// Clients that wait for their turn, with their ids: a place may be somebody else's by then.
+    pub(super) turns: Vec<(u32, u64)>,
     pub(super) dirty: Vec<u32>,
     pub(super) dirty_locals: Vec<u32>,
     pub(super) closing: Vec<u32>,
@@ -117,6 +121,8 @@ impl Router {
             crowded_at: limits.max_pending_per_client / 8,
             crowding: false,
             stalls: Vec::new(),
+            work: 0,
+            turns: Vec::new(),
             dirty: Vec::new(),
             dirty_locals: Vec::new(),
             closing: Vec::new(),
@@ -211,14 +217,16 @@ impl Router {
         }
         memo.routes = Some(self.table.routes(subject));
         memo.version = version;
+        self.work += self.table.take_work();
     }
 
     /// Delivers to all plain subscriptions and one of each group; returns how many got it that may
     /// answer.
     #[inline]
     fn route(&mut self, routes: &Routes, publication: &mut Publication<'_>) -> usize {
-        let several = routes.plain.len() + routes.groups.len() > 1;
-        let share = several && publication.is_large();
+        let receivers = routes.plain.len() + routes.groups.len();
+        self.work += receivers;
+        let share = receivers > 1 && publication.is_large();
         let mut delivered = 0;
         for &id in &routes.plain {
             delivered += usize::from(self.deliver(id, publication, share) == Delivery::Taken);
@@ -238,10 +246,13 @@ impl Router {
     ) -> bool {
         let first = self.random_below(group.len());
         let (before, from_first) = group.split_at(first);
-        from_first
-            .iter()
-            .chain(before)
-            .any(|&id| self.deliver(id, publication, share) != Delivery::Refused)
+        let mut tried = 0;
+        let delivered = from_first.iter().chain(before).any(|&id| {
+            tried += 1;
+            self.deliver(id, publication, share) != Delivery::Refused
+        });
+        self.work += tried;
+        delivered
     }
 
     #[inline]
@@ -347,6 +358,7 @@ impl Router {
     fn no_responders(&mut self, index: u32, reply: &[u8]) {
         const STATUS: &[u8] = b"16 16\r\nNATS/1.0 503\r\n\r\n\r\n";
         let routes = self.table.routes(reply);
+        self.work += routes.plain.len() + self.table.take_work();
         // a member of a queue group is not asked for: so does nats-server
         let mut plain = routes.plain.iter().filter_map(|&id| self.table.get(id));
         let Some(own) = plain.find(|own| own.owner == Owner::Connection(index)) else { return };

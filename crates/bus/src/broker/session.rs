@@ -11,6 +11,7 @@ use super::{
     router::Router,
     sign_in::SignIn,
     table::{Owner, Subscription},
+    turns::WORK,
 };
 use crate::{
     auth::{AuthError, User},
@@ -19,18 +20,20 @@ use crate::{
 };
 
 impl Router {
-    /// Does what the whole frames at the beginning of `input` say; returns how many bytes they
-    /// are.
+    /// Does what the whole frames at the beginning of `input` say, until the client had its turn;
+    /// returns how many bytes they are.
     pub(super) fn receive(&mut self, index: u32, input: &[u8]) -> usize {
         let Some(connection) = self.connections.get_mut(index) else { return input.len() };
         let mut memo = std::mem::take(&mut connection.memo);
         let mut at = 0;
-        while at < input.len() {
+        self.work = 0;
+        while at < input.len() && self.work < WORK {
             let Some(limits) = self.listens(index) else { break };
             match parse_client(&input[at..], limits) {
                 Ok(Parsed::Frame { frame, used }) => {
                     let bytes = &input[at..at + used];
                     at += used;
+                    self.work += 1;
                     self.frame(index, &mut memo, &frame, bytes);
                 }
                 Ok(Parsed::Incomplete { need }) => {
@@ -45,6 +48,9 @@ impl Router {
         }
         if let Some(connection) = self.connections.get_mut(index) {
             connection.memo = memo;
+        }
+        if self.work >= WORK {
+            self.end_turn(index);
         }
         at
     }
@@ -206,7 +212,9 @@ impl Router {
     fn subscribe(&mut self, index: u32, filter: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
         let Some(connection) = self.connections.get(index) else { return };
         let Limits { max_subscriptions_per_client: most, max_filter_tokens, .. } = self.limits;
-        let long = max_filter_tokens > 0 && token_count(filter) > max_filter_tokens;
+        let tokens = token_count(filter);
+        let long = max_filter_tokens > 0 && tokens > max_filter_tokens;
+        self.work += 4 * tokens;
         let refusal = if !connection.may_subscribe(filter, queue) {
             Some(ErrText::SubscribePermission { subject: filter, queue })
         } else if most > 0 && connection.sids.len() >= most {

@@ -114,6 +114,12 @@ impl Table {
         self.matcher.routes(subject)
     }
 
+    /// What looking for results was worth since the last time, in nodes and routes.
+    #[inline]
+    pub(super) fn take_work(&mut self) -> usize {
+        self.matcher.take_work()
+    }
+
     #[inline]
     pub(super) fn version(&self) -> u64 {
         self.version

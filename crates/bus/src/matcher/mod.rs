@@ -38,8 +38,12 @@ impl Routes {
 
     /// What it takes in memory, about.
     fn bytes(&self) -> usize {
-        let ids: usize = self.groups.iter().map(|group| group.len()).sum();
-        (ids + self.plain.len()) * size_of::<RouteId>() + self.groups.len() * 16
+        self.len() * size_of::<RouteId>() + self.groups.len() * 16
+    }
+
+    /// How many routes it names.
+    fn len(&self) -> usize {
+        self.plain.len() + self.groups.iter().map(|group| group.len()).sum::<usize>()
     }
 }
 
@@ -59,6 +63,8 @@ pub const CACHE_ENTRIES: usize = 1 << 17;
 pub struct Matcher {
     trie: Trie,
     cache: Cache,
+    /// Nodes and routes that were looked at for results.
+    work: usize,
 }
 
 impl Default for Matcher {
@@ -70,7 +76,7 @@ impl Default for Matcher {
 impl Matcher {
     /// An empty table that remembers up to `cache_entries` results, in at most 128 MiB.
     pub fn new(cache_entries: usize) -> Matcher {
-        Matcher { trie: Trie::default(), cache: Cache::new(cache_entries) }
+        Matcher { trie: Trie::default(), cache: Cache::new(cache_entries), work: 0 }
     }
 
     /// Adds a route; `false` where it is there already, or `filter` is none. A plain route and
@@ -99,9 +105,18 @@ impl Matcher {
         if let Some(routes) = self.cache.get(subject) {
             return routes;
         }
-        let routes = Rc::new(self.trie.routes(subject));
+        let (routes, nodes) = self.trie.routes(subject);
+        self.work += nodes + routes.len();
+        let routes = Rc::new(routes);
         self.cache.put(subject, &routes);
         routes
+    }
+
+    /// What [`Matcher::routes`] looked at since the last time that this was asked for: nodes and
+    /// routes. What is remembered is free.
+    #[inline]
+    pub fn take_work(&mut self) -> usize {
+        std::mem::take(&mut self.work)
     }
 
     /// Routes in the table.

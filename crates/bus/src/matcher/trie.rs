@@ -179,20 +179,24 @@ impl Trie {
         }
     }
 
-    /// Who gets what is published to `subject`.
-    pub(super) fn routes(&self, subject: &[u8]) -> Routes {
+    /// Who gets what is published to `subject`, and how many nodes were looked at.
+    pub(super) fn routes(&self, subject: &[u8]) -> (Routes, usize) {
         let mut found = Found::default();
+        let mut nodes = 0;
         let subject: Vec<&[u8]> = tokens(subject).collect();
         if self.routes > 0 && !subject.contains(&&b""[..]) {
-            self.walk(&subject, |leaf| found.add(leaf));
+            nodes = self.walk(&subject, |leaf| found.add(leaf));
         }
-        found.finish()
+        (found.finish(), nodes)
     }
 
-    /// Hands out every leaf that `subject` reaches. The stack holds at most two entries a token.
-    fn walk<'a>(&'a self, subject: &[&[u8]], mut reached: impl FnMut(&'a Leaf)) {
+    /// Hands out every leaf that `subject` reaches, and returns over how many nodes. The stack
+    /// holds at most two entries a token.
+    fn walk<'a>(&'a self, subject: &[&[u8]], mut reached: impl FnMut(&'a Leaf)) -> usize {
         let mut stack = vec![(ROOT, 0)];
+        let mut nodes = 0;
         while let Some((at, depth)) = stack.pop() {
+            nodes += 1;
             let node = self.node(at);
             let Some(token) = subject.get(depth) else {
                 reached(&node.here);
@@ -203,6 +207,7 @@ impl Trie {
             // a literal `*` in a subject is no key here: `child` would take it for the wildcard
             stack.extend(node.literals.get(*token).map(|child| (*child, depth + 1)));
         }
+        nodes
     }
 }
 

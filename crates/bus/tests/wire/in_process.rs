@@ -145,6 +145,67 @@ fn a_local_client_that_hoards_gets_no_more_and_requests_hear_of_it() {
     assert_eq!(stats.locals[0].traffic.out_msgs, 1);
 }
 
+/// Tells how many messages each tick brought.
+struct Counter(Sender<usize>);
+
+impl LocalSink for Counter {
+    fn deliver(&mut self, batch: Batch) {
+        let _ = self.0.send(batch.len());
+    }
+}
+
+#[test]
+fn one_client_cannot_have_a_tick_for_itself() {
+    const TOKENS: u32 = 10;
+    const MESSAGES: usize = 1000;
+    let broker = Broker::start(config()).unwrap();
+    let (sender, ticks) = channel();
+    let local = broker.local("engine", Box::new(Counter(sender)));
+    local.subscribe(1, b"a.>", None);
+    assert!(block_on(local.flush()));
+    let mut talker = Talker::new(&broker);
+    talker.send(b"CONNECT {\"verbose\":false}\r\n");
+    for choice in 0..1_u32 << TOKENS {
+        let tokens: String =
+            (0..TOKENS).map(|bit| if choice >> bit & 1 == 0 { "a." } else { "*." }).collect();
+        talker.send(format!("SUB {tokens}zz {choice}\r\n").as_bytes());
+    }
+    talker.send(b"PING\r\n");
+    assert_eq!(talker.line().unwrap(), "PONG");
+    // each looks at two thousand nodes of the match table
+    let message = |number| format!("PUB {}{number} 0\r\n\r\n", "a.".repeat(TOKENS as usize));
+    talker.send((0..MESSAGES).map(message).collect::<String>().as_bytes());
+    talker.send(b"PING\r\n");
+    assert_eq!(talker.line().unwrap(), "PONG");
+    assert!(block_on(local.flush()));
+    let batches: Vec<usize> = ticks.try_iter().collect();
+    assert_eq!(batches.iter().sum::<usize>(), MESSAGES);
+    assert!(batches.iter().all(|batch| *batch <= 20), "{batches:?}");
+}
+
+#[test]
+fn what_a_client_sent_before_it_went_still_counts() {
+    const SUBSCRIPTIONS: usize = 1000;
+    const MESSAGES: usize = 200;
+    let broker = Broker::start(config()).unwrap();
+    let (sender, ticks) = channel();
+    let local = broker.local("engine", Box::new(Counter(sender)));
+    for number in 0..SUBSCRIPTIONS {
+        local.subscribe(number as u64, b"a", None);
+    }
+    assert!(block_on(local.flush()));
+    let mut talker = Talker::new(&broker);
+    talker.send(
+        &[b"CONNECT {\"verbose\":false}\r\n", &*b"PUB a 0\r\n\r\n".repeat(MESSAGES)].concat(),
+    );
+    drop(talker);
+    let mut heard = 0;
+    while heard < SUBSCRIPTIONS * MESSAGES {
+        heard += ticks.recv_timeout(PATIENCE).unwrap();
+    }
+    wait_for(&broker, |stats| stats.connections == 0);
+}
+
 #[test]
 fn large_bodies_are_whole_and_subscriptions_end() {
     let broker = Broker::start(config()).unwrap();
