@@ -10,11 +10,12 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use rustix::{event::epoll::EventFlags, net::sockopt::socket_peercred};
+use rustix::{event::epoll::EventFlags, io::Errno};
 
 use super::{
     AdoptedPeer,
     connection::{Blame, Clock, Close, Connection, Phase},
+    credentials::Credentials,
     io::Io,
     poller::Token,
 };
@@ -48,7 +49,7 @@ impl Io {
     pub(super) fn accept_unix(&mut self) {
         for _ in 0..MAX_ACCEPTS {
             let Some(file) = &self.listeners.unix else { return };
-            let accepted = accept_local(&file.listener);
+            let accepted = accept_local(&file.listener, &self.credentials);
             if !self.accepted(accepted) {
                 return;
             }
@@ -62,19 +63,19 @@ impl Io {
                 self.open(socket, Peer { address, tls: false });
                 true
             }
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock => false,
-                // It went before it was accepted.
-                ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::NotConnected => {
-                    true
-                }
-                _ => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "cannot accept clients, trying again shortly");
-                    self.pause_accepting();
-                    false
-                }
-            },
+            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+            Err(error) if concerns_all(&error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "cannot accept clients, trying again shortly");
+                self.pause_accepting();
+                false
+            }
+            Err(error) => {
+                // It went before it was accepted, or is odd in another way.
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "a client is not accepted");
+                true
+            }
         }
     }
 
@@ -212,10 +213,43 @@ fn clock(now: Instant, first_ping: Duration) -> Clock {
     }
 }
 
-fn accept_local(listener: &UnixListener) -> io::Result<(OwnedFd, PeerAddress)> {
+/// Whether the next client would fail as well: descriptors or memory ran out.
+fn concerns_all(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+    )
+}
+
+fn accept_local(
+    listener: &UnixListener,
+    credentials: &Credentials,
+) -> io::Result<(OwnedFd, PeerAddress)> {
     let (stream, _) = listener.accept()?;
     stream.set_nonblocking(true)?;
-    let peer = socket_peercred(&stream)?;
-    let pid = Some(peer.pid.as_raw_nonzero().get());
-    Ok((stream.into(), PeerAddress::Unix { uid: peer.uid.as_raw(), gid: peer.gid.as_raw(), pid }))
+    let (stream, peer) = credentials.of(stream)?;
+    Ok((stream.into(), peer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepting_pauses_only_for_what_concerns_all() {
+        let cases = [
+            (Errno::MFILE, true),
+            (Errno::NFILE, true),
+            (Errno::NOBUFS, true),
+            (Errno::NOMEM, true),
+            (Errno::CONNABORTED, false),
+            (Errno::INTR, false),
+            (Errno::PERM, false),
+            (Errno::NOTCONN, false),
+        ];
+        for (errno, expected) in cases {
+            assert_eq!(concerns_all(&errno.into()), expected, "{errno}");
+        }
+        assert!(!concerns_all(&ErrorKind::Other.into()), "not of the kernel");
+    }
 }

@@ -24,6 +24,7 @@ use super::{
     BrokerConfig, StartError, TlsOffer,
     command::{Command, CommandQueue},
     connection::Close,
+    credentials::Credentials,
     lame_duck::LameDuck,
     listen::{self, SocketFile},
     poller::{Poller, Token, token},
@@ -65,6 +66,7 @@ pub(super) struct Io {
     /// INFO, but for what differs between clients.
     pub(super) info: ServerInfo,
     pub(super) entropy: File,
+    pub(super) credentials: Credentials,
     pub(super) next_cid: u64,
     pub(super) since: Instant,
     /// Nothing is accepted until then: there were no descriptors left.
@@ -105,7 +107,7 @@ pub(super) fn spawn(
     if let Some(file) = &listeners.unix {
         poller.watch(&file.listener, Token::Unix, EventFlags::IN)?;
     }
-    let entropy = File::open("/dev/urandom")?;
+    let (entropy, credentials) = (File::open("/dev/urandom")?, Credentials::new()?);
     let (desk, sign_in) = Desk::open(config.limits.max_waiting_sign_ins, Arc::clone(&queue))?;
     let thread = std::thread::Builder::new().name("bus-io".into());
     thread.spawn(move || {
@@ -113,7 +115,7 @@ pub(super) fn spawn(
         let info = info(&config, &listeners);
         // What is in it may stay on this thread only, so it is made here.
         let router = Router::new(config.limits, config.auth, queue, desk, poller);
-        Io::new(router, listeners, info, entropy).run();
+        Io::new(router, listeners, info, (entropy, credentials)).run();
         // Nobody waits for an answer from it any more.
         let _ = sign_in.join();
         drop(ending);
@@ -152,7 +154,7 @@ impl Io {
         router: Router,
         listeners: Listeners,
         info: ServerInfo,
-        entropy: File,
+        (entropy, credentials): (File, Credentials),
     ) -> Self {
         let sweep_interval = sweep::interval(&router.limits);
         Self {
@@ -162,6 +164,7 @@ impl Io {
             listeners,
             info,
             entropy,
+            credentials,
             next_cid: 1,
             accept_again: None,
             lame_duck: None,

@@ -16,13 +16,11 @@ use std::{
 
 use rustix::{
     fs::{FlockOperation, flock},
-    net::{
-        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
-        sockopt::socket_peercred,
-    },
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
 };
 
-use super::{StartError, UnixListenAt};
+use super::{StartError, UnixListenAt, credentials};
+use crate::auth::PeerAddress;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -91,7 +89,7 @@ fn bind_file(at: &UnixListenAt, group: Option<u32>) -> io::Result<SocketFile> {
 fn remove_stale(path: &Path) -> Result<(), StartError> {
     let failed = |source| StartError::Unix { path: path.into(), source };
     match UnixStream::connect(path) {
-        Ok(holder) => Err(held_by(path, &holder)),
+        Ok(holder) => Err(held_by(path, holder)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && is_socket(path) => {
             std::fs::remove_file(path).map_err(failed)
@@ -100,14 +98,14 @@ fn remove_stale(path: &Path) -> Result<(), StartError> {
     }
 }
 
-fn held_by(path: &Path, holder: &UnixStream) -> StartError {
-    match socket_peercred(holder) {
-        Ok(peer) => StartError::Held {
-            path: path.into(),
-            pid: peer.pid.as_raw_nonzero().get(),
-            uid: peer.uid.as_raw(),
-        },
-        Err(error) => StartError::Unix { path: path.into(), source: error.into() },
+fn held_by(path: &Path, holder: UnixStream) -> StartError {
+    let path = path.into();
+    match credentials::peer_of(holder) {
+        Ok(PeerAddress::Unix { uid, pid, .. }) => {
+            StartError::Held { path, pid: pid.unwrap_or_default(), uid }
+        }
+        Ok(PeerAddress::Tcp(_)) => StartError::Unix { path, source: io::ErrorKind::Other.into() },
+        Err(source) => StartError::Unix { path, source },
     }
 }
 

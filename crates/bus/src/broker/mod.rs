@@ -9,6 +9,7 @@ mod accept;
 mod batch;
 mod command;
 mod connection;
+mod credentials;
 mod io;
 mod lame_duck;
 mod limits;
@@ -160,7 +161,7 @@ pub enum StartError {
     Held {
         /// Its path.
         path: PathBuf,
-        /// Who listens.
+        /// Who listens; 0 where it has no number in this PID namespace.
         pid: i32,
         /// Whose process it is.
         uid: u32,

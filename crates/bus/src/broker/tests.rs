@@ -11,6 +11,7 @@ use super::{
     AdoptedPeer, Limits,
     command::CommandQueue,
     connection::Close,
+    credentials::Credentials,
     io::{Io, Listeners},
     poller::Poller,
     router::Router,
@@ -24,7 +25,8 @@ fn io(limits: Limits) -> Io {
     let auth = Arc::new(Auth::open());
     let router = Router::new(limits, auth, queue, desk, Poller::new().unwrap());
     let listeners = Listeners { tcp: None, unix: None };
-    Io::new(router, listeners, ServerInfo::default(), File::open("/dev/zero").unwrap())
+    let odds = (File::open("/dev/zero").unwrap(), Credentials::new().unwrap());
+    Io::new(router, listeners, ServerInfo::default(), odds)
 }
 
 /// A client; the first one is at place 0. The socket is its other end.
