@@ -51,6 +51,8 @@ use crate::{
 pub const BUFFER: usize = 16 * 1024;
 /// The longest INFO that is passed on.
 const MAX_INFO: usize = 8 * 1024;
+/// How long one write to either side may take: the broker's own default.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// For the broker to greet, and for what is left to be sent when one side ended.
 const SHORTLY: Duration = Duration::from_secs(2);
 /// How long nothing is accepted when descriptors ran out.
@@ -279,7 +281,7 @@ impl Door {
             return relay(tls, &mut clear, &info).await;
         }
         let (mut clear, info) = self.adopted(peer).await?;
-        stream.write_all(&info).await?;
+        send(&mut stream, &info).await?;
         let tls = self.handshake(stream).await?;
         relay(tls, &mut clear, b"").await
     }
@@ -329,14 +331,16 @@ impl Door {
     }
 }
 
-/// Copies both ways until one side ends; what is left for the far side is still sent.
+/// Copies both ways until one side ends; what is left for the far side is still sent. A side that
+/// takes nothing for [`WRITE_LIMIT`] has ended: the broker gives such a client up as well, but what
+/// it does to the clear side is not seen while a write waits.
 async fn relay<S>(tls: S, clear: &mut UnixStream, greeting: &[u8]) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut from_far, mut to_far) = tokio::io::split(tls);
     let (mut from_near, mut to_near) = clear.split();
-    to_far.write_all(greeting).await?;
+    send(&mut to_far, greeting).await?;
     let outward = copy(&mut from_near, &mut to_far);
     tokio::pin!(outward);
     // Not cancel-safe, and need not be: each branch that is dropped belongs to a side that
@@ -361,9 +365,17 @@ async fn copy(
         if length == 0 {
             return timeout(SHORTLY, to.shutdown()).await?;
         }
-        to.write_all(&buffer[..length]).await?;
-        to.flush().await?;
+        send(to, &buffer[..length]).await?;
     }
+}
+
+/// Writes all of it, within the limit.
+async fn send(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    timeout(WRITE_LIMIT, async {
+        to.write_all(bytes).await?;
+        to.flush().await
+    })
+    .await?
 }
 
 /// The first line, with its end, byte by byte so that nothing behind it is taken.

@@ -207,3 +207,16 @@ fn files_that_are_no_good_are_named() {
         assert!(error.starts_with(expected), "{error}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_nothing_is_let_go() {
+    for (from_broker, from_client) in [(1 << 10, 0), (0, 1 << 20)] {
+        let (mut near, broker) = UnixStream::pair().unwrap();
+        let (tls, mut client) = tokio::io::duplex(from_client.max(64));
+        broker.writable().await.unwrap();
+        broker.try_write(&vec![b'x'; from_broker]).unwrap();
+        client.write_all(&vec![b'x'; from_client]).await.unwrap();
+        let ended = timeout(Duration::from_secs(3600), relay(tls, &mut near, b"")).await;
+        assert_eq!(ended.expect("it ends").unwrap_err().kind(), ErrorKind::TimedOut);
+    }
+}
