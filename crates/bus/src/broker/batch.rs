@@ -51,6 +51,9 @@ pub struct Batch {
     lease: Option<Lease>,
 }
 
+/// Bytes that a message takes in a [`Batch`] besides its parts.
+pub(super) const ENTRY: usize = size_of::<Entry>();
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     subscription: u64,
@@ -95,10 +98,12 @@ impl Batch {
         self.entries.is_empty()
     }
 
-    /// Bytes of all subjects, replies, headers and bodies.
+    /// Bytes of all subjects, replies, headers and bodies, and of the messages' entries: empty
+    /// messages take memory, too.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.arena.len() + self.shared.iter().map(Bytes::len).sum::<usize>()
+        let shared: usize = self.shared.iter().map(Bytes::len).sum();
+        self.arena.len() + shared + self.entries.len() * ENTRY
     }
 
     /// Adds a message, oldest first. `shared` is its headers and body in one, where they are not
@@ -205,10 +210,16 @@ pub(crate) struct OutgoingRef<'a> {
 }
 
 impl Outgoing {
+    /// What it takes while it waits for the broker.
     pub(crate) fn bytes(&self) -> usize {
         let subject = self.subject.as_ref().map_or(0, Bytes::len);
         let reply = self.reply.as_ref().map_or(0, Bytes::len);
-        self.route.len() + subject + reply + self.headers.len() + self.body.len()
+        size_of::<Self>()
+            + self.route.len()
+            + subject
+            + reply
+            + self.headers.len()
+            + self.body.len()
     }
 
     pub(crate) fn borrowed(&self) -> OutgoingRef<'_> {
@@ -269,10 +280,10 @@ impl OutgoingBatch {
         self.entries.is_empty()
     }
 
-    /// Bytes of all parts of all messages.
+    /// Bytes of all parts of all messages, and of the messages' entries.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.arena.len()
+        self.arena.len() + self.entries.len() * size_of::<OutgoingEntry>()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = OutgoingRef<'_>> {
@@ -333,6 +344,7 @@ mod tests {
         batch.push(&message(b"a", None, b"one"), None);
         batch.lend(&outstanding);
         assert_eq!(outstanding.load(Ordering::Relaxed), batch.bytes());
+        assert_eq!(batch.bytes(), 1 + 12 + 3 + ENTRY);
         drop(batch);
         assert_eq!(outstanding.load(Ordering::Relaxed), 0);
     }

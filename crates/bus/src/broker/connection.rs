@@ -158,7 +158,7 @@ impl Connection {
             let tail = publication.shared_tail();
             let (head, _) = publication.wire(headers);
             self.out.append([head, sid, b""], pool);
-            self.out.append_shared(tail)
+            self.out.append_shared(tail, pool)
         } else {
             let (head, tail) = publication.wire(headers);
             self.out.append([head, sid, tail], pool)

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    batch::{Batch, Message},
+    batch::{Batch, ENTRY, Message},
     local::{LocalOptions, LocalSink},
     stats::{LocalStats, Traffic},
 };
@@ -64,11 +64,12 @@ impl Local {
     /// waits for it already.
     pub(super) fn take(&mut self, message: &Message<'_>, shared: Option<&Bytes>) -> bool {
         let size = message.headers.len() + message.body.len();
-        if self.pending() + size > self.max_pending {
+        let whole = size + message.subject.len() + message.reply.map_or(0, <[u8]>::len) + ENTRY;
+        if self.pending() + whole > self.max_pending {
             self.dropped += 1;
             return false;
         }
-        self.waiting += size + message.subject.len() + message.reply.map_or(0, <[u8]>::len);
+        self.waiting += whole;
         self.traffic.out_msgs += 1;
         self.traffic.out_bytes += size as u64;
         self.batch.push(message, shared);

@@ -17,6 +17,8 @@ use rustix::{
 const CHUNK: usize = 64 << 10;
 /// The first chunk of a connection that says little.
 const SMALLEST_CHUNK: usize = 1 << 10;
+/// The first chunk behind a shared one: mostly, what comes next is the head of another.
+const HEAD_CHUNK: usize = 1 << 7;
 /// Above this a chunk is full-size and comes from the pool: memory that goes back to the system
 /// and is faulted in again every tick costs more than the copies.
 const SMALL: usize = 4 << 10;
@@ -106,8 +108,13 @@ impl Outbound {
     }
 
     /// Appends bytes without copying them.
-    pub(super) fn append_shared(&mut self, bytes: Bytes) -> usize {
+    pub(super) fn append_shared(&mut self, bytes: Bytes, pool: &mut Pool) -> usize {
         self.pending += bytes.len();
+        if self.open.capacity() > SMALL && self.open.len() < self.open.capacity() / 4 {
+            // A chunk of full size for a few bytes: what waits would take many times its length.
+            let few = self.open.as_slice().to_vec();
+            pool.give(std::mem::replace(&mut self.open, few));
+        }
         self.close_chunk();
         self.full.push_back(Chunk::Shared(bytes));
         self.pending
@@ -115,9 +122,15 @@ impl Outbound {
 
     #[cold]
     fn next_chunk(&mut self, bytes: usize, pool: &mut Pool) {
+        let behind_shared =
+            self.open.is_empty() && matches!(self.full.back(), Some(Chunk::Shared(_)));
         let wanted = self.recent.max(self.pending).min(CHUNK).max(bytes);
         self.close_chunk();
-        self.open = pool.take(wanted);
+        self.open = if behind_shared && bytes <= SMALL {
+            Vec::with_capacity(bytes.max(HEAD_CHUNK).next_power_of_two())
+        } else {
+            pool.take(wanted)
+        };
     }
 
     fn close_chunk(&mut self) {
@@ -224,7 +237,7 @@ mod tests {
             expected.extend_from_slice(&body);
             out.append([b">", b" ", if number % 7 == 0 { b"" } else { &body }], &mut pool);
             if number % 7 == 0 {
-                out.append_shared(Bytes::from(body));
+                out.append_shared(Bytes::from(body), &mut pool);
             }
             if eager {
                 out.write(&ours, &mut pool).unwrap();
@@ -237,6 +250,28 @@ mod tests {
         let _ = theirs.read_to_end(&mut got);
         assert!(got == expected, "{} bytes of {}", got.len(), expected.len());
         assert_eq!(out.open.capacity(), 0, "an idle connection holds no buffer");
+    }
+
+    #[test]
+    fn what_waits_takes_little_more_than_its_length() {
+        // heads between shared bodies; and heads, something short, bodies
+        for shorts in [0, 1, 3] {
+            let (mut out, mut pool) = (Outbound::default(), Pool::default());
+            let body = Bytes::from(vec![b'x'; 4200]);
+            for _ in 0..1000 {
+                out.append([b"MSG some.subject 1 4200", b"\r\n", b""], &mut pool);
+                out.append_shared(body.clone(), &mut pool);
+                for _ in 0..shorts {
+                    out.append([&[b'y'; 100], b"", b""], &mut pool);
+                }
+            }
+            let own = out.full.iter().map(|chunk| match chunk {
+                Chunk::Own(bytes) => bytes.capacity(),
+                Chunk::Shared(_) => 0,
+            });
+            let taken = own.sum::<usize>() + 1000 * body.len();
+            assert!(taken < out.pending() * 5 / 4, "{taken} bytes for {}", out.pending());
+        }
     }
 
     #[test]

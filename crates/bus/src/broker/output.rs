@@ -32,6 +32,9 @@ impl Router {
         if after > self.crowded_at {
             self.crowded(index);
         }
+        if self.pending > self.write_at {
+            self.relieve();
+        }
     }
 
     /// Tells a client of an error that it survives.
@@ -151,6 +154,15 @@ impl Router {
 
     /// Writes, hands over, closes: everything that the tick put off.
     pub(super) fn end_tick(&mut self) {
+        self.hand_out();
+        while self.pending > self.limits.max_pending_total {
+            self.relieve();
+            self.hand_out();
+        }
+        self.write_at = (self.pending + WRITE_AFTER).min(self.limits.max_pending_total);
+    }
+
+    fn hand_out(&mut self) {
         while !(self.dirty.is_empty() && self.dirty_locals.is_empty() && self.closing.is_empty()) {
             self.write_dirty();
             while let Some(index) = self.dirty_locals.pop() {
@@ -162,7 +174,6 @@ impl Router {
                 self.bury(index);
             }
         }
-        self.write_at = (self.pending + WRITE_AFTER).min(self.limits.max_pending_total);
     }
 
     fn write_dirty(&mut self) {

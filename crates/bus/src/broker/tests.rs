@@ -49,3 +49,18 @@ fn nobody_pays_for_subscriptions_of_a_client_that_is_closed() {
     io.router.end_tick();
     assert_eq!((io.router.connections.len(), io.router.remote_subscriptions), (0, 0));
 }
+
+#[test]
+fn what_waits_for_all_is_bounded_whatever_it_is() {
+    const TOTAL: usize = 100 << 10;
+    let mut io = io(Limits { max_pending_total: TOTAL, ..Limits::default() });
+    let _sockets: Vec<_> = (0..3).map(|_| client(&mut io)).collect();
+    for _ in 0..30 {
+        for index in 0..3 {
+            io.router.receive(index, &b"PING\r\n".repeat(5000));
+        }
+        io.router.end_tick();
+        assert!(io.router.pending <= TOTAL, "{}", io.router.pending);
+    }
+    assert!(io.router.counters.slow_consumers > 0);
+}

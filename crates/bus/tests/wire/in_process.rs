@@ -145,6 +145,20 @@ fn a_local_client_that_hoards_gets_no_more_and_requests_hear_of_it() {
     assert_eq!(stats.locals[0].traffic.out_msgs, 1);
 }
 
+#[test]
+fn empty_messages_take_room_as_well() {
+    let broker = Broker::start(config()).unwrap();
+    let options = LocalOptions { max_pending: Some(1000), ..LocalOptions::named("hoarder") };
+    let hoarder = broker.local_with(options, Box::new(Hoarder(Vec::new())));
+    hoarder.subscribe(1, b"a", None);
+    for _ in 0..1000 {
+        hoarder.publish(message("a", ""));
+    }
+    assert!(block_on(hoarder.flush()));
+    let stats = super::stats(&broker);
+    assert!(stats.dropped_local > 900 && stats.locals[0].pending_bytes <= 1000, "{stats:?}");
+}
+
 /// Tells how many messages each tick brought.
 struct Counter(Sender<usize>);
 
