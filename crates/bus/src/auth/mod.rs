@@ -122,6 +122,9 @@ pub enum AuthError {
     /// Nobody is called so, or the password, token or signature is wrong: which one, nobody tells.
     #[error("unknown user, or wrong password, token or signature")]
     Refused,
+    /// Too many others wait to be checked.
+    #[error("too many sign-ins wait")]
+    Busy,
     /// It sent a JWT.
     #[error("JWTs are not supported")]
     Jwt,
@@ -302,6 +305,25 @@ impl Auth {
         }
         self.proven(&offered, nonce)
             .map_err(|refusal| if offered.jwt.is_some() { AuthError::Jwt } else { refusal })
+    }
+
+    /// As [`Auth::authenticate`], where no slow check is needed for it: the client proves itself by
+    /// a signature or a text, or nobody's secret is slow to check. None: ask `authenticate`, which
+    /// takes its time for a refusal, too.
+    pub fn authenticate_at_once<'a>(
+        &self,
+        credentials: impl Into<Credentials<'a>>,
+        nonce: &[u8],
+        peer: &Peer,
+    ) -> Option<Result<Arc<User>, AuthError>> {
+        let offered = credentials.into().without_empty();
+        if self.open || offered.are_absent() || !self.dearest.as_ref().is_some_and(Secret::is_slow)
+        {
+            return Some(self.authenticate(offered, nonce, peer));
+        }
+        let mut quick = self.candidates(&offered).filter(|known| !known.secret.is_slow());
+        let proven = quick.find(|known| known.secret.proven_by(&offered, nonce))?;
+        Some(Ok(Arc::clone(&proven.user)))
     }
 
     fn without_credentials(&self, peer: &Peer) -> Option<Arc<User>> {

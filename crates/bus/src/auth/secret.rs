@@ -22,6 +22,9 @@ const MAX_ARGON2_KIB: u32 = 1 << 20;
 /// The most passes that an argon2 hash may ask for.
 const MAX_ARGON2_PASSES: u32 = 100;
 
+/// What a check may take, as [`Secret::cost`] says, for it not to be slow.
+const SLOW: u64 = 500;
+
 /// A secret that nobody can check.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
@@ -91,6 +94,11 @@ impl Secret {
             Secret::Nkey(_) => 100,
             Secret::Never => 0,
         }
+    }
+
+    /// Whether a check takes so long that others must not wait for it.
+    pub(super) fn is_slow(&self) -> bool {
+        self.cost() > SLOW
     }
 
     /// Spends the time of one check on whatever was offered.

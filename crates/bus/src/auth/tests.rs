@@ -218,3 +218,37 @@ fn no_refusal_is_cheaper_than_another() {
         assert!(time(offered) * 3 > wrong, "{:?} against {wrong:?}", time(offered));
     }
 }
+
+#[test]
+fn only_what_is_slow_to_check_waits() {
+    let hash = bcrypt::hash("slow", 4).unwrap();
+    let pair = KeyPair::new_user();
+    let key = pair.public_key();
+    let sig = URL_SAFE_NO_PAD.encode(pair.sign(NONCE).unwrap());
+    let signed = |sig| Credentials { nkey: Some(&key), sig: Some(sig), ..Credentials::default() };
+    let quick = vec![
+        user("plain", password("quick")),
+        user("token", token("t")),
+        user("key", Login::Nkey(key.clone())),
+    ];
+    let slow = || user("hashed", Login::Password(hash.clone()));
+    let mixed = quick.iter().cloned().chain([slow()]).collect();
+    let auth = |users| Auth::new(AuthRules { users, ..AuthRules::default() }).unwrap();
+    let (quick, mixed) = (auth(quick), auth(mixed));
+    for (offered, of_quick, of_mixed) in [
+        (by_name("plain", "quick"), Some(true), Some(true)),
+        (by_name("plain", "wrong"), Some(false), None),
+        (by_name("hashed", "slow"), Some(false), None),
+        (by_name("nobody", "x"), Some(false), None),
+        (by_token("t"), Some(true), Some(true)),
+        (by_token("x"), Some(false), None),
+        (signed(&sig), Some(true), Some(true)),
+        (signed("x"), Some(false), None),
+        (Credentials::default(), Some(false), Some(false)),
+    ] {
+        for (auth, expected) in [(&quick, of_quick), (&mixed, of_mixed)] {
+            let found = auth.authenticate_at_once(offered, NONCE, &tcp());
+            assert_eq!(found.map(|found| found.is_ok()), expected);
+        }
+    }
+}

@@ -66,8 +66,8 @@ pub(super) struct Connection {
 pub(super) enum Phase {
     /// It must say who it is.
     Strange,
-    /// The authenticating thread looks at what it said; nothing is read meanwhile. The flag tells
-    /// that thread not to bother.
+    /// The authenticating threads look at what it said; nothing is read meanwhile. The flag tells
+    /// them not to bother.
     SigningIn(Arc<AtomicBool>),
     /// It may do what its user may.
     Open,

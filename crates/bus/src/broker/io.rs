@@ -117,7 +117,9 @@ pub(super) fn spawn(
         let router = Router::new(config.limits, config.auth, queue, desk, poller);
         Io::new(router, listeners, info, (entropy, credentials)).run();
         // Nobody waits for an answer from it any more.
-        let _ = sign_in.join();
+        for thread in sign_in {
+            let _ = thread.join();
+        }
         drop(ending);
     })?;
     Ok(())

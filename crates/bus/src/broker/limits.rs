@@ -37,9 +37,9 @@ pub struct Limits {
     pub first_ping: Duration,
     /// Unanswered pings after which a client is stale.
     pub max_pings_out: u32,
-    /// How long a client may take to say who it is, where it must.
+    /// How long a client may take to say who it is, where it must; not how long it is checked.
     pub auth_timeout: Duration,
-    /// Sign-ins that may wait for the authenticating thread; beyond, they fail.
+    /// Sign-ins that may wait to be checked; beyond, those fail of who has most of them there.
     pub max_waiting_sign_ins: usize,
 }
 

@@ -10,6 +10,7 @@ mod batch;
 mod command;
 mod connection;
 mod credentials;
+mod fair;
 mod io;
 mod lame_duck;
 mod limits;

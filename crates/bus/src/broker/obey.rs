@@ -60,7 +60,7 @@ impl Io {
         self.router.local_places.insert(id, place);
     }
 
-    /// The authenticating thread answered; the client may be gone, and the users others.
+    /// The authenticating threads answered; the client may be gone, and the users others.
     fn signed_in(
         &mut self,
         index: u32,

@@ -167,7 +167,7 @@ impl Router {
         }
     }
 
-    /// Has the authenticating thread look at what the client said; it is deaf meanwhile.
+    /// Has the authenticating threads look at what the client said; it is deaf meanwhile.
     fn sign_in(&mut self, index: u32, options: ConnectOptions) {
         let Some(connection) = self.connections.get_mut(index) else { return };
         let abandoned = Arc::new(AtomicBool::new(false));
@@ -175,11 +175,8 @@ impl Router {
         let (cid, peer, nonce) = (connection.cid, connection.peer, connection.nonce.clone());
         let auth = Arc::clone(&self.auth);
         let job = SignIn { index, cid, auth, options, nonce, peer, abandoned };
-        if self.sign_in.submit(job) {
-            self.watch(index);
-        } else {
-            self.close(index, Close::told(Blame::Auth, &ErrText::AuthorizationViolation));
-        }
+        self.sign_in.submit(job);
+        self.watch(index);
     }
 
     /// The client is, or is not, who it says.

@@ -66,7 +66,8 @@ impl Router {
             return Due::Close(Close::Slow);
         }
         match connection.phase {
-            Phase::Strange | Phase::SigningIn(_) if past(connection.clock.since, auth_timeout) => {
+            // Who signs in does not count: what takes long then is not his doing.
+            Phase::Strange if past(connection.clock.since, auth_timeout) => {
                 Due::Close(Close::told(Blame::Auth, &ErrText::AuthenticationTimeout))
             }
             Phase::Open if self.now >= connection.clock.next_ping => {
