@@ -32,6 +32,7 @@
 pub mod auth;
 pub mod broker;
 pub mod client;
+mod descriptors;
 mod handle;
 pub mod jetstream;
 pub mod launcher;
@@ -45,6 +46,7 @@ pub mod tls;
 pub mod transport;
 mod units;
 
+pub use descriptors::raise_descriptor_limit;
 pub use handle::{
     BoxFuture, Bus, BusHealth, BusState, Connection, Connector, Delivery, Incoming, LinkError,
     OnLag, Retry, Subscription, SubscriptionId, close_all_shared, close_shared, shared,

@@ -32,6 +32,10 @@ impl Up {
 
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
         let lines = log::start(config);
+        if let Err(error) = bus::raise_descriptor_limit() {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the limit on open files stays as it is");
+        }
         let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
         let mut hangup = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;

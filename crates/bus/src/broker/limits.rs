@@ -12,7 +12,8 @@ pub struct Limits {
     pub max_control_line: usize,
     /// Largest message in bytes, headers included.
     pub max_payload: usize,
-    /// Clients on sockets at one time.
+    /// Clients on sockets at one time; fewer where the process may not hold that many files, of
+    /// which a quarter is left to others.
     pub max_connections: usize,
     /// Subscriptions of one client on a socket; 0 is no limit.
     pub max_subscriptions_per_client: usize,

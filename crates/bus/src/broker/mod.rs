@@ -55,7 +55,10 @@ pub use stats::{BrokerStats, ConnectionStats, LocalStats, Traffic};
 use command::{Command, CommandQueue};
 use tokio::sync::watch;
 
-use crate::auth::Auth;
+use crate::{
+    auth::Auth,
+    descriptors::{clients_within, descriptor_limit},
+};
 
 /// The version that clients are told: what they may use follows from it.
 pub const VERSION: &str = "2.9.25";
@@ -104,6 +107,19 @@ impl BrokerConfig {
             auth: Arc::new(Auth::open()),
             jetstream: false,
             tls: TlsOffer::None,
+        }
+    }
+}
+
+impl BrokerConfig {
+    /// Clients leave descriptors to others: of streams, of the rest of the process.
+    fn spare_descriptors(&mut self) {
+        // Where TLS is ended, a client has a socket there and a pair between there and here.
+        let each = if self.tls == TlsOffer::None { 1 } else { 3 };
+        let most = clients_within(descriptor_limit(), each);
+        if most < self.limits.max_connections {
+            tracing::info!(max_connections = most, "fewer clients: there are no more descriptors");
+            self.limits.max_connections = most;
         }
     }
 }
@@ -206,7 +222,8 @@ impl Broker {
     /// # Errors
     /// An address that cannot be had, by its name; a socket path that another broker holds, with
     /// the process that does.
-    pub fn start(config: BrokerConfig) -> Result<Self, StartError> {
+    pub fn start(mut config: BrokerConfig) -> Result<Self, StartError> {
+        config.spare_descriptors();
         let listeners = io::Listeners::open(&config)?;
         let queue = CommandQueue::new(config.limits.max_pending_local);
         let queue = Arc::new(queue.map_err(StartError::System)?);

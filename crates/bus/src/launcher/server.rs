@@ -85,6 +85,9 @@ impl Server {
     pub async fn start(options: Options, log: Log) -> Result<Server, LaunchError> {
         let gate = gate(&options.access)?;
         log.info("Starting server");
+        if let Err(error) = crate::raise_descriptor_limit() {
+            log.warn(format_args!("Few clients and streams: no more files may be open ({error})"));
+        }
         log.info(format_args!("  Version:  {}", crate::broker::VERSION));
         let broker = Broker::start(broker_config(&options, &gate)).map_err(LaunchError::Broker)?;
         let mut server = Server {
