@@ -11,6 +11,8 @@ use std::sync::{
 
 use bytes::Bytes;
 
+use crate::proto::is_blank;
+
 /// Bodies above this many bytes are shared between their receivers, not copied to each.
 pub const SHARED_ABOVE: usize = 4096;
 
@@ -235,9 +237,10 @@ impl Outgoing {
 }
 
 impl OutgoingRef<'_> {
-    /// Whether its subjects can be written on the wire without becoming something else there.
+    /// Whether its subjects can be written on the wire without becoming something else there: no
+    /// more than that, as whatever a client could publish must also be delivered.
     pub(crate) fn fits_the_wire(&self) -> bool {
-        let fits = |part: &[u8]| !part.is_empty() && !part.iter().any(u8::is_ascii_whitespace);
+        let fits = |part: &[u8]| !part.is_empty() && !part.iter().any(|byte| is_blank(*byte));
         fits(self.subject) && self.reply.is_none_or(fits)
     }
 }
@@ -359,6 +362,8 @@ mod tests {
         assert!(fits("a.b", None) && fits("a.b", Some("c")));
         assert!(!fits("", None) && !fits("a b", None) && !fits("a\r\nPING", None));
         assert!(!fits("a", Some("")) && !fits("a", Some("b\n")));
+        assert!(!fits("a\tb", None) && !fits("a\rb", None));
+        assert!(fits("a.\x0c", None) && fits("a.\x0b", None), "no blanks to a client's parser");
     }
 
     #[test]

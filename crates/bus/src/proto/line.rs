@@ -8,7 +8,7 @@ use super::{ProtoError, ProtoLimits};
 const MAX_DIGITS: usize = 9;
 
 /// Whether `byte` separates arguments. A carriage return inside a line does so too.
-fn is_blank(byte: u8) -> bool {
+pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 

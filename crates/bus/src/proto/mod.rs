@@ -21,6 +21,7 @@ pub mod write;
 pub use client::parse_client;
 pub use errors::{ErrText, ProtoError};
 pub use headers::{HeaderBuilder, HeaderError, Headers};
+pub(crate) use line::is_blank;
 pub use options::{ConnectError, ConnectOptions, ServerInfo};
 pub use server::parse_server;
 

@@ -69,6 +69,22 @@ fn sockets_and_local_clients_hear_each_other() {
 }
 
 #[test]
+fn what_a_client_may_publish_is_delivered_from_in_process_too() {
+    let broker = Broker::start(config()).unwrap();
+    let (sink, heard) = sink();
+    let local = broker.local_with(LocalOptions { echo: false, ..LocalOptions::named("x") }, sink);
+    local.subscribe(7, b"in.>", None);
+    assert!(block_on(local.flush()));
+    let mut talker = Talker::new(&broker);
+    talker.send(b"CONNECT {\"verbose\":false}\r\nSUB out.> 1\r\nPUB in.\x0c 2\r\nhi\r\n");
+    assert_eq!(next(&heard), "7 in.\\x0c hi");
+    let again =
+        Outgoing { subject: Some(Bytes::from_static(b"in.\x0c")), ..message("out.1", "hi") };
+    assert!(local.publish(again));
+    assert_eq!(talker.line().unwrap(), "MSG in.\\x0c 1 2");
+}
+
+#[test]
 fn a_publish_that_nobody_gets_is_told_where_wanted() {
     let broker = Broker::start(config()).unwrap();
     let (sink, heard) = sink();
