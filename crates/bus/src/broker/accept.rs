@@ -129,7 +129,8 @@ impl Io {
         let now = self.router.now;
         let auth = &self.router.auth;
         let stranger = auth.required(&peer);
-        let nonce = (stranger && auth.needs_nonce()).then(|| self.nonce()).flatten();
+        // Also for those who need no credentials: they may have better ones.
+        let nonce = auth.needs_nonce().then(|| self.nonce()).flatten();
         Connection {
             cid,
             socket,

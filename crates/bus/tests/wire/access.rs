@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use morgana_bus::{
     auth::{AllowResponses, Auth, AuthRules, Login, Permissions, SubjectRules, UserRule},
     broker::{Broker, BrokerConfig},
@@ -111,6 +112,40 @@ fn who_may_only_answer_may_answer_once() {
          root< 1
          servant> PUB inbox 1\\r\\n2
          servant< -ERR 'Permissions Violation for Publish to \"inbox\"'",
+    );
+}
+
+#[test]
+fn who_needs_no_credentials_may_sign_in_with_a_key_all_the_same() {
+    let pair = nkeys::KeyPair::new_user();
+    let key = pair.public_key();
+    let keyed =
+        UserRule { name: "keyed".into(), login: Login::Nkey(key.clone()), permissions: None };
+    let users = vec![user("guest", Some(guest())), keyed];
+    let rules = AuthRules { users, no_auth_user: Some("guest".into()), ..AuthRules::default() };
+    let auth = Arc::new(Auth::new(rules).unwrap());
+    let broker = Broker::start(BrokerConfig { auth, ..super::config() }).unwrap();
+    let talker = Talker::new(&broker);
+    assert!(!talker.info.contains("auth_required"), "{}", talker.info);
+    let (_, nonce) = talker.info.split_once("\"nonce\":\"").expect("a nonce to sign");
+    let nonce = nonce.split('"').next().unwrap();
+    let signature = pair.sign(nonce.as_bytes()).unwrap();
+    let signature = BASE64_URL_SAFE_NO_PAD.encode(signature);
+    let options = format!("{{\"nkey\":\"{key}\",\"sig\":\"{signature}\",\"verbose\":false}}");
+    let mut talkers = HashMap::from([("keyed".to_owned(), talker)]);
+    play(
+        &broker,
+        &mut talkers,
+        &format!(
+            "keyed> CONNECT {options}
+             keyed> SUB closed.> 1
+             keyed> PUB closed.door 1\\r\\nx
+             keyed< MSG closed.door 1 1
+             keyed< x
+             other> CONNECT {{\"verbose\":false}}
+             other> SUB closed.> 1
+             other< -ERR 'Permissions Violation for Subscription to \"closed.>\"'"
+        ),
     );
 }
 
