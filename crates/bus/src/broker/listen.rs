@@ -12,11 +12,15 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use rustix::{
-    fs::{FlockOperation, flock},
-    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
+    fs::{FlockOperation, Mode, OFlags, flock},
+    io::Errno,
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+    },
 };
 
 use super::{StartError, UnixListenAt, credentials};
@@ -24,6 +28,10 @@ use crate::auth::PeerAddress;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
+/// How long another that starts may hold the lock.
+const LOCK_LIMIT: Duration = Duration::from_secs(1);
+/// How often it is tried.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Listens on `addr`.
 pub(super) fn tcp(addr: SocketAddr) -> Result<TcpListener, StartError> {
@@ -57,17 +65,62 @@ impl Drop for SocketFile {
 pub(super) fn unix(at: &UnixListenAt) -> Result<SocketFile, StartError> {
     let failed = |source| StartError::Unix { path: at.path.clone(), source };
     let group = at.group.as_deref().map(group_id).transpose()?;
-    let _alone = lock_directory(&at.path).map_err(failed)?;
+    let _alone = Lock::take(&at.path).map_err(failed)?;
     remove_stale(&at.path)?;
     bind_file(at, group).map_err(failed)
 }
 
-/// Two that start at once must not take each other's fresh file for a stale one.
-fn lock_directory(path: &Path) -> io::Result<File> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = File::open(directory.unwrap_or(Path::new(".")))?;
-    flock(&directory, FlockOperation::LockExclusive)?;
-    Ok(directory)
+/// Two that start at once must not take each other's fresh file for a stale one, so they lock
+/// `<path>.lock`. Not the directory, which anybody may lock who can read it.
+#[derive(Debug)]
+struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    fn take(socket: &Path) -> io::Result<Self> {
+        let mut path = socket.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        Self::wait_for(&path).map_err(|error| {
+            let (kind, path) = (error.kind(), path.display());
+            io::Error::new(kind, format!("cannot lock `{path}`: {error}"))
+        })
+    }
+
+    fn wait_for(path: &Path) -> io::Result<Self> {
+        let deadline = Instant::now() + LOCK_LIMIT;
+        loop {
+            match Self::try_take(path)? {
+                Some(lock) => return Ok(lock),
+                None if Instant::now() >= deadline => return Err(io::ErrorKind::TimedOut.into()),
+                None => std::thread::sleep(LOCK_PAUSE),
+            }
+        }
+    }
+
+    /// None where somebody has it.
+    fn try_take(path: &Path) -> io::Result<Option<Self>> {
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            locked => locked?,
+        }
+        // Whoever had it before took the file away, maybe this one.
+        let held = file.metadata()?;
+        let same = identity(path).is_ok_and(|present| present == (held.dev(), held.ino()));
+        Ok(same.then(|| Self { file, path: path.into() }))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // While it is locked, so that nobody gets a file that is not there any more.
+        let _ = std::fs::remove_file(&self.path);
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// The file has its final rights before anybody can connect: `listen` comes last.
@@ -88,14 +141,22 @@ fn bind_file(at: &UnixListenAt, group: Option<u32>) -> io::Result<SocketFile> {
 /// Removes a socket file on which nobody listens; an error where somebody does.
 fn remove_stale(path: &Path) -> Result<(), StartError> {
     let failed = |source| StartError::Unix { path: path.into(), source };
-    match UnixStream::connect(path) {
+    match knock(path).map_err(failed)? {
         Ok(holder) => Err(held_by(path, holder)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && is_socket(path) => {
-            std::fs::remove_file(path).map_err(failed)
-        }
-        Err(error) => Err(failed(error)),
+        Err(Errno::NOENT) => Ok(()),
+        Err(Errno::CONNREFUSED) if is_socket(path) => std::fs::remove_file(path).map_err(failed),
+        // Somebody listens, who accepts nobody.
+        Err(Errno::WOULDBLOCK) => Err(failed(Errno::ADDRINUSE.into())),
+        Err(error) => Err(failed(error.into())),
     }
+}
+
+/// Connects without waiting for whoever listens.
+fn knock(path: &Path) -> io::Result<Result<UnixStream, Errno>> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let connected = connect(&socket, &SocketAddrUnix::new(path)?);
+    Ok(connected.map(|()| UnixStream::from(socket)))
 }
 
 fn held_by(path: &Path, holder: UnixStream) -> StartError {

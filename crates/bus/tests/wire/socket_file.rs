@@ -6,6 +6,11 @@ use std::{
     path::Path,
 };
 
+use rustix::{
+    fs::{FlockOperation, flock},
+    net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket},
+};
+
 use morgana_bus::broker::{Broker, BrokerConfig, StartError, UnixListenAt};
 
 fn config(path: &Path) -> BrokerConfig {
@@ -64,5 +69,37 @@ fn a_file_that_became_anothers_stays() {
     std::fs::remove_file(&path).unwrap();
     let _other = UnixListener::bind(&path).unwrap();
     super::block_on(broker.stop());
+    assert!(path.exists());
+}
+
+#[test]
+fn nobody_else_can_hold_up_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bus.sock");
+    let anybody = std::fs::File::open(directory.path()).unwrap();
+    flock(&anybody, FlockOperation::LockExclusive).unwrap();
+    let broker = Broker::start(config(&path)).unwrap();
+    assert!(greeting(&path).starts_with("INFO {"));
+    super::block_on(broker.stop());
+    assert_eq!(directory.path().read_dir().unwrap().count(), 0, "nothing is left behind");
+}
+
+#[test]
+fn who_cannot_have_the_socket_is_told_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bus.sock");
+    let lock = directory.path().join("bus.sock.lock");
+    let starting = std::fs::File::create(&lock).unwrap();
+    flock(&starting, FlockOperation::LockExclusive).unwrap();
+    let refused = Broker::start(config(&path)).unwrap_err();
+    let source = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(source.contains("bus.sock.lock"), "{source}");
+    std::fs::remove_file(&lock).unwrap();
+    // somebody listens and accepts nobody
+    let deaf = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    bind(&deaf, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    listen(&deaf, 0).unwrap();
+    let _waiting = UnixStream::connect(&path).unwrap();
+    assert!(matches!(Broker::start(config(&path)), Err(StartError::Unix { .. })));
     assert!(path.exists());
 }
