@@ -305,16 +305,19 @@ async fn what_the_other_side_does_not_take_is_dropped_and_the_rest_goes_on() {
 async fn a_subscription_that_the_server_refuses_ends_and_others_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("users.conf");
-    let user = r#"{ user: ann, password: secret, permissions: { subscribe: "system.log" } }"#;
+    let user = r#"{ user: ann, password: secret, permissions: { subscribe: ["system.log", "_INBOX.>"] } }"#;
     std::fs::write(&file, format!("authorization: {{ users: [ {user} ] }}")).unwrap();
     let Some(server) = NatsServer::start(&["-c", file.to_str().unwrap()]) else { return };
-    let bus = connected(&format!("tcp://ann:secret@127.0.0.1:{}", server.port()));
-    let mut allowed = subscribe(&bus, "system.log").await;
-    assert_eq!(next(&mut subscribe(&bus, "topology.>").await).await, "end");
-    bus.publish(&log("a"));
-    assert_eq!(next(&mut allowed).await, "a");
-    assert_eq!((bus.health().subscribers, bus.health().reconnects), (1, 0));
-    bus.close().await;
+    let kinds: &[&str] = if cfg!(feature = "nats") { &["tcp", "nats"] } else { &["tcp"] };
+    for kind in kinds {
+        let bus = connected(&format!("{kind}://ann:secret@127.0.0.1:{}", server.port()));
+        let mut allowed = subscribe(&bus, "system.log").await;
+        assert_eq!(next(&mut subscribe(&bus, "topology.>").await).await, "end");
+        bus.publish(&log("a"));
+        assert_eq!(next(&mut allowed).await, "a");
+        assert_eq!((bus.health().subscribers, bus.health().reconnects), (1, 0));
+        bus.close().await;
+    }
 }
 
 #[tokio::test]
