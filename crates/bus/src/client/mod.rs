@@ -276,7 +276,7 @@ impl Client {
     /// Publishes with a reply subject and waits for the first answer.
     ///
     /// # Errors
-    /// Nobody hears it, no answer within `limit`, or as [`Client::publish`].
+    /// Nobody hears it, the user may not hear answers, no answer within `limit`, or as [`Client::publish`].
     pub async fn request(
         &self,
         subject: &str,
@@ -286,7 +286,8 @@ impl Client {
     ) -> Result<Message, RequestError> {
         self.want_answers()?;
         let name = Bytes::copy_from_slice(subject.as_bytes());
-        let (number, answer) = self.held.shared.routes().expect_answer(name);
+        let expected = self.held.shared.routes().expect_answer(name);
+        let (number, answer) = expected.map_err(ClientError::Refused)?;
         let _forgotten = Forgotten { client: self, number };
         let reply = format!("{}.{number}", self.held.answers_at);
         self.publish(subject, Some(&reply), headers, body).await?;
@@ -308,6 +309,7 @@ impl Client {
         }
         let filter = format!("{}.*", self.held.answers_at);
         let sid = ANSWERS.to_string();
+        self.held.shared.routes().ask_for_answers(filter.clone().into());
         let frame = |out: &mut Vec<u8>| write::sub(out, filter.as_bytes(), None, sid.as_bytes());
         Ok(self.held.shared.outbound.push(frame)?)
     }

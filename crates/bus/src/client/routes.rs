@@ -25,6 +25,7 @@ pub(super) struct Routes {
     last_number: u64,
     subscriptions: HashMap<u64, Entry, foldhash::fast::RandomState>,
     requests: HashMap<u64, Pending, foldhash::fast::RandomState>,
+    answers: Answers,
     errors: VecDeque<String>,
     ended: bool,
 }
@@ -46,6 +47,18 @@ enum EntryState {
     Asked,
     /// The server has it.
     Made,
+    /// The server refused it, with this text.
+    Refused(String),
+}
+
+/// How far the subscription is that answers come by.
+#[derive(Default, Debug)]
+enum Answers {
+    /// No request was made yet.
+    #[default]
+    Unasked,
+    /// With this filter; the server has said nothing against it yet.
+    Asked(Bytes),
     /// The server refused it, with this text.
     Refused(String),
 }
@@ -102,11 +115,24 @@ impl Routes {
         }
     }
 
-    pub(super) fn expect_answer(&mut self, subject: Bytes) -> (u64, oneshot::Receiver<Answer>) {
+    /// The subscription that answers come by is asked for with this filter.
+    pub(super) fn ask_for_answers(&mut self, filter: Bytes) {
+        self.answers = Answers::Asked(filter);
+    }
+
+    /// The number of a request and who hears its answer; the server's text where it lets no answers
+    /// come.
+    pub(super) fn expect_answer(
+        &mut self,
+        subject: Bytes,
+    ) -> Result<(u64, oneshot::Receiver<Answer>), String> {
+        if let Answers::Refused(text) = &self.answers {
+            return Err(text.clone());
+        }
         let (answer, waited) = oneshot::channel();
         let number = self.next_number();
         self.requests.insert(number, Pending { subject, answer });
-        (number, waited)
+        Ok((number, waited))
     }
 
     pub(super) fn forget_answer(&mut self, number: u64) {
@@ -143,10 +169,11 @@ impl Routes {
     pub(super) fn complain(&mut self, text: &str) {
         if let Some(filter) = quoted(text, "Permissions Violation for Subscription to ") {
             self.refuse(text, |entry| entry.filter == filter.as_bytes());
+            self.refuse_answers(text, filter.as_bytes());
         } else if text.starts_with("maximum subscriptions exceeded") {
             self.refuse(text, |_| true);
         } else if let Some(subject) = quoted(text, "Permissions Violation for Publish to ") {
-            self.fail_requests(text, subject.as_bytes());
+            self.fail_requests(text, |pending| pending.subject == subject.as_bytes());
         }
         if self.errors.len() == KEPT_ERRORS {
             self.errors.pop_front();
@@ -162,8 +189,16 @@ impl Routes {
         }
     }
 
-    fn fail_requests(&mut self, text: &str, subject: &[u8]) {
-        let concerned = self.requests.extract_if(|_, pending| pending.subject == subject);
+    /// Where it is the answers' filter: no request has an answer any more.
+    fn refuse_answers(&mut self, text: &str, filter: &[u8]) {
+        if matches!(&self.answers, Answers::Asked(asked) if asked == filter) {
+            self.answers = Answers::Refused(text.to_owned());
+            self.fail_requests(text, |_| true);
+        }
+    }
+
+    fn fail_requests(&mut self, text: &str, concerned: impl Fn(&Pending) -> bool) {
+        let concerned = self.requests.extract_if(|_, pending| concerned(pending));
         for (_, pending) in concerned {
             let _ = pending.answer.send(Err(text.to_owned()));
         }

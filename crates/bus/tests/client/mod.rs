@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use morgana_bus::auth::{Auth, AuthRules, Login, Permissions, SubjectRules, UserRule};
+use morgana_bus::broker::{Broker, BrokerConfig};
 use morgana_bus::client::{
     Client, ClientError, Closed, ConnectError, Credentials, InboxLimits, Message, Options,
     RequestError, Subscriber,
@@ -193,6 +195,34 @@ async fn credentials_and_permissions() {
     );
     let bad_seed = as_whom(Credentials::Nkey("SUno".into())).await;
     assert!(matches!(bad_seed, Err(ConnectError::Nkey { .. })));
+}
+
+#[tokio::test]
+async fn who_may_not_hear_answers_learns_it_at_once() {
+    let subscribe = SubjectRules::all().deny(&["_INBOX.>"]).unwrap();
+    let deaf = UserRule {
+        name: "deaf".into(),
+        login: Login::Password("secret".into()),
+        permissions: Some(Permissions::new(SubjectRules::all(), subscribe, None).unwrap()),
+    };
+    let rules = AuthRules { users: vec![deaf], ..AuthRules::default() };
+    let mut config = BrokerConfig::new("test");
+    config.auth = Auth::new(rules).unwrap().into();
+    config.tcp = Some(([127, 0, 0, 1], 0).into());
+    let broker = Broker::start(config).unwrap();
+    let url = format!("tcp://deaf:secret@{}", broker.tcp_addr().unwrap());
+    let client = Client::connect(Options::new(url.parse().unwrap())).await.unwrap();
+    let service = client.subscribe("service", None).await.unwrap();
+    for _ in 0..2 {
+        let refused = client.request("service", &[], b"", 10 * LIMIT).await;
+        assert!(
+            matches!(&refused, Err(RequestError::Client(ClientError::Refused(text)))
+                if text.contains("_INBOX.")),
+            "{refused:?}"
+        );
+    }
+    drop(service);
+    broker.stop().await;
 }
 
 #[tokio::test]
