@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Closed, Message, Shared, handshake::Greeted, routes::Routes, socket::Socket};
-use crate::proto::{Parsed, ProtoLimits, ServerFrame, parse_server, write};
+use crate::proto::{Parsed, ProtoLimits, ServerFrame, parse_server};
 
 /// How often the server is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
@@ -155,7 +155,9 @@ impl Connection {
                 Ok(Parsed::Frame { frame, used }) => {
                     used_in_all += used;
                     self.unanswered = 0;
-                    take(&shared, &mut routes, frame);
+                    if let Err(why) = take(&shared, &mut routes, frame) {
+                        break Err(why);
+                    }
                 }
                 Ok(Parsed::Incomplete { .. }) => break Ok(()),
                 Err(_) => break Err(Closed::Garbage),
@@ -166,15 +168,15 @@ impl Connection {
     }
 }
 
-fn take(shared: &Shared, routes: &mut Routes, frame: ServerFrame<'_>) {
+fn take(shared: &Shared, routes: &mut Routes, frame: ServerFrame<'_>) -> Result<(), Closed> {
     match frame {
         ServerFrame::Msg { subject, sid, reply, headers_len, payload } => {
             if let Some(number) = super::routes::number(sid) {
                 routes.deliver(Message::new(number, subject, reply, headers_len, payload));
             }
         }
-        // Fails only on a connection that is being closed.
-        ServerFrame::Ping => drop(shared.outbound.push(write::pong)),
+        ServerFrame::Ping if !shared.outbound.pong() => return Err(Closed::Deaf),
+        ServerFrame::Ping => {}
         ServerFrame::Pong => {
             shared.outbound.answered();
         }
@@ -182,6 +184,7 @@ fn take(shared: &Shared, routes: &mut Routes, frame: ServerFrame<'_>) {
         // A later INFO tells of other servers, or that this one is about to go: then it closes.
         ServerFrame::Info(_) | ServerFrame::Ok => {}
     }
+    Ok(())
 }
 
 fn broke(error: io::Error) -> Closed {

@@ -84,6 +84,9 @@ pub enum Closed {
     /// What came in was no frame.
     #[error("the server said what is no frame of NATS")]
     Garbage,
+    /// The server asks for more than it takes answers.
+    #[error("the server does not take the answers to its pings")]
+    Deaf,
     /// The server answered no pings.
     #[error("the server does not answer any more")]
     Stale,

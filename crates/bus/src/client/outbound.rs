@@ -14,6 +14,8 @@ use crate::proto::write;
 /// Bytes that may wait before a publisher has to. What is larger than the rest of the room still
 /// goes in whole, so at most one message more waits.
 const MAX_WAITING_BYTES: usize = 1 << 20;
+/// PONGs that may wait: a server that asks so often and reads nothing is none to stay with.
+const MAX_WAITING_PONGS: usize = 1024;
 
 /// The buffer and the flushes that wait for it.
 #[derive(Default, Debug)]
@@ -28,6 +30,8 @@ pub(super) struct Outbound {
 #[derive(Default, Debug)]
 struct Queue {
     bytes: Vec<u8>,
+    /// How many of `bytes` are PONGs.
+    pongs_due: usize,
     /// Who waits for the answers to the PINGs that were sent, in their order.
     pongs: VecDeque<Option<oneshot::Sender<()>>>,
     closing: bool,
@@ -46,6 +50,20 @@ impl Outbound {
         queue.open()?;
         self.append(queue, frames);
         Ok(())
+    }
+
+    /// Answers a PING. False where too many answers wait to be written.
+    pub(super) fn pong(&self) -> bool {
+        let mut queue = self.queue();
+        if queue.pongs_due == MAX_WAITING_PONGS {
+            return false;
+        }
+        // What is being closed answers nothing.
+        if queue.open().is_ok() {
+            queue.pongs_due += 1;
+            self.append(queue, write::pong);
+        }
+        true
     }
 
     /// Appends frames once there is room.
@@ -107,7 +125,10 @@ impl Outbound {
 
     /// Swaps what waits into `into`, which is empty, and makes room. The connection's task only.
     pub(super) fn take(&self, into: &mut Vec<u8>) {
-        std::mem::swap(&mut self.queue().bytes, into);
+        let mut queue = self.queue();
+        queue.pongs_due = 0;
+        std::mem::swap(&mut queue.bytes, into);
+        drop(queue);
         if !into.is_empty() {
             self.room.notify_waiters();
         }
@@ -146,6 +167,25 @@ impl Queue {
             Some(why) => Err(why.clone()),
             None if self.closing => Err(Closed::Here),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_to_pings_are_bounded_until_they_are_written() {
+        let outbound = Outbound::default();
+        for _ in 0..2 {
+            for _ in 0..MAX_WAITING_PONGS {
+                assert!(outbound.pong());
+            }
+            assert!(!outbound.pong());
+            let mut written = Vec::new();
+            outbound.take(&mut written);
+            assert_eq!(written, b"PONG\r\n".repeat(MAX_WAITING_PONGS));
         }
     }
 }
