@@ -9,6 +9,7 @@
 
 mod pages;
 mod process;
+mod recent;
 mod requests;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -35,6 +36,7 @@ use crate::{
 };
 
 pub use pages::Facts;
+use recent::Recent;
 pub use requests::Requests;
 
 /// Connections at a time; more wait to be accepted.
@@ -47,7 +49,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const BREATHE: Duration = Duration::from_millis(100);
 
 /// Where the numbers come from; nothing once the broker ended.
-pub type Source = Arc<dyn Fn() -> BoxFuture<'static, Option<BrokerStats>> + Send + Sync>;
+pub type Source = Arc<dyn Fn() -> BoxFuture<'static, Option<Arc<BrokerStats>>> + Send + Sync>;
 
 /// The monitoring server, listening.
 pub struct Monitor {
@@ -143,7 +145,7 @@ impl Pages {
         &self,
         page: impl FnOnce(&BrokerStats) -> Result<Vec<u8>, String>,
     ) -> Response<Full<Bytes>> {
-        match (self.source)().await.as_ref().map(page) {
+        match (self.source)().await.as_deref().map(page) {
             Some(Ok(json)) => with_type(StatusCode::OK, "application/json", json),
             Some(Err(fault)) => text(StatusCode::BAD_REQUEST, fault),
             None => {
@@ -173,12 +175,12 @@ fn with_type(
     response
 }
 
-/// The numbers of a broker.
+/// The numbers of a broker, at most a tenth of a second old.
 pub fn of(broker: &Broker) -> Source {
-    let broker = broker.clone();
+    let recent = Arc::new(Recent::new(broker));
     Arc::new(move || {
-        let broker = broker.clone();
-        Box::pin(async move { broker.stats().await })
+        let recent = Arc::clone(&recent);
+        Box::pin(async move { recent.stats().await })
     })
 }
 

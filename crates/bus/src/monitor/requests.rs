@@ -6,7 +6,7 @@
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Facts, pages};
+use super::{Facts, Recent, pages};
 use crate::broker::{Batch, Broker, BrokerStats, LocalClient, LocalOptions, LocalSink, Outgoing};
 
 const SUBJECTS: &[u8] = b"$SYS.REQ.SERVER.PING.*";
@@ -17,7 +17,7 @@ const MAX_WAITING: usize = 64;
 
 /// Answers requests for a broker's numbers.
 pub struct Requests {
-    broker: Broker,
+    recent: Recent,
     facts: Facts,
     client: LocalClient,
     asked: mpsc::Receiver<Asked>,
@@ -59,7 +59,7 @@ impl Requests {
         let (sink, asked) = mpsc::channel(MAX_WAITING);
         let client = broker.local_with(LocalOptions::named("monitor"), Box::new(Sink(sink)));
         client.subscribe(SUBSCRIPTION, SUBJECTS, None);
-        Self { broker: broker.clone(), facts, client, asked }
+        Self { recent: Recent::new(broker), facts, client, asked }
     }
 
     /// Answers until `stop`, or until the broker ends.
@@ -70,7 +70,7 @@ impl Requests {
                 () = stop.cancelled() => break,
                 asked = self.asked.recv() => asked,
             };
-            let (Some(asked), Some(stats)) = (asked, self.broker.stats().await) else {
+            let (Some(asked), Some(stats)) = (asked, self.recent.stats().await) else {
                 break;
             };
             let body = self.answer(asked.page, &stats).into();

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::broker::{ConnectionStats, Limits, Traffic};
+use crate::broker::{BrokerConfig, ConnectionStats, Limits, Traffic};
 
 fn facts() -> Facts {
     Facts {
@@ -40,6 +40,7 @@ fn stats() -> BrokerStats {
 
 /// Sends `request` as it is to a server with these numbers; the whole answer.
 async fn exchange(numbers: Option<BrokerStats>, request: &str) -> String {
+    let numbers = numbers.map(Arc::new);
     let source: Source = Arc::new(move || {
         let numbers = numbers.clone();
         Box::pin(async move { numbers })
@@ -114,4 +115,17 @@ async fn what_is_not_there_is_refused() {
         let answer = exchange(Some(stats()), request).await;
         assert!(answer.starts_with(status), "{request:.20}: {answer:.80}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_broker_is_not_asked_for_every_page() {
+    let broker = Broker::start(BrokerConfig::new("asked")).unwrap();
+    let source = of(&broker);
+    let (first, second) = (source().await.unwrap(), source().await.unwrap());
+    assert!(Arc::ptr_eq(&first, &second));
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert!(!Arc::ptr_eq(&first, &source().await.unwrap()));
+    broker.stop().await;
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert!(source().await.is_none());
 }
