@@ -38,7 +38,7 @@ pub(super) struct Serve {
     /// Ask clients for a certificate that these have signed (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
-    /// Where monitoring is served by HTTP, such as 127.0.0.1:8222
+    /// Where monitoring is served by HTTP, such as 127.0.0.1:8222: loopback only
     #[arg(long, value_name = "ADDRESS")]
     monitor: Option<SocketAddr>,
     /// The users, in a file that is read again when it changes
@@ -66,6 +66,9 @@ impl Serve {
     fn options(self, socket: &Path) -> anyhow::Result<launcher::Options> {
         if self.no_unix && self.listen.is_none() {
             bail!("nobody could connect: --no-unix needs --listen");
+        }
+        if self.monitor.is_some_and(|at| !at.ip().is_loopback()) {
+            bail!("--monitor is for loopback addresses only: it asks nobody who he is");
         }
         let access = self.access()?;
         let at = self.path.clone().unwrap_or_else(|| socket.to_owned());
@@ -132,6 +135,11 @@ mod tests {
                 "who may connect by TCP? Say --users FILE, or --no-auth on loopback",
             ),
             ("--listen 0.0.0.0:0 --no-auth", "--no-auth is for loopback addresses only"),
+            ("--monitor [::1]:0", "ok"),
+            (
+                "--monitor 0.0.0.0:8222",
+                "--monitor is for loopback addresses only: it asks nobody who he is",
+            ),
             ("--no-unix", "nobody could connect: --no-unix needs --listen"),
         ] {
             let words = ["serve"].into_iter().chain(line.split_whitespace());
