@@ -180,6 +180,47 @@ pub(super) fn varz(facts: &Facts, stats: &BrokerStats) -> Vec<u8> {
     })
 }
 
+/// What nats-server tells of itself now and then, and when it is pinged.
+#[derive(Serialize)]
+struct Statsz {
+    start: String,
+    mem: u64,
+    cores: usize,
+    cpu: f64,
+    connections: usize,
+    total_connections: u64,
+    active_accounts: usize,
+    subscriptions: usize,
+    sent: Passed,
+    received: Passed,
+    slow_consumers: u64,
+}
+
+#[derive(Serialize)]
+struct Passed {
+    msgs: u64,
+    bytes: u64,
+}
+
+/// The `statsz` of an answer to a ping.
+pub(super) fn statsz(stats: &BrokerStats) -> Vec<u8> {
+    let now = SystemTime::now();
+    let traffic = &stats.traffic;
+    json(&Statsz {
+        start: moment(now.checked_sub(stats.uptime).unwrap_or(now)),
+        mem: process::memory_bytes(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        cpu: load(stats.uptime),
+        connections: stats.connections,
+        total_connections: stats.total_connections,
+        active_accounts: 1,
+        subscriptions: stats.subscriptions,
+        sent: Passed { msgs: traffic.out_msgs, bytes: traffic.out_bytes },
+        received: Passed { msgs: traffic.in_msgs, bytes: traffic.in_bytes },
+        slow_consumers: stats.slow_consumers,
+    })
+}
+
 /// Per cent of one core since the start of the broker.
 fn load(uptime: Duration) -> f64 {
     let seconds = uptime.as_secs_f64().max(0.01);

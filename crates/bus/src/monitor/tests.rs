@@ -4,7 +4,9 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::auth::{Auth, AuthRules, Login, UserRule};
 use crate::broker::{BrokerConfig, ConnectionStats, Limits, Traffic};
+use crate::client::{Client, Options};
 
 fn facts() -> Facts {
     Facts {
@@ -128,4 +130,40 @@ async fn the_broker_is_not_asked_for_every_page() {
     broker.stop().await;
     tokio::time::advance(Duration::from_millis(100)).await;
     assert!(source().await.is_none());
+}
+
+#[tokio::test]
+async fn stock_tools_get_their_answers_over_the_bus() {
+    let password = Login::Password("secret".into());
+    let ann = UserRule { name: "ann".into(), login: password, permissions: None };
+    let rules = AuthRules { users: vec![ann], ..AuthRules::default() };
+    let broker = Broker::start(BrokerConfig {
+        tcp: Some(([127, 0, 0, 1], 0).into()),
+        auth: Auth::new(rules).unwrap().into(),
+        ..BrokerConfig::new("asked")
+    });
+    let broker = broker.unwrap();
+    let stop = CancellationToken::new();
+    let answering = tokio::spawn(Requests::new(&broker, facts()).run(stop.clone()));
+    let url = format!("tcp://ann:secret@{}", broker.tcp_addr().unwrap());
+    let client = Client::connect(Options::new(url.parse().unwrap())).await.unwrap();
+    for (subject, key, value) in [
+        ("$SYS.REQ.SERVER.PING", "/statsz/connections", Value::from(1)),
+        ("$SYS.REQ.SERVER.PING.STATSZ", "/statsz/active_accounts", 1.into()),
+        ("$SYS.REQ.SERVER.PING.VARZ", "/data/port", 4222.into()),
+        ("$SYS.REQ.SERVER.PING.CONNZ", "/data/connections/0/authorized_user", "ann".into()),
+        ("$SYS.REQ.USER.INFO", "/data/user", "ann".into()),
+        ("$SYS.REQ.USER.INFO", "/data/account", "$G".into()),
+        ("$SYS.REQ.USER.INFO", "/server/name", "asked".into()),
+    ] {
+        let answer = client.request(subject, &[], b"", DEADLINE).await.unwrap();
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(answer.pointer(key), Some(&value), "{subject}: {answer}");
+    }
+    // one who came after the numbers were taken
+    let another = Client::connect(Options::new(url.parse().unwrap())).await.unwrap();
+    let answer = another.request("$SYS.REQ.USER.INFO", &[], b"", DEADLINE).await.unwrap();
+    assert!(String::from_utf8_lossy(&answer.body).contains(r#""user":"ann""#), "{answer:?}");
+    stop.cancel();
+    answering.await.unwrap();
 }
