@@ -108,6 +108,7 @@ impl From<StreamsError> for ApiError {
             }
             StreamsError::Forbidden(_) => Self::told(500, 10057, error.to_string()),
             StreamsError::FetchRefused(_) => Self::told(409, 10003, error.to_string()),
+            StreamsError::Sealed => Self::told(400, 10109, error.to_string()),
             StreamsError::Closed => {
                 Self::fixed(503, 10008, "JetStream system temporarily unavailable")
             }

@@ -49,6 +49,8 @@ pub(super) struct StreamJson {
     max_msg_size: i64,
     discard: DiscardWord,
     storage: StorageWord,
+    #[serde(skip_serializing_if = "is_false")]
+    discard_new_per_subject: bool,
     num_replicas: i64,
     duplicate_window: i64,
     allow_direct: bool,
@@ -59,8 +61,6 @@ pub(super) struct StreamJson {
     allow_rollup_hdrs: bool,
     #[serde(skip_serializing)]
     no_ack: bool,
-    #[serde(skip_serializing)]
-    discard_new_per_subject: bool,
     #[serde(skip_serializing)]
     mirror: Option<serde::de::IgnoredAny>,
     #[serde(skip_serializing)]
@@ -92,9 +92,7 @@ impl StreamJson {
             (self.mirror.is_some(), "mirrors are not supported"),
             (self.sources.is_some(), "sources are not supported"),
             (self.republish.is_some(), "republishing is not supported"),
-            (self.sealed, "stream configuration for create can not be sealed"),
             (self.no_ack, "streams without acknowledgements are not supported"),
-            (self.discard_new_per_subject, "discard new per subject is not supported"),
         ];
         if let Some((_, why)) = refused.iter().find(|(is, _)| *is) {
             return Some(ApiError::stream_config(*why));
@@ -134,6 +132,8 @@ impl StreamJson {
                 DiscardWord::Old => Discard::Old,
                 DiscardWord::New => Discard::New,
             },
+            discard_new_per_subject: self.discard_new_per_subject,
+            sealed: self.sealed,
             duplicate_window: span(self.duplicate_window).unwrap_or(longest),
             allow_direct: self.allow_direct,
             allow_rollup_hdrs: self.allow_rollup_hdrs,
@@ -173,6 +173,8 @@ impl From<StreamConfig> for StreamJson {
                 Storage::File => StorageWord::File,
                 Storage::Memory => StorageWord::Memory,
             },
+            discard_new_per_subject: config.discard_new_per_subject,
+            sealed: config.sealed,
             num_replicas: i64::from(config.num_replicas),
             duplicate_window: nanos(config.duplicate_window),
             allow_direct: config.allow_direct,
@@ -214,6 +216,11 @@ pub(super) struct StateJson {
 #[allow(clippy::trivially_copy_pass_by_ref)] // the signature that serde asks for
 fn is_zero(value: &u64) -> bool {
     *value == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the signature that serde asks for
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl From<StreamInfo> for StreamInfoJson {

@@ -67,6 +67,43 @@ fn streams_are_made_changed_and_removed() {
 }
 
 #[test]
+fn a_sealed_stream_stays_as_it_is() {
+    check(&[
+        (
+            r#"STREAM.CREATE.S {"name":"S","sealed":true}"#,
+            "stream configuration for create can not be sealed",
+        ),
+        (r#"STREAM.CREATE.S {"name":"S","max_age":3600000000000}"#, r#""sealed":false"#),
+        (
+            r#"STREAM.UPDATE.S {"name":"S","max_age":3600000000000,"sealed":true}"#,
+            r#""max_age":0,"max_msgs_per_subject":-1,"max_msg_size":-1,"discard":"new""#,
+        ),
+        ("STREAM.INFO.S", r#""sealed":true,"deny_delete":true,"deny_purge":true"#),
+        ("STREAM.PURGE.S", r#""err_code":10109"#),
+        (r#"STREAM.MSG.DELETE.S {"seq":1}"#, r#""err_code":10109"#),
+        (r#"STREAM.UPDATE.S {"name":"S"}"#, r#""err_code":10052"#),
+    ]);
+}
+
+#[test]
+fn discarding_what_is_new_of_a_subject_needs_its_limit() {
+    check(&[
+        (
+            r#"STREAM.CREATE.S {"name":"S","max_msgs_per_subject":1,"discard_new_per_subject":true}"#,
+            "discard new per subject requires discard new policy to be set",
+        ),
+        (
+            r#"STREAM.CREATE.S {"name":"S","discard":"new","discard_new_per_subject":true}"#,
+            "discard new per subject requires max msgs per subject > 0",
+        ),
+        (
+            r#"STREAM.CREATE.S {"name":"S","discard":"new","max_msgs_per_subject":1,"discard_new_per_subject":true}"#,
+            r#""discard_new_per_subject":true"#,
+        ),
+    ]);
+}
+
+#[test]
 fn consumers_are_made_in_three_shapes() {
     check(&[
         (r#"STREAM.CREATE.S {"name":"S","subjects":["s.>"],"allow_direct":true}"#, "did_create"),

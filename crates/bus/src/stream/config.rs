@@ -147,6 +147,9 @@ pub struct StreamConfig {
     /// Most messages with one subject; the oldest of the subject goes, whatever `discard` says.
     #[serde(default)]
     pub max_msgs_per_subject: Option<u64>,
+    /// With [`Discard::New`]: one more message of a subject that has its most is refused too.
+    #[serde(default)]
+    pub discard_new_per_subject: bool,
     /// Most consumers.
     #[serde(default)]
     pub max_consumers: Option<u32>,
@@ -167,6 +170,9 @@ pub struct StreamConfig {
     /// Whether purging by request is refused.
     #[serde(default)]
     pub deny_purge: bool,
+    /// Nothing may change any more: no message comes or goes.
+    #[serde(default)]
+    pub sealed: bool,
     /// Copies; only 1 is served.
     pub num_replicas: u32,
     /// Where messages live.
@@ -193,11 +199,13 @@ impl StreamConfig {
             max_msgs_per_subject: None,
             max_consumers: None,
             discard: Discard::Old,
+            discard_new_per_subject: false,
             duplicate_window: Self::DEFAULT_DUPLICATE_WINDOW,
             allow_direct: false,
             allow_rollup_hdrs: false,
             deny_delete: false,
             deny_purge: false,
+            sealed: false,
             num_replicas: 1,
             storage: Storage::File,
         }

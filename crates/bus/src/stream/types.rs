@@ -81,6 +81,9 @@ pub enum StreamsError {
     /// The stream's configuration forbids it.
     #[error("{0} not permitted")]
     Forbidden(&'static str),
+    /// The stream is sealed.
+    #[error("invalid operation on sealed stream")]
+    Sealed,
     /// Its files failed.
     #[error("the stream's files failed")]
     Log(#[from] LogError),

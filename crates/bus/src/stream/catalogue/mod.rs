@@ -233,7 +233,7 @@ impl Catalogue {
 
     /// Makes a stream; true where it is new, false where it exists just like this.
     pub(crate) fn create(&mut self, config: StreamConfig) -> Result<bool, StreamsError> {
-        rules::check(&config)?;
+        rules::check_new(&config)?;
         let name = config.name.as_str();
         if let Ok(stream) = self.get(name) {
             let same = *stream.log.config() == config;
@@ -261,6 +261,7 @@ impl Catalogue {
 
     /// Changes a stream's configuration.
     pub(crate) fn update(&mut self, config: StreamConfig) -> Result<(), StreamsError> {
+        let config = rules::as_sealed(config);
         rules::check(&config)?;
         let name = config.name.as_str().to_owned();
         rules::check_update(self.get(&name)?.log.config(), &config)?;
@@ -290,6 +291,9 @@ impl Catalogue {
     /// Removes messages; says how many.
     pub(crate) fn purge(&mut self, name: &str, purge: &Purge) -> Result<u64, StreamsError> {
         let stream = self.get(name)?;
+        if stream.log.config().sealed {
+            return Err(StreamsError::Sealed);
+        }
         if stream.log.config().deny_purge {
             return Err(StreamsError::Forbidden("stream purge"));
         }
@@ -307,6 +311,9 @@ impl Catalogue {
         erase: bool,
     ) -> Result<bool, StreamsError> {
         let stream = self.get(name)?;
+        if stream.log.config().sealed {
+            return Err(StreamsError::Sealed);
+        }
         if stream.log.config().deny_delete {
             return Err(StreamsError::Forbidden("message delete"));
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{StreamConfig, types::StreamsError};
+use super::super::{Discard, StreamConfig, types::StreamsError};
 use crate::matcher;
 
 const MIN_MAX_AGE: Duration = Duration::from_millis(100);
@@ -14,6 +14,30 @@ pub(super) fn check(config: &StreamConfig) -> Result<(), StreamsError> {
     match fault(config) {
         Some(why) => Err(StreamsError::StreamConfig(why)),
         None => Ok(()),
+    }
+}
+
+/// A stream cannot begin sealed: nothing could ever get in.
+pub(super) fn check_new(config: &StreamConfig) -> Result<(), StreamsError> {
+    if config.sealed {
+        let why = "stream configuration for create can not be sealed";
+        return Err(StreamsError::StreamConfig(why.into()));
+    }
+    check(config)
+}
+
+/// What a seal means for the rest of the configuration.
+pub(super) fn as_sealed(config: StreamConfig) -> StreamConfig {
+    if !config.sealed {
+        return config;
+    }
+    StreamConfig {
+        max_age: None,
+        discard: Discard::New,
+        deny_delete: true,
+        deny_purge: true,
+        allow_rollup_hdrs: false,
+        ..config
     }
 }
 
@@ -30,7 +54,18 @@ fn fault(config: &StreamConfig) -> Option<String> {
     if config.deny_purge && config.allow_rollup_hdrs {
         return Some("roll-ups require the purge permission".into());
     }
-    subjects_fault(&config.subjects)
+    discard_fault(config).map(Into::into).or_else(|| subjects_fault(&config.subjects))
+}
+
+fn discard_fault(config: &StreamConfig) -> Option<&'static str> {
+    if !config.discard_new_per_subject {
+        return None;
+    }
+    if config.discard != Discard::New {
+        return Some("discard new per subject requires discard new policy to be set");
+    }
+    let unlimited = config.max_msgs_per_subject.is_none();
+    unlimited.then_some("discard new per subject requires max msgs per subject > 0")
 }
 
 fn subjects_fault(subjects: &[String]) -> Option<String> {
@@ -63,6 +98,7 @@ pub(super) fn check_update(old: &StreamConfig, new: &StreamConfig) -> Result<(),
         (old.storage != new.storage, "change storage type"),
         (old.retention != new.retention, "change retention policy"),
         (old.deny_delete && !new.deny_delete, "cancel deny message deletes"),
+        (old.sealed && !new.sealed, "unseal a sealed stream"),
         (old.deny_purge && !new.deny_purge, "cancel deny purge"),
     ];
     match fixed.iter().find(|(broken, _)| *broken) {

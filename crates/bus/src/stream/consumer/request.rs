@@ -130,6 +130,11 @@ impl Waiting {
         self.expires.is_some_and(|at| at <= now)
     }
 
+    /// Its sign of life is due.
+    pub(crate) fn is_silent(&self, now: Timestamp) -> bool {
+        self.beat_at.is_some_and(|at| at <= now)
+    }
+
     fn deadline(&self) -> Option<Timestamp> {
         [self.expires, self.beat_at].into_iter().flatten().min()
     }

@@ -318,7 +318,14 @@ impl Cursor {
         }
     }
 
+    /// Signs of life for those who wait. Who does not want to wait and got something ends at its
+    /// first silence instead, as with nats-server: held up by what is in flight, it would else
+    /// stay, and take what a later request asks for.
     fn beat_requests(&mut self, out: &mut impl Outlet, now: Timestamp) {
+        let over = |waiting: &Waiting| waiting.no_wait && waiting.got > 0 && waiting.is_silent(now);
+        for waiting in self.queue.take(over) {
+            time_out(&waiting, out);
+        }
         let beat = self.heartbeat();
         for to in self.queue.beats(now) {
             out.status(&to, beat.clone());

@@ -291,6 +291,22 @@ fn requests_end_as_they_asked() {
 }
 
 #[test]
+fn a_request_that_does_not_wait_ends_at_its_first_silence() {
+    check(
+        &ConsumerConfig { max_ack_pending: Some(1), ..explicit() },
+        r#"
+        pub a a
+        A {"no_wait": true, "expires": 2000000000, "batch": 5, "idle_heartbeat": 400000000}
+        < A 1 #1 +1
+        after 400ms
+        < A 408 Request Timeout, Nats-Pending-Messages: 4, Nats-Pending-Bytes: 0
+        B {"expires": 1000000000, "idle_heartbeat": 400000000}
+        after 400ms
+        < B 100 Idle Heartbeat, Nats-Last-Consumer: 1, Nats-Last-Stream: 1"#,
+    );
+}
+
+#[test]
 fn limits_of_requests_are_told() {
     let limits = ConsumerConfig {
         max_batch: Some(3),

@@ -414,9 +414,10 @@ impl Engine {
 fn refused(refusal: Refusal) -> PublishError {
     match refusal {
         Refusal::Append(error) => PublishError::Refused(error),
-        Refusal::OtherStream | Refusal::RollupForbidden | Refusal::RollupUnknown => {
-            PublishError::Headers(refusal.answer().2)
-        }
+        Refusal::OtherStream
+        | Refusal::Sealed
+        | Refusal::RollupForbidden
+        | Refusal::RollupUnknown => PublishError::Headers(refusal.answer().2),
     }
 }
 

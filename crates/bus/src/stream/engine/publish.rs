@@ -67,6 +67,7 @@ fn number(value: &[u8]) -> u64 {
 #[derive(Debug)]
 pub(super) enum Refusal {
     OtherStream,
+    Sealed,
     RollupForbidden,
     RollupUnknown,
     Append(AppendError),
@@ -77,6 +78,7 @@ impl Refusal {
     pub(super) fn answer(&self) -> (u16, u16, String) {
         match self {
             Self::OtherStream => (400, 10060, "expected stream does not match".into()),
+            Self::Sealed => (400, 10109, "invalid operation on sealed stream".into()),
             Self::RollupForbidden => (500, 10111, "rollup not permitted".into()),
             Self::RollupUnknown => (500, 10111, "rollup value invalid".into()),
             Self::Append(error) => append_answer(error),
@@ -95,6 +97,9 @@ fn append_answer(error: &AppendError) -> (u16, u16, String) {
         AppendError::TooLarge { .. } => (400, 10054, "message size exceeds maximum allowed".into()),
         AppendError::LongField { .. } => (400, 10003, "bad request".into()),
         AppendError::Full(Full::Messages) => (503, 10077, "maximum messages exceeded".into()),
+        AppendError::Full(Full::Subject) => {
+            (503, 10077, "maximum messages per subject exceeded".into())
+        }
         AppendError::Full(Full::Bytes) => (503, 10077, "maximum bytes exceeded".into()),
         AppendError::Log(_) => (503, 10077, "the stream's files failed".into()),
     }
@@ -118,6 +123,9 @@ pub(super) fn store(
     let wishes = Wishes::read(arrival.headers);
     if wishes.expected_stream.is_some_and(|name| name != stream.name().as_bytes()) {
         return Err(Refusal::OtherStream);
+    }
+    if stream.log.config().sealed {
+        return Err(Refusal::Sealed);
     }
     if wishes.rollup.is_some() && !stream.log.config().allow_rollup_hdrs {
         return Err(Refusal::RollupForbidden);

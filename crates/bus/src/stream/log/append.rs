@@ -102,6 +102,9 @@ impl StreamLog {
         if config.discard == Discard::Old {
             return Ok(());
         }
+        if config.discard_new_per_subject && self.subject_is_full(message.subject) {
+            return Err(AppendError::Full(Full::Subject));
+        }
         let freed = self.freed_by(message.subject);
         let kept = self.index.messages() - u64::from(freed.is_some());
         if kept >= config.max_msgs.unwrap_or(u64::MAX) {
@@ -111,6 +114,11 @@ impl StreamLog {
             return Err(AppendError::Full(Full::Bytes));
         }
         Ok(())
+    }
+
+    fn subject_is_full(&self, subject: &[u8]) -> bool {
+        let most = self.meta.config.max_msgs_per_subject.unwrap_or(u64::MAX);
+        self.index.subjects().get(subject).is_some_and(|subject| subject.live() >= most)
     }
 
     /// The bytes of the message that one more of its subject pushes out.

@@ -63,6 +63,8 @@ pub enum Full {
     Messages,
     /// The message would go over `max_bytes`.
     Bytes,
+    /// `max_msgs_per_subject` messages of its subject are there.
+    Subject,
 }
 
 /// Why a message was not appended. The log is unchanged, and takes the next one unless

@@ -169,6 +169,29 @@ fn the_oldest_make_room() {
 }
 
 #[test]
+fn a_full_subject_refuses_where_it_is_to() {
+    check(
+        |config| StreamConfig {
+            max_msgs_per_subject: Some(1),
+            discard: Discard::New,
+            discard_new_per_subject: true,
+            ..config
+        },
+        "> add a one
+         1
+         > add a two
+         the stream is full: Subject
+         > add b three
+         2
+         > commit
+         2
+         > dump
+         1 a one
+         2 b three",
+    );
+}
+
+#[test]
 fn a_full_stream_refuses_but_replaces_within_a_subject() {
     check(
         |config| StreamConfig {
