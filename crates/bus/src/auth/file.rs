@@ -30,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 use toml::{Table, Value};
 
 use super::{
-    AllowResponses, Auth, AuthRules, Login, Permissions, PermissionsError, SubjectRules, UnixPeers,
-    UserRule,
+    Account, AllowResponses, Auth, AuthRules, Login, Permissions, PermissionsError, SubjectRules,
+    UnixPeers, UserRule,
 };
 use crate::units;
 
@@ -303,7 +303,12 @@ impl UserEntry {
             subscribe: self.subscribe,
             allow_responses: self.allow_responses,
         };
-        Ok(UserRule { name: self.name, login, permissions: entry.permissions()? })
+        Ok(UserRule {
+            name: self.name,
+            login,
+            permissions: entry.permissions()?,
+            account: Account::MAIN,
+        })
     }
 }
 

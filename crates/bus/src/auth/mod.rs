@@ -25,7 +25,7 @@ pub use file::{AuthFile, AuthFileError, MAX_FILE_BYTES, watch};
 pub use permissions::{AllowResponses, Permissions, PermissionsError, SubjectRules};
 pub use responses::{MAX_GRANTS, ResponseGrants};
 pub use secret::{MAX_BCRYPT_COST, SecretError};
-pub use user::{Login, User, UserRule};
+pub use user::{Account, Login, User, UserRule};
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -242,6 +242,7 @@ impl Auth {
         }
         let permissions = rule.permissions.or_else(|| default.cloned());
         let user = User::new(&name, permissions, Standing::Configured(secret.clone()));
+        let user = user.of(rule.account);
         let known = Known { user: Arc::new(user), secret };
         let key = match &known.secret {
             Secret::Token(_) => return self.add_token(known),
@@ -271,6 +272,7 @@ impl Auth {
             return Err(RuleError::NoAuthUser { name });
         };
         let user = User::new(&name, known.user.permissions.clone(), Standing::Unproven);
+        let user = user.of(known.user.account);
         self.anonymous = Some(Arc::new(user));
         Ok(())
     }

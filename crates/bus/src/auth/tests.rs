@@ -16,7 +16,7 @@ fn unix(uid: u32) -> Peer {
 }
 
 fn user(name: &str, login: Login) -> UserRule {
-    UserRule { name: name.into(), login, permissions: None }
+    UserRule { name: name.into(), login, permissions: None, account: Account::MAIN }
 }
 
 fn only(subject: &str) -> Permissions {

@@ -28,6 +28,30 @@ impl std::fmt::Debug for Login {
     }
 }
 
+/// A space of subjects: who is in one hears nothing of the others. Programs in the broker's own
+/// process, and with them streams and monitoring, are in the main one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Account(u8);
+
+impl Account {
+    /// Where everybody is who is nowhere else.
+    pub const MAIN: Account = Account(0);
+    /// Accounts at most.
+    pub const MOST: usize = 64;
+
+    /// The account at this place, the main one first; none from [`Account::MOST`] on.
+    #[must_use]
+    pub fn at(place: usize) -> Option<Account> {
+        u8::try_from(place).ok().filter(|_| place < Account::MOST).map(Account)
+    }
+
+    /// Its place.
+    #[must_use]
+    pub fn place(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// A user, as configured.
 #[derive(Clone, Debug)]
 pub struct UserRule {
@@ -37,6 +61,8 @@ pub struct UserRule {
     pub login: Login,
     /// What he may do. Absent: [`super::AuthRules::default_permissions`].
     pub permissions: Option<Permissions>,
+    /// Where he publishes and subscribes.
+    pub account: Account,
 }
 
 /// Somebody who came in.
@@ -46,13 +72,19 @@ pub struct User {
     pub name: String,
     /// What he may do. `None`: everything.
     pub permissions: Option<Permissions>,
+    /// Where he may do it.
+    pub account: Account,
     /// Why he was let in: what a reload compares.
     pub(super) standing: Standing,
 }
 
 impl User {
     pub(super) fn new(name: &str, permissions: Option<Permissions>, standing: Standing) -> User {
-        User { name: name.into(), permissions, standing }
+        User { name: name.into(), permissions, account: Account::MAIN, standing }
+    }
+
+    pub(super) fn of(self, account: Account) -> User {
+        User { account, ..self }
     }
 }
 

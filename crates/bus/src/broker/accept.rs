@@ -92,7 +92,7 @@ impl Io {
         }
     }
 
-    fn watch_listeners(&self, flags: EventFlags) {
+    pub(super) fn watch_listeners(&self, flags: EventFlags) {
         let poller = &self.router.poller;
         let tcp = self.listeners.tcp.as_ref().map(|l| poller.change(l, Token::Tcp, flags));
         let unix = self.listeners.unix.as_ref();

@@ -83,6 +83,7 @@ pub(super) enum Command {
     CloseConnection {
         cid: u64,
     },
+    Open,
     Stop,
 }
 

@@ -20,7 +20,7 @@ use super::{
     stats::Traffic,
 };
 use crate::{
-    auth::{Peer, PeerAddress, ResponseGrants, User},
+    auth::{Account, Peer, PeerAddress, ResponseGrants, User},
     matcher::{RouteId, Routes},
     proto::{ConnectOptions, ErrText},
 };
@@ -109,6 +109,8 @@ pub(super) struct Memo {
     /// `HMSG subject `: what receivers read before their subscription's number, but for the `H`.
     pub(super) head: Vec<u8>,
     pub(super) routes: Option<Rc<Routes>>,
+    /// Where it was published.
+    pub(super) account: Account,
     /// [`Router::version`](super::router::Router) that `routes` are of.
     pub(super) version: u64,
 }
@@ -202,6 +204,12 @@ impl Connection {
         self.user = Some(user);
         self.phase = Phase::Open;
         self.review();
+    }
+
+    /// Where it publishes and subscribes.
+    #[inline]
+    pub(super) fn account(&self) -> Account {
+        self.user.as_ref().map_or(Account::MAIN, |user| user.account)
     }
 
     /// Finds out anew whether its frames need more than routing.

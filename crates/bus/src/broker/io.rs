@@ -101,11 +101,12 @@ pub(super) fn spawn(
 ) -> std::io::Result<()> {
     let poller = Poller::new()?;
     poller.watch(queue.wake_fd(), Token::Wake, EventFlags::IN)?;
+    let accepts = if config.closed { EventFlags::empty() } else { EventFlags::IN };
     if let Some(listener) = &listeners.tcp {
-        poller.watch(listener, Token::Tcp, EventFlags::IN)?;
+        poller.watch(listener, Token::Tcp, accepts)?;
     }
     if let Some(file) = &listeners.unix {
-        poller.watch(&file.listener, Token::Unix, EventFlags::IN)?;
+        poller.watch(&file.listener, Token::Unix, accepts)?;
     }
     let (entropy, credentials) = (File::open("/dev/urandom")?, Credentials::new()?);
     let (desk, sign_in) = Desk::open(config.limits.max_waiting_sign_ins, Arc::clone(&queue))?;

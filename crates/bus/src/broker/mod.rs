@@ -80,6 +80,9 @@ pub struct BrokerConfig {
     pub jetstream: bool,
     /// Whether INFO says that TLS is to be had on the port, and demanded.
     pub tls: TlsOffer,
+    /// Whether clients on sockets wait until [`Broker::open`]: whoever serves them in process can
+    /// subscribe before the first of them asks.
+    pub closed: bool,
 }
 
 /// What INFO says about TLS. Ending it is not the broker's work: a listener elsewhere does, and
@@ -107,6 +110,7 @@ impl BrokerConfig {
             auth: Arc::new(Auth::open()),
             jetstream: false,
             tls: TlsOffer::None,
+            closed: false,
         }
     }
 }
@@ -232,6 +236,11 @@ impl Broker {
         io::spawn(config, listeners, Arc::clone(&queue), alive).map_err(StartError::System)?;
         let running = Running { queue, next_local: AtomicU64::new(1), tcp, ended };
         Ok(Self { running: Arc::new(running) })
+    }
+
+    /// Lets clients in that [`BrokerConfig::closed`] made wait. Twice is harmless.
+    pub fn open(&self) {
+        self.running.queue.push(Command::Open);
     }
 
     /// Where it listens for TCP, with the port that it got.

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use rustix::event::epoll::EventFlags;
+
 use super::{
     batch::OutgoingRef,
     command::Command,
@@ -13,7 +15,7 @@ use super::{
     table::{Owner, Subscription},
 };
 use crate::{
-    auth::{Auth, AuthError, User},
+    auth::{Account, Auth, AuthError, User},
     matcher::valid_filter,
     proto::{ConnectOptions, ErrText, write},
 };
@@ -50,6 +52,7 @@ impl Io {
             Command::SetAuth { auth } => self.set_auth(&auth),
             Command::LameDuck { grace, spread } => self.begin_lame_duck(grace, spread),
             Command::CloseConnection { cid } => self.close_where(&Close::Asked, |c| c.cid == cid),
+            Command::Open => self.watch_listeners(EventFlags::IN),
             Command::Stop => self.stopping = true,
         }
     }
@@ -102,8 +105,16 @@ impl Io {
             return;
         }
         let owner = Owner::Local { index, sid };
-        let (sid_text, delivered, max, checked) = (Box::default(), 0, 0, false);
-        let new = Subscription { owner, sid: sid_text, filter, group, delivered, max, checked };
+        let new = Subscription {
+            owner,
+            account: Account::MAIN,
+            sid: Box::default(),
+            filter,
+            group,
+            delivered: 0,
+            max: 0,
+            checked: false,
+        };
         local.sids.insert(sid, self.router.table.insert(new));
     }
 

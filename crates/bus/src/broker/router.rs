@@ -21,7 +21,7 @@ use super::{
     table::{Owner, Subscription, Table},
 };
 use crate::{
-    auth::Auth,
+    auth::{Account, Auth},
     matcher::{RouteId, Routes},
     proto::{ClientFrame, ProtoLimits},
 };
@@ -151,7 +151,8 @@ impl Router {
         connection.traffic.in_bytes += payload.len() as u64;
         let from = Origin::Connection(connection.cid);
         let asks = reply.is_some() && connection.options.no_responders;
-        self.look_up(memo, subject);
+        let account = connection.account();
+        self.look_up(memo, account, subject);
         let Some(routes) = &memo.routes else { return };
         let (headers, body) = payload.split_at(headers_len);
         let parts = Parts { reply, headers, body };
@@ -186,7 +187,7 @@ impl Router {
     }
 
     fn publish_from(&mut self, from: Origin, message: &OutgoingRef<'_>) -> usize {
-        let routes = self.table.routes(message.route);
+        let routes = self.table.routes(Account::MAIN, message.route);
         if routes.is_empty() || !message.fits_the_wire() {
             return 0;
         }
@@ -206,16 +207,17 @@ impl Router {
     }
 
     #[inline]
-    fn look_up(&mut self, memo: &mut Memo, subject: &[u8]) {
+    fn look_up(&mut self, memo: &mut Memo, account: Account, subject: &[u8]) {
         let version = self.table.version();
         let known = memo.head.len() == subject.len() + 6 && memo.head[5..].starts_with(subject);
-        if known && memo.version == version {
+        if known && memo.version == version && memo.account == account {
             return;
         }
         if !known {
             write_head(&mut memo.head, subject);
         }
-        memo.routes = Some(self.table.routes(subject));
+        memo.routes = Some(self.table.routes(account, subject));
+        memo.account = account;
         memo.version = version;
         self.work += self.table.take_work();
     }
@@ -357,7 +359,10 @@ impl Router {
     #[cold]
     fn no_responders(&mut self, index: u32, reply: &[u8]) {
         const STATUS: &[u8] = b"16 16\r\nNATS/1.0 503\r\n\r\n\r\n";
-        let routes = self.table.routes(reply);
+        let Some(account) = self.connections.get(index).map(|asker| asker.account()) else {
+            return;
+        };
+        let routes = self.table.routes(account, reply);
         self.work += routes.plain.len() + self.table.take_work();
         // a member of a queue group is not asked for: so does nats-server
         let mut plain = routes.plain.iter().filter_map(|&id| self.table.get(id));

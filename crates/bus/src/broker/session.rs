@@ -188,6 +188,10 @@ impl Router {
     ) {
         let Some(connection) = self.connections.get_mut(index) else { return };
         match outcome {
+            Ok(user) if connection.account() != user.account && !connection.sids.is_empty() => {
+                // Its subscriptions are of another account.
+                self.close(index, Close::told(Blame::Auth, &ErrText::AuthorizationViolation));
+            }
             Ok(user) => {
                 connection.options = strip_secrets(options);
                 connection.admit(user);
@@ -237,6 +241,7 @@ impl Router {
         }
         let subscription = Subscription {
             owner: Owner::Connection(index),
+            account: connection.account(),
             sid: [sid, b" "].concat().into(),
             filter: filter.into(),
             group: queue.map(Into::into),

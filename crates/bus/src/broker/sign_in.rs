@@ -175,7 +175,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::auth::{AuthRules, Login, PeerAddress, UserRule};
+    use crate::auth::{Account, AuthRules, Login, PeerAddress, UserRule};
 
     fn auth() -> Arc<Auth> {
         let hash = bcrypt::hash("slow", 8).unwrap();
@@ -183,6 +183,7 @@ mod tests {
             name: name.into(),
             login: Login::Password(pass.into()),
             permissions: None,
+            account: Account::MAIN,
         });
         Arc::new(Auth::new(AuthRules { users: users.into(), ..AuthRules::default() }).unwrap())
     }

@@ -7,7 +7,10 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{command::CommandQueue, slab::Slab};
-use crate::matcher::{Matcher, RouteId, Routes, route_cost};
+use crate::{
+    auth::Account,
+    matcher::{Matcher, RouteId, Routes, route_cost},
+};
 
 /// Entries of the match table's result cache.
 const CACHED_SUBJECTS: usize = 1 << 17;
@@ -28,6 +31,8 @@ pub(super) enum Owner {
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) owner: Owner,
+    /// Whose publications it hears.
+    pub(super) account: Account,
     /// The number on the wire and the space that follows it there; empty for in-process clients.
     pub(super) sid: Box<[u8]>,
     pub(super) filter: Box<[u8]>,
@@ -64,7 +69,8 @@ impl Subscription {
 /// All subscriptions.
 pub(super) struct Table {
     subscriptions: Slab<Subscription>,
-    matcher: Matcher,
+    /// One for each account that anybody subscribed in; the main one's is always there.
+    matchers: Vec<Matcher>,
     version: u64,
     /// What subscriptions take besides the nodes of the match table, about.
     bytes: usize,
@@ -74,16 +80,21 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(queue: Arc<CommandQueue>) -> Self {
-        let matcher = Matcher::new(CACHED_SUBJECTS);
-        Self { subscriptions: Slab::default(), matcher, version: 1, bytes: 0, queue }
+        let matchers = vec![Matcher::new(CACHED_SUBJECTS)];
+        Self { subscriptions: Slab::default(), matchers, version: 1, bytes: 0, queue }
     }
 
     pub(super) fn insert(&mut self, subscription: Subscription) -> RouteId {
         self.version += 1;
         self.bytes += subscription.bytes();
+        let place = subscription.account.place();
         let id = self.subscriptions.insert(subscription);
+        while self.matchers.len() <= place {
+            self.matchers.push(Matcher::new(CACHED_SUBJECTS));
+        }
         if let Some(subscription) = self.subscriptions.get(id) {
-            self.matcher.insert(&subscription.filter, subscription.group.as_deref(), id);
+            let matcher = &mut self.matchers[place];
+            matcher.insert(&subscription.filter, subscription.group.as_deref(), id);
         }
         self.queue.set_subscriptions(self.len());
         id
@@ -93,7 +104,8 @@ impl Table {
         self.version += 1;
         let subscription = self.subscriptions.remove(id)?;
         self.bytes -= subscription.bytes();
-        self.matcher.remove(&subscription.filter, subscription.group.as_deref(), id);
+        let matcher = &mut self.matchers[subscription.account.place()];
+        matcher.remove(&subscription.filter, subscription.group.as_deref(), id);
         self.queue.set_subscriptions(self.len());
         Some(subscription)
     }
@@ -108,16 +120,19 @@ impl Table {
         self.subscriptions.get_mut(id)
     }
 
-    /// Who gets what is published to `subject`.
+    /// Who gets what is published to `subject` in an account.
     #[inline]
-    pub(super) fn routes(&mut self, subject: &[u8]) -> Rc<Routes> {
-        self.matcher.routes(subject)
+    pub(super) fn routes(&mut self, account: Account, subject: &[u8]) -> Rc<Routes> {
+        match self.matchers.get_mut(account.place()) {
+            Some(matcher) => matcher.routes(subject),
+            None => Rc::default(),
+        }
     }
 
     /// What looking for results was worth since the last time, in nodes and routes.
     #[inline]
     pub(super) fn take_work(&mut self) -> usize {
-        self.matcher.take_work()
+        self.matchers.iter_mut().map(Matcher::take_work).sum()
     }
 
     #[inline]
@@ -131,10 +146,10 @@ impl Table {
 
     /// Bytes that all of it takes, about.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.matcher.node_bytes()
+        self.bytes + self.matchers.iter().map(Matcher::node_bytes).sum::<usize>()
     }
 
     pub(super) fn cached(&self) -> usize {
-        self.matcher.cached()
+        self.matchers.iter().map(Matcher::cached).sum()
     }
 }

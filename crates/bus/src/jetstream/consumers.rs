@@ -7,7 +7,7 @@ use super::{
     consumer_config::{ConsumerInfoJson, ConsumerJson},
     page, parse, parse_or_default, respond,
 };
-use crate::stream::engine::Engine;
+use crate::stream::{ConsumerConfig, engine::Engine};
 
 const NAMES_PER_PAGE: usize = 1024;
 const CONSUMERS_PER_PAGE: usize = 256;
@@ -49,6 +49,35 @@ pub(super) fn answer(engine: &mut Engine, call: &[&str], body: &[u8]) -> Option<
 struct CreateRequest {
     stream_name: String,
     config: ConsumerJson,
+    action: Action,
+}
+
+/// What a request to make a consumer wants; of servers newer than the rest.
+#[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq)]
+enum Action {
+    /// Make it, or change the one of this name.
+    #[default]
+    #[serde(rename = "")]
+    Either,
+    /// Make it; one that is just like this may be there.
+    #[serde(rename = "create")]
+    Create,
+    /// Change the one of this name.
+    #[serde(rename = "update")]
+    Update,
+}
+
+/// Whether a consumer may be made where there is one, or none.
+fn check_action(
+    action: Action,
+    present: Option<&ConsumerConfig>,
+    wanted: &ConsumerConfig,
+) -> Result<(), ApiError> {
+    match (action, present) {
+        (Action::Create, Some(present)) if present != wanted => Err(ApiError::CONSUMER_EXISTS),
+        (Action::Update, None) => Err(ApiError::NO_CONSUMER_TO_UPDATE),
+        _ => Ok(()),
+    }
 }
 
 fn create(
@@ -63,7 +92,11 @@ fn create(
     }
     fit(&mut request.config, shape)?;
     engine.catalogue().get(stream)?;
-    let name = engine.catalogue().create_consumer(stream, request.config.into_config()?)?;
+    let config = request.config.into_config()?;
+    let present = engine.catalogue().consumer_info(stream, &config.name).ok();
+    let wanted = engine.catalogue().completed(config);
+    check_action(request.action, present.as_ref().map(|info| &info.config), &wanted)?;
+    let name = engine.catalogue().create_consumer(stream, wanted)?;
     engine.stir_consumer(stream, &name);
     Ok(engine.catalogue().consumer_info(stream, &name)?.into())
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::stream::{ConsumerFault, StreamsError};
+use crate::stream::{ConsumerFault, OverAccount, StreamsError};
 
 /// An error as a requester sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +39,10 @@ impl ApiError {
         10131,
         "Consumer create request did not match filtered subject from create subject",
     );
+
+    pub(super) const CONSUMER_EXISTS: Self = Self::fixed(400, 10148, "consumer already exists");
+    pub(super) const NO_CONSUMER_TO_UPDATE: Self =
+        Self::fixed(400, 10149, "consumer does not exist");
 
     pub(super) const fn fixed(code: u16, err_code: u16, description: &'static str) -> Self {
         Self { code, err_code, description: Cow::Borrowed(description) }
@@ -108,6 +112,15 @@ impl From<StreamsError> for ApiError {
             }
             StreamsError::Forbidden(_) => Self::told(500, 10057, error.to_string()),
             StreamsError::FetchRefused(_) => Self::told(409, 10003, error.to_string()),
+            StreamsError::OverAccount(what) => {
+                let (code, err_code) = match what {
+                    OverAccount::MaxBytesRequired => (400, 10113),
+                    OverAccount::StreamBytes => (400, 10122),
+                    OverAccount::Memory => (500, 10028),
+                    OverAccount::Storage => (500, 10047),
+                };
+                Self::told(code, err_code, what.to_string())
+            }
             StreamsError::Sealed => Self::told(400, 10109, error.to_string()),
             StreamsError::Closed => {
                 Self::fixed(503, 10008, "JetStream system temporarily unavailable")

@@ -14,7 +14,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::stream::{UnixNanos, engine::Engine};
+use crate::stream::{AccountLimits, Storage, UnixNanos, engine::Engine};
 use error::ApiError;
 
 const PREFIX: &str = "$JS.API.";
@@ -74,9 +74,13 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_value(value).map_err(|_| ApiError::INVALID_JSON)
 }
 
-/// As [`parse`], where an empty body asks for the defaults.
+/// As [`parse`], where an empty body asks for the defaults, and so does `null`, which async-nats
+/// sends where it has nothing to say.
 fn parse_or_default<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, ApiError> {
-    if body.trim_ascii().is_empty() { Ok(T::default()) } else { parse(body) }
+    match body.trim_ascii() {
+        b"" | b"null" => Ok(T::default()),
+        body => parse(body),
+    }
 }
 
 fn drop_nulls(value: &mut serde_json::Value) {
@@ -122,9 +126,14 @@ fn time(at: UnixNanos) -> String {
 struct AccountInfo {
     memory: u64,
     storage: u64,
+    /// What streams were promised; newer clients do not read an answer without.
+    reserved_memory: u64,
+    reserved_storage: u64,
     streams: usize,
     consumers: usize,
-    limits: AccountLimits,
+    limits: LimitsJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<String>,
     api: ApiCounts,
 }
 
@@ -135,7 +144,7 @@ struct ApiCounts {
 }
 
 #[derive(Serialize)]
-struct AccountLimits {
+struct LimitsJson {
     max_memory: i64,
     max_storage: i64,
     max_streams: i64,
@@ -146,34 +155,37 @@ struct AccountLimits {
     max_bytes_required: bool,
 }
 
-const UNLIMITED: AccountLimits = AccountLimits {
-    max_memory: -1,
-    max_storage: -1,
-    max_streams: -1,
-    max_consumers: -1,
-    max_ack_pending: -1,
-    memory_max_stream_bytes: -1,
-    storage_max_stream_bytes: -1,
-    max_bytes_required: false,
-};
+impl From<&AccountLimits> for LimitsJson {
+    fn from(limits: &AccountLimits) -> Self {
+        fn shown<T: TryInto<i64>>(limit: Option<T>) -> i64 {
+            limit.map_or(-1, |limit| limit.try_into().unwrap_or(i64::MAX))
+        }
+        Self {
+            max_memory: shown(limits.max_memory),
+            max_storage: shown(limits.max_storage),
+            max_streams: shown(limits.max_streams),
+            max_consumers: shown(limits.max_consumers),
+            max_ack_pending: shown(limits.max_ack_pending),
+            memory_max_stream_bytes: shown(limits.memory_max_stream_bytes),
+            storage_max_stream_bytes: shown(limits.storage_max_stream_bytes),
+            max_bytes_required: limits.max_bytes_required,
+        }
+    }
+}
 
 fn account(engine: &mut Engine) -> AccountInfo {
-    use crate::stream::Storage;
     let (total, errors) = engine.api_counts();
-    let infos = engine.catalogue().infos();
-    let bytes = |storage: Storage| {
-        infos
-            .iter()
-            .filter(|info| info.config.storage == storage)
-            .map(|info| info.state.bytes)
-            .sum()
-    };
+    let catalogue = engine.catalogue();
+    let infos = catalogue.infos();
     AccountInfo {
-        memory: bytes(Storage::Memory),
-        storage: bytes(Storage::File),
+        memory: catalogue.bytes(Storage::Memory),
+        storage: catalogue.bytes(Storage::File),
+        reserved_memory: catalogue.reserved(Storage::Memory),
+        reserved_storage: catalogue.reserved(Storage::File),
         streams: infos.len(),
         consumers: infos.iter().map(|info| info.consumers).sum(),
-        limits: UNLIMITED,
+        limits: catalogue.account().into(),
+        domain: catalogue.domain().map(str::to_owned),
         api: ApiCounts { total: total.saturating_sub(1), errors },
     }
 }

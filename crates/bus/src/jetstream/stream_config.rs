@@ -92,6 +92,10 @@ impl StreamJson {
             (self.mirror.is_some(), "mirrors are not supported"),
             (self.sources.is_some(), "sources are not supported"),
             (self.republish.is_some(), "republishing is not supported"),
+            (
+                self.mirror_direct && self.mirror.is_none(),
+                "stream has no mirror but does have mirror direct",
+            ),
             (self.no_ack, "streams without acknowledgements are not supported"),
         ];
         if let Some((_, why)) = refused.iter().find(|(is, _)| *is) {

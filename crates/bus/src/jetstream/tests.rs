@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::Ambient;
 
 use super::answer;
-use crate::stream::{Registry, StreamsConfig, catalogue::Catalogue, engine::Engine};
+use crate::stream::{AccountLimits, Registry, StreamsConfig, catalogue::Catalogue, engine::Engine};
 
 fn ask(engine: &mut Engine, request: &str) -> String {
     let (call, body) = request.split_once(' ').unwrap_or((request, ""));
@@ -19,8 +19,12 @@ fn ask(engine: &mut Engine, request: &str) -> String {
 
 #[track_caller]
 fn check(cases: &[(&str, &str)]) {
+    check_with(StreamsConfig::default(), cases);
+}
+
+#[track_caller]
+fn check_with(config: StreamsConfig, cases: &[(&str, &str)]) {
     let dir = tempfile::tempdir().expect("a directory");
-    let config = StreamsConfig::default();
     let registry = Registry::open(dir.path(), config.log.clone()).expect("the directory is ours");
     let catalogue = Catalogue::open(registry, config, Ambient::system()).expect("an empty one");
     let mut engine = Engine::new(catalogue, Arc::default());
@@ -50,6 +54,10 @@ fn streams_are_made_changed_and_removed() {
         ("STREAM.CREATE.Y nonsense", r#""err_code":10025"#),
         (r#"STREAM.CREATE.Y {"name":"Y","num_replicas":3}"#, r#""err_code":10074"#),
         (r#"STREAM.CREATE.Y {"name":"Y","subjects":["y","y"]}"#, "duplicate subjects detected"),
+        (
+            r#"STREAM.CREATE.Y {"name":"Y","mirror_direct":true}"#,
+            "stream has no mirror but does have mirror direct",
+        ),
         (r#"STREAM.NAMES {"subject":"x.1"}"#, r#""streams":["X"]"#),
         (
             r#"STREAM.UPDATE.X {"name":"X","subjects":["x.>"],"storage":"memory"}"#,
@@ -60,10 +68,47 @@ fn streams_are_made_changed_and_removed() {
         ("STREAM.MSG.GET.X {}", r#""err_code":10003"#),
         ("DIRECT.GET.X {\"seq\":1}", "silence"),
         ("STREAM.PURGE.X", r#""success":true,"purged":0"#),
+        ("STREAM.PURGE.X null", r#""success":true,"purged":0"#),
+        ("STREAM.INFO.X null", r#""config":{"name":"X""#),
         ("STREAM.DELETE.X", r#""success":true"#),
         ("STREAM.DELETE.X", r#""err_code":10059"#),
         ("BOGUS", "silence"),
     ]);
+}
+
+#[test]
+fn what_all_streams_together_take_is_limited() {
+    let account = AccountLimits {
+        max_storage: Some(5000),
+        max_streams: Some(2),
+        max_consumers: Some(1),
+        max_ack_pending: Some(100),
+        storage_max_stream_bytes: Some(4096),
+        max_bytes_required: true,
+        ..AccountLimits::default()
+    };
+    let consumer = |name: &str| {
+        let config = format!(r#"{{"durable_name":"{name}","ack_policy":"explicit"}}"#);
+        format!(r#"CONSUMER.DURABLE.CREATE.A.{name} {{"stream_name":"A","config":{config}}}"#)
+    };
+    check_with(
+        StreamsConfig { account, domain: Some("hub".into()), ..StreamsConfig::default() },
+        &[
+            (r#"STREAM.CREATE.A {"name":"A"}"#, r#""code":400,"err_code":10113"#),
+            (r#"STREAM.CREATE.A {"name":"A","max_bytes":65536}"#, r#""code":400,"err_code":10122"#),
+            (r#"STREAM.CREATE.A {"name":"A","max_bytes":4000}"#, r#""max_bytes":4000"#),
+            (r#"STREAM.UPDATE.A {"name":"A","max_bytes":4096}"#, r#""max_bytes":4096"#),
+            (r#"STREAM.CREATE.B {"name":"B","max_bytes":1000}"#, r#""code":500,"err_code":10047"#),
+            (r#"STREAM.CREATE.B {"name":"B","max_bytes":900}"#, r#""did_create":true"#),
+            (r#"STREAM.CREATE.C {"name":"C","max_bytes":1}"#, r#""err_code":10027"#),
+            (&consumer("c"), r#""max_ack_pending":100"#),
+            (&consumer("c"), r#""max_ack_pending":100"#),
+            (&consumer("d"), r#""err_code":10026"#),
+            ("INFO", r#""reserved_memory":0,"reserved_storage":4996"#),
+            ("INFO", r#""limits":{"max_memory":-1,"max_storage":5000,"max_streams":2"#),
+            ("INFO", r#""max_bytes_required":true},"domain":"hub","api""#),
+        ],
+    );
 }
 
 #[test]
@@ -155,6 +200,22 @@ fn consumers_are_made_in_three_shapes() {
             r#""max_waiting":16384"#,
         ),
         ("CONSUMER.INFO.S.zz", r#""err_code":10014"#),
+        (
+            r#"CONSUMER.CREATE.S.f {"stream_name":"S","action":"create","config":{"name":"f"}}"#,
+            r#""err_code":10148,"description":"consumer already exists""#,
+        ),
+        (
+            r#"CONSUMER.CREATE.S.h {"stream_name":"S","action":"update","config":{"name":"h"}}"#,
+            r#""err_code":10149,"description":"consumer does not exist""#,
+        ),
+        (
+            r#"CONSUMER.CREATE.S.h {"stream_name":"S","action":"create","config":{"name":"h"}}"#,
+            r#""name":"h""#,
+        ),
+        (
+            r#"CONSUMER.CREATE.S.h {"stream_name":"S","action":"create","config":{"name":"h"}}"#,
+            r#""name":"h""#,
+        ),
         ("CONSUMER.DELETE.S.d", r#""success":true"#),
         ("CONSUMER.NAMES.T", r#""err_code":10059"#),
     ]);

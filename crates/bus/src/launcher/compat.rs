@@ -20,8 +20,9 @@ use super::{
     run,
 };
 use crate::{
-    auth::{AuthRules, Login, UserRule},
+    auth::{Account, AuthRules, Login, UserRule},
     natsconf::{self, JetStreamConf, Listen, ServerConf, TlsConf},
+    stream::StreamsConfig,
 };
 
 /// Where clients connect by default.
@@ -278,7 +279,13 @@ impl Draft {
             None => None,
         };
         let conf = self.conf;
+        let jetstream = conf.jetstream.as_ref();
+        let mut account = conf.stream_limits;
+        account.max_memory = account.max_memory.or(jetstream.and_then(|conf| conf.max_memory));
+        account.max_storage = account.max_storage.or(jetstream.and_then(|conf| conf.max_file));
+        let domain = jetstream.and_then(|conf| conf.domain.clone());
         let mut options = Options {
+            streams: StreamsConfig { account, domain, ..StreamsConfig::default() },
             name: conf.server_name,
             tcp: Some(tcp),
             monitor,
@@ -314,7 +321,7 @@ impl Draft {
             _ => return Err("--user and --pass need one another".into()),
         };
         if let Some((name, login)) = by_flag {
-            let users = vec![UserRule { name, login, permissions: None }];
+            let users = vec![UserRule { name, login, permissions: None, account: Account::MAIN }];
             let rules = AuthRules { users, ..AuthRules::default() };
             return Ok(Access::Rules { rules, reload: None });
         }

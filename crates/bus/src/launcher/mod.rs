@@ -16,7 +16,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 use crate::{
     auth::{AuthFileError, AuthRules, RuleError, UnixPeers},
     broker::{Limits, StartError, UnixListenAt},
-    stream::{OpenError, StreamsError},
+    stream::{OpenError, StreamsConfig, StreamsError},
 };
 
 pub use log::Log;
@@ -43,6 +43,8 @@ pub struct Options {
     pub tls: Option<crate::tls::TlsFiles>,
     /// Where durable streams are kept; none: they are not served.
     pub store_dir: Option<PathBuf>,
+    /// How large they may become.
+    pub streams: StreamsConfig,
     /// Where the process id is written to, and removed from in the end.
     pub pid_file: Option<PathBuf>,
     /// How long nobody is closed once the server is about to go.
@@ -64,6 +66,7 @@ impl Default for Options {
             #[cfg(feature = "tls")]
             tls: None,
             store_dir: None,
+            streams: StreamsConfig::default(),
             pid_file: None,
             lame_duck_grace: Duration::from_secs(10),
             lame_duck_spread: Duration::from_secs(110),

@@ -22,7 +22,7 @@ use crate::{
     broker::{Broker, BrokerConfig, TlsOffer},
     monitor::{self, Facts, Monitor, Requests},
     natsconf,
-    stream::{Streams, StreamsConfig},
+    stream::Streams,
 };
 
 /// How often a server that is about to go looks whether its clients went.
@@ -104,11 +104,13 @@ impl Server {
             spread: options.lame_duck_spread,
             _pid_file: options.pid_file.as_deref().map(PidFile::write).transpose()?,
         };
+        // Before anybody can ask for them: a client that comes back after a restart asks at once.
+        server.start_streams(&options).await?;
         #[cfg(feature = "tls")]
         server.start_tls(&options).await?;
         server.start_monitor(&options, &gate).await?;
-        server.start_streams(&options).await?;
         server.watch(gate);
+        server.broker.open();
         server.tell_ready(&options);
         Ok(server)
     }
@@ -160,7 +162,7 @@ impl Server {
     async fn start_streams(&mut self, options: &Options) -> Result<(), LaunchError> {
         let Some(dir) = &options.store_dir else { return Ok(()) };
         self.log.info("Starting JetStream");
-        let opened = Streams::open(dir, StreamsConfig::default(), Ambient::system());
+        let opened = Streams::open(dir, options.streams.clone(), Ambient::system());
         let streams = opened.map_err(LaunchError::Streams)?;
         streams.attach(&self.broker);
         streams.ready().await.map_err(LaunchError::StreamsEnded)?;
@@ -308,6 +310,7 @@ fn broker_config(options: &Options, gate: &Gate) -> BrokerConfig {
         auth: Arc::clone(&gate.auth),
         jetstream: options.store_dir.is_some(),
         tls: if tls { TlsOffer::Required } else { TlsOffer::None },
+        closed: true,
     }
 }
 

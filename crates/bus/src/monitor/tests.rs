@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::auth::{Auth, AuthRules, Login, UserRule};
+use crate::auth::{Account, Auth, AuthRules, Login, UserRule};
 use crate::broker::{BrokerConfig, ConnectionStats, Limits, Traffic};
 use crate::client::{Client, Options};
 
@@ -135,7 +135,7 @@ async fn the_broker_is_not_asked_for_every_page() {
 #[tokio::test]
 async fn stock_tools_get_their_answers_over_the_bus() {
     let password = Login::Password("secret".into());
-    let ann = UserRule { name: "ann".into(), login: password, permissions: None };
+    let ann = UserRule { name: "ann".into(), login: password, permissions: None, account: Account::MAIN };
     let rules = AuthRules { users: vec![ann], ..AuthRules::default() };
     let broker = Broker::start(BrokerConfig {
         tcp: Some(([127, 0, 0, 1], 0).into()),

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use super::{ConfFault, Map, Node, Place, Value};
-use crate::auth::{
-    AllowResponses, AuthRules, Login, Permissions, PermissionsError, SubjectRules, UserRule,
+use super::{ConfFault, Map, Node, Place, Value, server::bytes};
+use crate::{
+    auth::{
+        Account, AllowResponses, AuthRules, Login, Permissions, PermissionsError, SubjectRules,
+        UserRule,
+    },
+    stream::AccountLimits,
 };
 
 /// nats-server's own account, which has no users of interest here.
@@ -16,8 +20,12 @@ pub(super) struct Access {
     users: Vec<UserRule>,
     defaults: Option<Permissions>,
     no_auth_user: Option<(String, Place)>,
-    /// The one account, and where it stands.
-    account: Option<String>,
+    /// Of whom the users are that are read now: places among `accounts`; outside of all the main.
+    account: Account,
+    /// Where the streams are: the account that says so, else the first.
+    streams: Option<String>,
+    /// What all streams together may take.
+    pub(super) stream_limits: AccountLimits,
     /// How long a client may take to say who it is.
     pub(super) timeout: Option<Duration>,
 }
@@ -88,34 +96,58 @@ impl Access {
     }
 
     fn accounts(&mut self, node: Node) -> Result<(), ConfFault> {
+        let at = node.clone();
+        let mut accounts: Vec<(String, Node)> = Vec::new();
         for (name, node, variable) in node.map()?.settings() {
-            let system = SYSTEM.contains(&name.as_str());
-            match &self.account {
-                _ if variable || system => {}
-                Some(first) => {
-                    return Err(node.fault(format!(
-                        "account `{name}` beside `{first}`: more than one account is not supported"
-                    )));
-                }
-                None => self.account(name, node)?,
+            if !variable && !SYSTEM.contains(&name.as_str()) {
+                accounts.push((name, node));
             }
         }
+        // The one with streams comes first: what is in the server's process is in the main one.
+        accounts.sort_by_key(|(_, node)| !has_streams(node));
+        for (place, (name, node)) in accounts.into_iter().enumerate() {
+            let most = Account::MOST;
+            let account = Account::at(place);
+            self.account =
+                account.ok_or_else(|| at.fault(format!("there are more than {most} accounts")))?;
+            self.account(&name, node)?;
+        }
+        self.account = Account::MAIN;
         Ok(())
     }
 
-    fn account(&mut self, name: String, node: Node) -> Result<(), ConfFault> {
-        self.account = Some(name);
+    fn account(&mut self, name: &str, node: Node) -> Result<(), ConfFault> {
+        let (first, mut defaults) = (self.users.len(), None);
         for (key, node, variable) in node.map()?.settings() {
             match key.as_str() {
                 "users" => self.users(node)?,
-                "default_permissions" => self.defaults = Some(permissions(node)?),
-                // Limits of the account are those of the server: there is one.
-                "jetstream" | "limits" => {}
+                "default_permissions" => defaults = Some(permissions(node)?),
+                "jetstream" => self.jetstream(name, &node)?,
+                // Limits of the account are those of the server.
+                "limits" => {}
                 _ if variable => {}
                 _ => return Err(unknown("account", &key, &node)),
             }
         }
+        for user in &mut self.users[first..] {
+            user.permissions = user.permissions.take().or_else(|| defaults.clone());
+        }
         Ok(())
+    }
+
+    fn jetstream(&mut self, account: &str, node: &Node) -> Result<(), ConfFault> {
+        match &self.streams {
+            _ if !is_on(node) => Ok(()),
+            Some(other) => {
+                let what = format!("streams of account `{account}` beside those of `{other}`");
+                Err(node.fault(format!("{what}: not supported")))
+            }
+            None => {
+                self.streams = Some(account.to_owned());
+                self.stream_limits = stream_limits(node)?;
+                Ok(())
+            }
+        }
     }
 
     fn users(&mut self, node: Node) -> Result<(), ConfFault> {
@@ -155,8 +187,58 @@ impl Access {
         if self.users.iter().any(|user| user.name == name) {
             return Err(at.fault(format!("user `{name}` is there twice")));
         }
-        self.users.push(UserRule { name, login, permissions });
+        self.users.push(UserRule { name, login, permissions, account: self.account });
         Ok(())
+    }
+}
+
+/// Whether an account's setting says that it has streams.
+fn has_streams(account: &Node) -> bool {
+    let Ok(map) = account.clone().map() else { return false };
+    map.settings().any(|(key, node, _)| key == "jetstream" && is_on(&node))
+}
+
+/// A map of limits; anything else has none.
+fn stream_limits(node: &Node) -> Result<AccountLimits, ConfFault> {
+    let mut limits = AccountLimits::default();
+    if !matches!(node.value, Value::Map(_)) {
+        return Ok(limits);
+    }
+    for (key, node, variable) in node.clone().map()?.settings() {
+        match key.as_str() {
+            "max_memory" | "max_mem" | "mem" | "memory" => limits.max_memory = bytes(&node)?,
+            "max_file" | "max_store" | "store" | "file" | "max_disk" | "disk" => {
+                limits.max_storage = bytes(&node)?;
+            }
+            "max_streams" | "streams" => limits.max_streams = most(&node)?,
+            "max_consumers" | "consumers" => limits.max_consumers = most(&node)?,
+            "max_ack_pending" => limits.max_ack_pending = most(&node)?,
+            "max_bytes_required" | "max_stream_bytes" | "max_bytes" => {
+                limits.max_bytes_required = node.bool()?;
+            }
+            "mem_max_stream_bytes" | "memory_max_stream_bytes" => {
+                limits.memory_max_stream_bytes = bytes(&node)?;
+            }
+            "disk_max_stream_bytes" | "store_max_stream_bytes" => {
+                limits.storage_max_stream_bytes = bytes(&node)?;
+            }
+            _ if variable => {}
+            _ => return Err(unknown("an account's jetstream", &key, &node)),
+        }
+    }
+    Ok(limits)
+}
+
+/// A number; below 0 is no limit.
+fn most<T: TryFrom<i64>>(node: &Node) -> Result<Option<T>, ConfFault> {
+    node.integer().map(|number| T::try_from(number).ok().filter(|_| number >= 0))
+}
+
+fn is_on(jetstream: &Node) -> bool {
+    match &jetstream.value {
+        Value::Bool(on) => *on,
+        Value::Text(word) => !word.eq_ignore_ascii_case("disabled"),
+        _ => true,
     }
 }
 

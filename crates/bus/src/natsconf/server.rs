@@ -3,7 +3,11 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{ConfFault, Map, Node, Value, access};
-use crate::{auth::AuthRules, broker::Limits};
+use crate::{
+    auth::AuthRules,
+    broker::Limits,
+    stream::{AccountLimits, config::check_name},
+};
 
 /// A server as it is configured. What is absent was not said.
 #[derive(Debug, Default)]
@@ -18,6 +22,8 @@ pub struct ServerConf {
     pub auth: Option<AuthRules>,
     /// TLS for clients.
     pub tls: Option<TlsConf>,
+    /// What all streams together may take.
+    pub stream_limits: AccountLimits,
     /// Durable streams, where they are on.
     pub jetstream: Option<JetStreamConf>,
     /// Where streams are kept, said outside of `jetstream`.
@@ -87,6 +93,8 @@ pub struct JetStreamConf {
     pub max_memory: Option<u64>,
     /// Bytes of streams in files.
     pub max_file: Option<u64>,
+    /// By what name the API is served too.
+    pub domain: Option<String>,
 }
 
 /// Keys of nats-server whose work this server does not do.
@@ -164,6 +172,7 @@ impl ServerConf {
         if let Some(timeout) = access.timeout {
             self.limits.auth_timeout = timeout;
         }
+        self.stream_limits = access.stream_limits.clone();
         match access.rules() {
             Ok(rules) => self.auth = rules,
             Err(fault) => faults.push(fault),
@@ -304,10 +313,10 @@ fn jetstream_map(node: Node) -> Result<Option<JetStreamConf>, ConfFault> {
             "store" | "store_dir" | "storedir" => conf.store_dir = Some(node.text()?.into()),
             "max_memory_store" | "max_mem_store" | "max_mem" => conf.max_memory = bytes(&node)?,
             "max_file_store" | "max_file" => conf.max_file = bytes(&node)?,
-            // Every write is synced; and there is one domain.
+            "domain" => conf.domain = Some(domain(node)?),
+            // Every write is synced.
             "sync"
             | "sync_interval"
-            | "domain"
             | "strict"
             | "max_outstanding_catchup"
             | "request_queue_limit"
@@ -319,7 +328,14 @@ fn jetstream_map(node: Node) -> Result<Option<JetStreamConf>, ConfFault> {
     Ok(on.then_some(conf))
 }
 
+/// A name that can stand in a subject.
+fn domain(node: Node) -> Result<String, ConfFault> {
+    let at = node.clone();
+    let name = node.text()?;
+    check_name(&name).map(|()| name).map_err(|fault| at.fault(fault.to_string()))
+}
+
 /// A number of bytes; below 0 is no limit.
-fn bytes(node: &Node) -> Result<Option<u64>, ConfFault> {
+pub(super) fn bytes(node: &Node) -> Result<Option<u64>, ConfFault> {
     node.integer().map(|number| u64::try_from(number).ok())
 }

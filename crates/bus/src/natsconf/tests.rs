@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use super::*;
-use crate::auth::{Auth, Credentials, Peer, PeerAddress};
+use crate::auth::{Account, Auth, Credentials, Peer, PeerAddress};
 
 fn parsed(text: &str) -> Result<Map, ConfFault> {
     let included = |path: &Path| match path.to_str() {
@@ -154,10 +154,8 @@ fn every_fault_of_the_keys_is_told() {
             conf/test.conf:8: no_auth_user `x` is no user"#]],
     );
     check_faults(
-        "accounts { A { users: [] }, B { users: [] } }",
-        &expect![
-            "conf/test.conf:1: account `b` beside `a`: more than one account is not supported"
-        ],
+        "accounts { A { jetstream: enabled }, B { jetstream: {max_mem: 1} } }",
+        &expect!["conf/test.conf:1: streams of account `b` beside those of `a`: not supported"],
     );
     check_faults(
         "authorization { user: x }",
@@ -234,6 +232,20 @@ fn users_in_each_of_their_places() {
     let offered = Credentials { token: Some("s3cr3t"), ..Credentials::default() };
     assert!(login(&token, offered).is_some());
     assert!(conf("authorization { timeout: 1 }").unwrap().auth.is_none());
+}
+
+#[test]
+fn the_main_account_is_the_one_with_streams() {
+    let auth = auth(
+        "accounts {
+           A { users = [ {user: a, pass: x} ], default_permissions { publish: [open] } }
+           B { users = [ {user: b, pass: x} ], jetstream: enabled }
+         }",
+    );
+    let user = |name: &str| login(&auth, by_name(name, "x")).unwrap();
+    assert_eq!(user("b").account, Account::MAIN);
+    assert_eq!(user("a").account, Account::at(1).unwrap());
+    assert!(user("a").permissions.is_some() && user("b").permissions.is_none());
 }
 
 #[test]

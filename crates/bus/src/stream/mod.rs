@@ -21,6 +21,6 @@ pub use log::{
 };
 pub use state::{Stored, StreamState, UnixNanos};
 pub use types::{
-    ConsumerFault, ConsumerInfo, Delivered, OpenError, PubAck, Publish, PublishError, StreamInfo,
-    StreamsConfig, StreamsError,
+    AccountLimits, ConsumerFault, ConsumerInfo, Delivered, OpenError, OverAccount, PubAck, Publish,
+    PublishError, StreamInfo, StreamsConfig, StreamsError,
 };

@@ -21,6 +21,45 @@ pub struct StreamsConfig {
     pub max_consumers: usize,
     /// Sizes of the streams' files.
     pub log: super::LogOptions,
+    /// What all streams together may take.
+    pub account: AccountLimits,
+    /// JetStream's API is served on `$JS.<domain>.API.>` too.
+    pub domain: Option<String>,
+}
+
+/// What all streams together may take; `None` is no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountLimits {
+    /// Bytes in memory.
+    pub max_memory: Option<u64>,
+    /// Bytes in files.
+    pub max_storage: Option<u64>,
+    /// Streams.
+    pub max_streams: Option<usize>,
+    /// Consumers.
+    pub max_consumers: Option<usize>,
+    /// What a consumer may have in flight.
+    pub max_ack_pending: Option<u32>,
+    /// `max_bytes` of a stream in memory.
+    pub memory_max_stream_bytes: Option<u64>,
+    /// `max_bytes` of a stream in files.
+    pub storage_max_stream_bytes: Option<u64>,
+    /// A stream must have `max_bytes`.
+    pub max_bytes_required: bool,
+}
+
+/// Why a stream would take more than all together may; texts as nats-server words them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the texts say it
+pub enum OverAccount {
+    #[error("account requires a stream config to have max bytes set")]
+    MaxBytesRequired,
+    #[error("stream max bytes exceeds account limit max stream bytes")]
+    StreamBytes,
+    #[error("insufficient memory resources available")]
+    Memory,
+    #[error("insufficient storage resources available")]
+    Storage,
 }
 
 impl Default for StreamsConfig {
@@ -30,6 +69,8 @@ impl Default for StreamsConfig {
             max_streams: 1024,
             max_consumers: 10_000,
             log: super::LogOptions::default(),
+            account: AccountLimits::default(),
+            domain: None,
         }
     }
 }
@@ -81,6 +122,9 @@ pub enum StreamsError {
     /// The stream's configuration forbids it.
     #[error("{0} not permitted")]
     Forbidden(&'static str),
+    /// All streams together would take more than they may.
+    #[error("{0}")]
+    OverAccount(OverAccount),
     /// The stream is sealed.
     #[error("invalid operation on sealed stream")]
     Sealed,

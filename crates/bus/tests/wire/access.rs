@@ -4,14 +4,15 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use morgana_bus::{
-    auth::{AllowResponses, Auth, AuthRules, Login, Permissions, SubjectRules, UserRule},
+    auth::{Account, AllowResponses, Auth, AuthRules, Login, Permissions, SubjectRules, UserRule},
     broker::{Broker, BrokerConfig},
 };
 
 use super::script::{Talker, check, play};
 
 fn user(name: &str, permissions: Option<Permissions>) -> UserRule {
-    UserRule { name: name.into(), login: Login::Password(format!("{name}-pass")), permissions }
+    let login = Login::Password(format!("{name}-pass"));
+    UserRule { name: name.into(), login, permissions, account: Account::MAIN }
 }
 
 fn guest() -> Permissions {
@@ -53,6 +54,45 @@ fn strangers_are_turned_away() {
         );
         check(config(), &script);
     }
+}
+
+#[test]
+fn accounts_hear_nothing_of_each_other() {
+    let guest =
+        |name: &str, place| UserRule { account: Account::at(place).unwrap(), ..user(name, None) };
+    let users = vec![guest("root", 0), guest("guest", 1), guest("servant", 1)];
+    let rules = AuthRules { users, no_auth_user: Some("guest".into()), ..AuthRules::default() };
+    let config = BrokerConfig { auth: Arc::new(Auth::new(rules).unwrap()), ..super::config() };
+    check(
+        config,
+        r#"a> CONNECT {"verbose":false,"user":"root","pass":"root-pass"}
+           a> SUB > 1
+           a> PING
+           a< PONG
+           b> CONNECT {"verbose":false,"user":"servant","pass":"servant-pass"}
+           b> SUB > 1
+           b> PING
+           b< PONG
+           c> CONNECT {"verbose":false,"headers":true,"no_responders":true}
+           c> SUB inbox 9
+           c> PUB x inbox 2\r\nhi
+           b< MSG x 1 inbox 2
+           b< hi
+           a> PUB y 2\r\nho
+           a< MSG y 1 2
+           a< ho
+           b> UNSUB 1
+           b> PING
+           b< PONG
+           c> PUB x inbox 0\r\n
+           c< HMSG inbox 9 16 16
+           c< NATS/1.0 503
+           c<
+           c<
+           a> CONNECT {"verbose":false,"user":"guest","pass":"guest-pass"}
+           a< -ERR 'Authorization Violation'
+           a closed"#,
+    );
 }
 
 #[test]

@@ -5,8 +5,20 @@ use super::{
     script::{Talker, check, play},
     wait_for,
 };
-use morgana_bus::broker::{Broker, Limits};
+use morgana_bus::broker::{Broker, BrokerConfig, Limits};
 use std::{collections::HashMap, time::Duration};
+
+#[test]
+fn clients_wait_until_the_broker_opens() {
+    let broker = Broker::start(BrokerConfig { closed: true, ..config() }).unwrap();
+    let mut early = std::net::TcpStream::connect(broker.tcp_addr().unwrap()).unwrap();
+    assert_eq!(super::stats(&broker).connections, 0);
+    broker.open();
+    early.set_read_timeout(Some(super::PATIENCE)).unwrap();
+    let mut first = [0; 5];
+    std::io::Read::read_exact(&mut early, &mut first).unwrap();
+    assert_eq!(&first, b"INFO ");
+}
 
 #[test]
 fn conversations_are_those_of_nats_server() {

@@ -24,17 +24,13 @@ impl Catalogue {
     pub(crate) fn create_consumer(
         &mut self,
         stream: &str,
-        mut config: ConsumerConfig,
+        config: ConsumerConfig,
     ) -> Result<String, StreamsError> {
         let now = self.now();
-        if config.name.is_empty() {
-            config.name = self.made_up_name();
-        }
-        if !config.durable && config.inactive_threshold.is_none() {
-            config.inactive_threshold = Some(INACTIVE);
-        }
-        config.max_waiting = config.max_waiting.min(MAX_WAITING);
-        let max = self.limits.max_consumers;
+        let config = self.completed(config);
+        let account = self.account();
+        let full = account.max_consumers.is_some_and(|most| self.consumers() >= most);
+        let max = if full { 0 } else { self.limits.max_consumers };
         let stream = self.get(stream)?;
         check(&config, stream)?;
         let name = config.name.clone();
@@ -51,6 +47,28 @@ impl Catalogue {
             return Err(error.into());
         }
         Ok(name)
+    }
+
+    /// A configuration with what it leaves open.
+    pub(crate) fn completed(&self, mut config: ConsumerConfig) -> ConsumerConfig {
+        if config.name.is_empty() {
+            config.name = self.made_up_name();
+        }
+        if !config.durable && config.inactive_threshold.is_none() {
+            config.inactive_threshold = Some(INACTIVE);
+        }
+        config.max_waiting = config.max_waiting.min(MAX_WAITING);
+        let most = self.account().max_ack_pending;
+        config.max_ack_pending = match (config.max_ack_pending, most) {
+            (Some(own), Some(most)) => Some(own.min(most)),
+            (own, most) => most.filter(|_| config.ack != AckPolicy::None).or(own),
+        };
+        config
+    }
+
+    /// Consumers of all streams.
+    fn consumers(&self) -> usize {
+        self.slots.iter().flatten().map(|stream| stream.consumers().count()).sum()
     }
 
     fn made_up_name(&self) -> String {

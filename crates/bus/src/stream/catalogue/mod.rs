@@ -4,6 +4,7 @@
 //! JetStream facade and the in-process API ask it. What it changes is durable when the call
 //! returns.
 
+mod account;
 mod captures;
 mod consumers;
 mod rules;
@@ -240,7 +241,9 @@ impl Catalogue {
             return if same { Ok(false) } else { Err(StreamsError::Different(name.to_owned())) };
         }
         self.check_overlap(&config)?;
-        if self.names.len() >= self.limits.max_streams {
+        self.check_account(&config)?;
+        let most = self.limits.account.max_streams.unwrap_or(usize::MAX);
+        if self.names.len() >= most.min(self.limits.max_streams) {
             return Err(StreamsError::TooMany("streams"));
         }
         let log = self.registry.create(config, nanos(self.ambient.now()))?;
@@ -266,6 +269,7 @@ impl Catalogue {
         let name = config.name.as_str().to_owned();
         rules::check_update(self.get(&name)?.log.config(), &config)?;
         self.check_overlap(&config)?;
+        self.check_account(&config)?;
         let slot = self.slot(&name).ok_or_else(|| StreamsError::NoStream(name.clone()))?;
         let Some(stream) = self.at(slot) else { return Ok(()) };
         let moved = stream.log.config().subjects != config.subjects;

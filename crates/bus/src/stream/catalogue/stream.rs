@@ -54,6 +54,8 @@ pub(crate) struct Stream {
     pub(crate) touched: bool,
     /// A message since the last commit replaced earlier ones.
     pub(crate) rolled_up: bool,
+    /// It takes no message: all streams together are full.
+    pub(crate) starved: bool,
     /// When the engine looks for messages over their age.
     pub(crate) expires_at: Option<Timestamp>,
     /// The first sequence that consumers were told of.
@@ -77,6 +79,7 @@ impl Stream {
             waiters: Vec::new(),
             touched: false,
             rolled_up: false,
+            starved: false,
             expires_at: None,
             first_told,
             mending: None,

@@ -57,6 +57,10 @@ pub struct Cursor {
     pub(super) queue: Queue,
     /// Last messages per subject that are delivered before anything else.
     pub(super) backlog: VecDeque<u64>,
+    /// Those of them that went out, ascending: they return where nobody got them.
+    pub(super) handed: Vec<u64>,
+    /// Where `next_seq` stands while there is a backlog.
+    pub(super) after_backlog: u64,
     pub(super) count: Count,
     pub(super) last_active: Timestamp,
     pub(super) flow: Option<Flow>,
@@ -95,6 +99,8 @@ impl Cursor {
             pending: Pending::default(),
             queue: Queue::default(),
             backlog: VecDeque::new(),
+            handed: Vec::new(),
+            after_backlog: 0,
             count: Count::default(),
             last_active: now,
             flow,
@@ -119,6 +125,7 @@ impl Cursor {
             }
         };
         self.next_seq = start.clamp(first.min(end), end);
+        self.after_backlog = self.next_seq;
         let before = self.backlog.front().map_or(self.next_seq, |seq| *seq) - 1;
         (self.delivered.seq, self.floor.seq) = (before, before);
         self.recount();
@@ -190,6 +197,7 @@ impl Cursor {
         }
         self.backlog.retain(|seq| *seq >= first);
         self.passed.subtract(0, first.saturating_sub(1));
+        self.handed.retain(|seq| *seq >= first);
         if first > self.next_seq {
             self.next_seq = first;
             self.delivered.seq = first - 1;

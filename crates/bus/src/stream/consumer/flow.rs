@@ -11,9 +11,14 @@ use super::config::Push;
 const FIRST_WINDOW: u64 = 2 << 20;
 /// The window never grows beyond this many bytes.
 const MAX_WINDOW: u64 = 32 << 20;
-/// How long nothing is pushed after a delivery that found no subscriber, and how long after
-/// another one it counts as heard.
-const RETRY: Duration = Duration::from_millis(200);
+/// How long nothing is pushed after a delivery that found no subscriber. It doubles while that
+/// goes on: clients make a consumer first and subscribe right after.
+const FIRST_RETRY: Duration = Duration::from_millis(5);
+const LAST_RETRY: Duration = Duration::from_millis(200);
+/// Without such a delivery for this long, the pause is short again.
+const FORGIVE: Duration = Duration::from_secs(1);
+/// Something sent after a delivery that found no subscriber counts as heard after this long.
+const NEWS: Duration = Duration::from_millis(200);
 /// The next sign of life after one that found no subscriber comes within this time.
 const PROBE: Duration = Duration::from_secs(1);
 
@@ -27,6 +32,8 @@ pub(crate) struct Flow {
     requests: u64,
     beat_at: Option<Timestamp>,
     retry_at: Option<Timestamp>,
+    /// The pause now, and when it began.
+    retry: (Duration, Timestamp),
     silence: Option<Silence>,
 }
 
@@ -48,6 +55,7 @@ impl Flow {
             requests: 0,
             beat_at,
             retry_at: None,
+            retry: (Duration::ZERO, now),
             silence: None,
         }
     }
@@ -60,14 +68,14 @@ impl Flow {
     /// When nobody will have listened for so long, unless what was sent last is heard.
     pub(crate) fn silent_for(&self, span: Duration) -> Option<Timestamp> {
         let silence = self.silence?;
-        let told = silence.tried.map(|tried| tried.plus(RETRY));
+        let told = silence.tried.map(|tried| tried.plus(NEWS));
         [Some(silence.since.plus(span)), told].into_iter().flatten().max()
     }
 
     /// Whether a delivery may go out now.
     pub(crate) fn open(&mut self, push: &Push, now: Timestamp) -> bool {
         self.retry_at.take_if(|at| *at <= now);
-        let heard = |silence: &mut Silence| silence.tried.is_some_and(|at| at.plus(RETRY) <= now);
+        let heard = |silence: &mut Silence| silence.tried.is_some_and(|at| at.plus(NEWS) <= now);
         self.silence.take_if(heard);
         self.retry_at.is_none() && (!push.flow_control || self.sent < self.window)
     }
@@ -104,10 +112,21 @@ impl Flow {
     /// A delivery found nobody: what was sent before is moot.
     pub(crate) fn unheard(&mut self, now: Timestamp) {
         (self.sent, self.asked) = (0, None);
-        self.retry_at = Some(now.plus(RETRY));
         self.beat_at = self.beat_at.map(|at| at.min(now.plus(PROBE)));
         let since = self.silence.map_or(now, |silence| silence.since);
         self.silence = Some(Silence { since, tried: None });
+        self.pause(now);
+    }
+
+    fn pause(&mut self, now: Timestamp) {
+        if self.retry_at.is_some() {
+            return;
+        }
+        let (pause, began) = self.retry;
+        let again = now.since(began) < FORGIVE + pause;
+        let pause = if again { (pause * 2).clamp(FIRST_RETRY, LAST_RETRY) } else { FIRST_RETRY };
+        self.retry = (pause, now);
+        self.retry_at = Some(now.plus(pause));
     }
 
     fn tried(&mut self, now: Timestamp) {

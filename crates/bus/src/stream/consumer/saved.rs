@@ -82,6 +82,7 @@ impl Cursor {
         }
         cursor.backlog = saved.backlog.into();
         saved.passed.iter().for_each(|(first, last)| cursor.passed.add(*first, *last));
+        cursor.after_backlog = cursor.next_seq;
         cursor.dirty = false;
         cursor.recount();
         cursor.trimmed(source.first());

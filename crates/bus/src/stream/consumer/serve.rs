@@ -268,6 +268,7 @@ impl Cursor {
         self.delivered.seq = seq;
         if self.backlog.front() == Some(&seq) {
             self.backlog.pop_front();
+            self.handed.push(seq);
             if self.backlog.is_empty() {
                 self.delivered.seq = self.next_seq - 1;
             }

@@ -18,6 +18,8 @@ impl Cursor {
         }
         self.last_active = now;
         self.listened();
+        // Whoever answers was there to get it.
+        self.handed.clear();
         match ack {
             Ack::Done | Ack::DoneAndNext(_) => self.done(seq, now),
             Ack::Never => self.settle(seq, now),
@@ -31,6 +33,7 @@ impl Cursor {
     /// The subscriber has what was sent before flow control request `number`.
     pub fn confirm_flow(&mut self, number: u64) {
         self.listened();
+        self.handed.clear();
         if let Some(flow) = &mut self.flow {
             flow.confirmed(number);
         }
@@ -90,7 +93,15 @@ impl Cursor {
             self.pending.remove(later);
             self.passed.subtract(later, later);
         }
-        self.next_seq = seq;
+        let kept = self.handed.partition_point(|handed| *handed < seq);
+        if kept < self.handed.len() {
+            for back in self.handed.split_off(kept).into_iter().rev() {
+                self.backlog.push_front(back);
+            }
+            self.next_seq = self.after_backlog;
+        } else {
+            self.next_seq = seq;
+        }
         self.delivered = Point { cseq: cseq - 1, seq: seq - 1, at: self.delivered.at };
         if self.config.ack == AckPolicy::None {
             self.floor = self.delivered;

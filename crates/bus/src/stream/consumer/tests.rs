@@ -623,7 +623,12 @@ fn pushes_come_by_themselves_and_say_that_they_live() {
         after 999ms
         unheard 1 1 1
         unheard 2 2 1
-        after 199ms
+        after 4ms
+        after 1ms
+        < p 1 #1 +1
+        < p 2 #2 +0
+        unheard 1 1 1
+        after 9ms
         after 1ms
         < p 1 #1 +1
         < p 2 #2 +0",
@@ -697,5 +702,34 @@ fn a_push_consumer_that_nobody_hears_is_unused_after_a_while() {
         unheard 1 1 1
         unused
         < true",
+    );
+}
+
+#[test]
+fn last_messages_that_nobody_got_are_still_the_last() {
+    let last = ConsumerConfig {
+        deliver: Deliver::LastPerSubject,
+        filter: Some("*".into()),
+        ack: AckPolicy::None,
+        ..push(false)
+    };
+    check(
+        &last,
+        "
+        pub a a b b
+        after 1ms
+        < p 2 #1 +1
+        < p 4 #2 +0
+        pub c
+        < p 5 #3 +0
+        unheard 2 1 1
+        unheard 4 2 1
+        unheard 5 3 1
+        state
+        < delivered 0/1 floor 0/1 open 0 again 0 waiting 0 pending 3
+        after 5ms
+        < p 2 #1 +2
+        < p 4 #2 +1
+        < p 5 #3 +0",
     );
 }

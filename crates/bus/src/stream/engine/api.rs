@@ -26,6 +26,14 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::api`], asked by the domain's name.
+    pub(super) fn domain_api(&mut self, message: &Message<'_>) {
+        let domain = self.catalogue.domain().unwrap_or_default().len();
+        let Some(call) = message.subject.get(b"$JS.".len() + domain..) else { return };
+        let subject = [b"$JS", call].concat();
+        self.api(&Message { subject: &subject, ..*message });
+    }
+
     /// Requests of JetStream's API so far, and those answered with an error.
     pub(crate) fn api_counts(&self) -> (u64, u64) {
         (self.api_calls, self.api_errors)

@@ -23,6 +23,8 @@ use crate::broker::{Batch, LocalClient, Message, OutgoingBatch};
 pub(super) const API: u64 = 1;
 const ACKS: u64 = 2;
 const FLOW: u64 = 3;
+/// The API by its domain.
+const DOMAIN_API: u64 = 4;
 
 /// How long a consumer's changed state may stay unsaved.
 const SAVE_WITHIN: Duration = Duration::from_secs(1);
@@ -125,6 +127,7 @@ impl Engine {
 
     fn cycle(&mut self, mail: Mail) {
         self.now = self.catalogue.now();
+        self.catalogue.watch_account();
         for call in mail.calls {
             self.call(call);
         }
@@ -156,6 +159,9 @@ impl Engine {
         for (sid, filter) in [(API, "$JS.API.>"), (ACKS, "$JS.ACK.>"), (FLOW, "$JS.FC.>")] {
             client.subscribe(sid, filter.as_bytes(), None);
         }
+        if let Some(domain) = self.catalogue.domain() {
+            client.subscribe(DOMAIN_API, format!("$JS.{domain}.API.>").as_bytes(), None);
+        }
         self.client = Some(client);
         self.catalogue.renew_interest();
         self.follow_interest();
@@ -178,6 +184,7 @@ impl Engine {
         for message in batch.iter() {
             match message.subscription {
                 API => self.api(&message),
+                DOMAIN_API => self.domain_api(&message),
                 ACKS => self.acknowledged(&message),
                 FLOW => self.flow_confirmed(message.subject),
                 sid => self.arrived(sid, &message, stamp),
@@ -416,6 +423,7 @@ fn refused(refusal: Refusal) -> PublishError {
         Refusal::Append(error) => PublishError::Refused(error),
         Refusal::OtherStream
         | Refusal::Sealed
+        | Refusal::Starved
         | Refusal::RollupForbidden
         | Refusal::RollupUnknown => PublishError::Headers(refusal.answer().2),
     }

@@ -68,6 +68,7 @@ fn number(value: &[u8]) -> u64 {
 pub(super) enum Refusal {
     OtherStream,
     Sealed,
+    Starved,
     RollupForbidden,
     RollupUnknown,
     Append(AppendError),
@@ -79,6 +80,7 @@ impl Refusal {
         match self {
             Self::OtherStream => (400, 10060, "expected stream does not match".into()),
             Self::Sealed => (400, 10109, "invalid operation on sealed stream".into()),
+            Self::Starved => (400, 10002, "resource limits exceeded for account".into()),
             Self::RollupForbidden => (500, 10111, "rollup not permitted".into()),
             Self::RollupUnknown => (500, 10111, "rollup value invalid".into()),
             Self::Append(error) => append_answer(error),
@@ -126,6 +128,9 @@ pub(super) fn store(
     }
     if stream.log.config().sealed {
         return Err(Refusal::Sealed);
+    }
+    if stream.starved {
+        return Err(Refusal::Starved);
     }
     if wishes.rollup.is_some() && !stream.log.config().allow_rollup_hdrs {
         return Err(Refusal::RollupForbidden);
