@@ -6,9 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    Ambient, AttackerId, CredentialId, DeckyId, DeckyState, EventId, IdentityId, MutationId,
-    MutationState, Op, Service, SessionId, Subject, SubjectError, Timestamp, TopologyId,
-    TopologyStatus, Truncation,
+    Ambient, AttackerId, CredentialId, DeckyId, DeckyState, EventContext, EventId, IdentityId,
+    MutationId, MutationState, Op, Service, SessionId, Subject, SubjectError, Timestamp,
+    TopologyId, TopologyStatus, Truncation,
+    hub::{
+        DecisionResolved, DomainGoalActivated, RepoRegistered, TaskStale, TaskSweepCompleted,
+        WorkstreamCompleted,
+    },
 };
 
 /// Version of the envelope, its `v`.
@@ -25,6 +29,8 @@ pub struct Event {
     pub topic: Subject,
     /// What it says.
     pub payload: Payload,
+    /// Who caused it, and within what; empty where nobody said.
+    pub context: EventContext,
 }
 
 impl Event {
@@ -33,7 +39,8 @@ impl Event {
     /// # Errors
     /// Where the payload names a worker that cannot stand in a subject.
     pub fn try_new(ambient: &Ambient, payload: Payload) -> Result<Self, SubjectError> {
-        Ok(Self { id: ambient.id(), ts: ambient.now(), topic: payload.topic()?, payload })
+        let context = EventContext::default();
+        Ok(Self { id: ambient.id(), ts: ambient.now(), topic: payload.topic()?, payload, context })
     }
 
     /// An event that happens now, of a payload whose subject is made of ids alone.
@@ -49,6 +56,12 @@ impl Event {
         Self { ts: at, ..Self::new(ambient, payload) }
     }
 
+    /// The same, with who caused it and within what.
+    #[must_use]
+    pub fn within(self, context: EventContext) -> Self {
+        Self { context, ..self }
+    }
+
     /// As it stands on the wire and in the journal; `seq` only where it has one.
     pub fn to_entry(&self, seq: Option<u64>) -> JournalEntry {
         let payload = serde_json::value::to_raw_value(&self.payload)
@@ -61,6 +74,7 @@ impl Event {
             kind: self.payload.kind().into(),
             ts: self.ts,
             payload: payload.into(),
+            context: self.context.clone(),
         }
     }
 }
@@ -84,6 +98,9 @@ pub struct JournalEntry {
     pub ts: Timestamp,
     /// The payload, as JSON.
     pub payload: Arc<RawValue>,
+    /// Who caused it, and within what.
+    #[serde(default, skip_serializing_if = "EventContext::is_empty")]
+    pub context: EventContext,
 }
 
 macro_rules! payloads {
@@ -127,6 +144,12 @@ payloads! {
     CredentialCaptured(CredentialCaptured) = "credential.captured", journalled true;
     IdentityFormed(IdentityFormed) = "identity.formed", journalled true;
     ObservationLinked(ObservationLinked) = "identity.observation.linked", journalled true;
+    RepoRegistered(RepoRegistered) = "statehub.repo.registered", journalled true;
+    WorkstreamCompleted(WorkstreamCompleted) = "statehub.workstream.completed", journalled true;
+    DecisionResolved(DecisionResolved) = "statehub.decision.resolved", journalled true;
+    DomainGoalActivated(DomainGoalActivated) = "statehub.domain.goal.activated", journalled true;
+    TaskStale(TaskStale) = "statehub.task.stale", journalled true;
+    TaskSweepCompleted(TaskSweepCompleted) = "statehub.task.sweep.completed", journalled true;
     WorkerHealth(WorkerHealth) = "system.health", journalled false;
     WorkerControl(WorkerControl) = "system.control", journalled false;
     SystemLog(SystemLog) = "system.log", journalled false;
@@ -163,6 +186,12 @@ impl Payload {
             Self::CredentialCaptured(_) => Subject::credential_captured(),
             Self::IdentityFormed(_) => Subject::identity_formed(),
             Self::ObservationLinked(_) => Subject::identity_observation_linked(),
+            Self::RepoRegistered(_) => Subject::repo_registered(),
+            Self::WorkstreamCompleted(_) => Subject::workstream_completed(),
+            Self::DecisionResolved(_) => Subject::decision_resolved(),
+            Self::DomainGoalActivated(_) => Subject::domain_goal_activated(),
+            Self::TaskStale(_) => Subject::task_stale(),
+            Self::TaskSweepCompleted(_) => Subject::task_sweep_completed(),
             Self::WorkerHealth(b) => Subject::worker_health(&b.worker)?,
             Self::WorkerControl(b) => Subject::worker_control(&b.worker)?,
             Self::SystemLog(_) => Subject::system_log(),

@@ -90,4 +90,20 @@ ids! {
     UserId = "user",
     /// An API token.
     TokenId = "token",
+    /// A domain of the hub.
+    DomainId = "domain",
+    /// A goal of a domain.
+    GoalId = "goal",
+    /// A registered repository.
+    RepoId = "repo",
+    /// A topic of a domain.
+    TopicId = "topic",
+    /// A workstream.
+    WorkstreamId = "workstream",
+    /// A decision.
+    DecisionId = "decision",
+    /// A task.
+    TaskId = "task",
+    /// An entry of a progress log.
+    ProgressId = "progress entry",
 }

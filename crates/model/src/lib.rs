@@ -1,12 +1,14 @@
 //! The vocabulary of Morgana: what every crate says in the same words.
 //!
 //! Owns ids, subjects, events and their payloads, states, the catalogue of services and
-//! archetypes, topologies as data, and the derivation of personas. It refuses to know
+//! archetypes, topologies as data, the hub's work, and the derivation of personas. It refuses to know
 //! sockets, databases, clocks and async: time and randomness come in through [`Ambient`].
 
 mod ambient;
 mod catalogue;
+mod context;
 mod event;
+pub mod hub;
 mod id;
 mod name;
 mod observed;
@@ -20,6 +22,7 @@ mod topology;
 
 pub use ambient::{Ambient, Timestamp, TimestampError};
 pub use catalogue::{Archetype, Service, UnknownWord};
+pub use context::{EventContext, MAX_CONTEXT_BYTES, traceparent};
 pub use event::{
     ActivityKind, ActivityPayload, AttackerObserved, AttackerScored, ControlAction,
     CredentialCaptured, DeckyMutation, DeckyStateChanged, DeckyTraffic, ENVELOPE_VERSION, Event,
@@ -28,8 +31,9 @@ pub use event::{
     WorkerControl, WorkerHealth,
 };
 pub use id::{
-    AttackerId, CredentialId, DeckyId, EventId, IdError, IdentityId, LanId, MutationId, SessionId,
-    TokenId, TopologyId, TypedId, UserId,
+    AttackerId, CredentialId, DecisionId, DeckyId, DomainId, EventId, GoalId, IdError, IdentityId,
+    LanId, MutationId, ProgressId, RepoId, SessionId, TaskId, TokenId, TopicId, TopologyId,
+    TypedId, UserId, WorkstreamId,
 };
 pub use name::{Name, NameError};
 pub use observed::{Activity, Attacker, Credential, Identity, Observation, Session};

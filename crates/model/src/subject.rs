@@ -221,6 +221,36 @@ impl Subject {
         format!("system.{worker}.control").parse()
     }
 
+    /// `org.statehub.repo.registered`.
+    pub fn repo_registered() -> Self {
+        Self::fixed("org.statehub.repo.registered")
+    }
+
+    /// `org.statehub.workstream.completed`.
+    pub fn workstream_completed() -> Self {
+        Self::fixed("org.statehub.workstream.completed")
+    }
+
+    /// `org.statehub.decision.resolved`.
+    pub fn decision_resolved() -> Self {
+        Self::fixed("org.statehub.decision.resolved")
+    }
+
+    /// `org.statehub.domain.goal.activated`.
+    pub fn domain_goal_activated() -> Self {
+        Self::fixed("org.statehub.domain.goal.activated")
+    }
+
+    /// `org.statehub.task.stale`.
+    pub fn task_stale() -> Self {
+        Self::fixed("org.statehub.task.stale")
+    }
+
+    /// `org.statehub.task.sweep.completed`.
+    pub fn task_sweep_completed() -> Self {
+        Self::fixed("org.statehub.task.sweep.completed")
+    }
+
     /// `org.{producer}.{noun}.{verb}`, with any further qualifiers as tokens of their own.
     ///
     /// # Errors

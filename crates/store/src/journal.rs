@@ -42,7 +42,7 @@ impl Store {
     ) -> Result<Vec<JournalEntry>, StoreError> {
         let limit = int(limit.min(MAX_ENTRIES) as u64);
         self.read("read the journal", move |connection| {
-            let sql = "SELECT v, id, seq, topic, kind, ts, payload FROM journal
+            let sql = "SELECT v, id, seq, topic, kind, ts, payload, context FROM journal
                 WHERE seq > ? ORDER BY seq LIMIT ?";
             rows::select(connection, sql, (int(seq), limit), entry)
         })
@@ -109,6 +109,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<JournalEntry> {
         kind: columns.string()?,
         ts: columns.moment()?,
         payload: payload(columns.string()?)?,
+        context: columns.maybe(Columns::json)?.unwrap_or_default(),
     })
 }
 

@@ -231,6 +231,9 @@ CREATE TABLE stream_positions (
     position BIGINT NOT NULL
 );
 ",
+    "
+ALTER TABLE journal ADD COLUMN context TEXT;
+",
 ];
 
 /// Why a database was not brought up to date.

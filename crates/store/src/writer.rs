@@ -8,7 +8,7 @@
 
 use std::{collections::HashMap, error::Error, fs::File, sync::Arc};
 
-use model::{Ambient, Event, JournalEntry, Payload, Timestamp, TopologyId};
+use model::{Ambient, Event, EventContext, JournalEntry, Payload, Timestamp, TopologyId};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -147,6 +147,12 @@ impl Tx<'_> {
     pub(crate) fn say(&mut self, payload: Payload) -> u64 {
         let entry = Event::new(&self.desk.ambient, payload).to_entry(None);
         self.journal(entry)
+    }
+
+    /// Says an event that happens now, caused by whom `context` names; answers its position.
+    pub(crate) fn say_within(&mut self, payload: Payload, context: &EventContext) -> u64 {
+        let event = Event::new(&self.desk.ambient, payload).within(context.clone());
+        self.journal(event.to_entry(None))
     }
 
     /// Journals an event; answers its position.
@@ -325,7 +331,7 @@ fn cause(error: rusqlite::Error) -> Cause {
 }
 
 fn write_entries(connection: &Connection, entries: &[JournalEntry]) -> rusqlite::Result<()> {
-    let into = "journal (seq, id, topic, kind, v, ts, payload)";
+    let into = "journal (seq, id, topic, kind, v, ts, payload, context)";
     rows::insert(connection, into, "", entries, |row, entry| {
         row.put(entry.seq.map(rows::int))?
             .put(entry.id.to_string())?
@@ -333,7 +339,8 @@ fn write_entries(connection: &Connection, entries: &[JournalEntry]) -> rusqlite:
             .put(entry.kind.as_str())?
             .put(entry.v)?
             .put(entry.ts.as_micros())?
-            .put(entry.payload.get())?;
+            .put(entry.payload.get())?
+            .put((!entry.context.is_empty()).then(|| rows::json(&entry.context)))?;
         Ok(())
     })
 }

@@ -212,6 +212,7 @@ mod tests {
             kind: "topology.status".into(),
             ts: Timestamp::from_micros(0),
             payload: payload.into(),
+            context: model::EventContext::default(),
         };
         let frame = Frame::new("e", &entry);
         let text = std::str::from_utf8(&frame.bytes).unwrap();

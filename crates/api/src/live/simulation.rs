@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{EventId, JournalEntry, Role, Timestamp, TypedId};
+use model::{EventContext, EventId, JournalEntry, Role, Timestamp, TypedId};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{Client, Frame, Need, Outbox, Page, Ring, Scope, Snapshot, ring::Pushed};
@@ -82,6 +82,7 @@ impl World {
             kind: "test".into(),
             ts: Timestamp::from_micros(0),
             payload: RawValue::from_string("{}".into()).unwrap().into(),
+            context: EventContext::default(),
         }
     }
 
