@@ -11,8 +11,9 @@ use utoipa::{
 };
 
 use crate::routes::{
-    access, deckies, mutations, observed, relay, service, snapshots, streams, tokens, topologies,
-    users, workers,
+    access, deckies,
+    hub::{decisions, domains, goals, progress, repos, sweep, tasks, topics, workstreams},
+    mutations, observed, relay, service, snapshots, streams, tokens, topologies, users, workers,
 };
 
 #[derive(OpenApi)]
@@ -37,6 +38,17 @@ use crate::routes::{
         observed::sessions, observed::session, observed::credentials,
         relay::list, relay::dead_letters, relay::retry,
         workers::list, workers::stop,
+        domains::list, domains::create, domains::show, domains::change, domains::remove,
+        goals::list, goals::create, goals::show, goals::change, goals::remove,
+        repos::list, repos::create, repos::show, repos::change, repos::remove,
+        topics::list, topics::create, topics::show, topics::change, topics::remove,
+        workstreams::list, workstreams::create, workstreams::show, workstreams::change, workstreams::remove,
+        decisions::list, decisions::create, decisions::show, decisions::change, decisions::remove,
+        tasks::list, tasks::create, tasks::show, tasks::change, tasks::remove,
+        goals::activate, goals::achieve, goals::retire,
+        decisions::resolve, decisions::escalate, decisions::supersede,
+        progress::of_workstream, progress::note_workstream, progress::of_task,
+        progress::note_task, sweep::sweep_stale,
         streams::topology, streams::identities, streams::attackers, streams::events,
     ),
     components(schemas(

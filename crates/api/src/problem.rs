@@ -86,6 +86,12 @@ kinds! {
     ambiguous = CONFLICT, "AMBIGUOUS_NAME", "The name fits several things";
     conflict = CONFLICT, "CONFLICT", "The present state does not allow this";
     name_taken = CONFLICT, "NAME_TAKEN", "The name is taken";
+    slug_taken = CONFLICT, "SLUG_TAKEN", "The slug is taken";
+    version_conflict = CONFLICT, "VERSION_CONFLICT", "The resource has changed";
+    illegal_move = CONFLICT, "ILLEGAL_TRANSITION", "There is no such move between states";
+    workstream_closed = CONFLICT, "WORKSTREAM_CLOSED", "The workstream is over";
+    goal_already_active = CONFLICT, "GOAL_ALREADY_ACTIVE", "The domain has an active goal";
+    in_use = CONFLICT, "IN_USE", "Others refer to it";
     last_admin = CONFLICT, "LAST_ADMIN", "Nobody would be left who can administer";
     setup_closed = CONFLICT, "SETUP_CLOSED", "The set-up is done";
     setup_secret = FORBIDDEN, "SETUP_SECRET", "The set-up secret is wrong or has expired";
@@ -113,6 +119,13 @@ impl Problem {
         let message = message.into();
         let error = FieldError { code: code.into(), field: field.into(), message: message.clone() };
         Self::invalid(format!("`{field}`: {message}")).with_errors(vec![error])
+    }
+
+    /// Names the field that it is about.
+    pub(crate) fn about(mut self, field: &str, code: impl Into<String>) -> Self {
+        let (field, message) = (field.into(), self.detail.clone());
+        self.errors.push(FieldError { code: code.into(), field, message });
+        self
     }
 
     /// Says when to try again.

@@ -1,6 +1,8 @@
 //! Names as operators write them: an id, a beginning of one that fits one thing only, a name,
 //! `demo/web-01`.
 
+use std::str::FromStr;
+
 use model::{Name, TopologyId, TopologyStatus};
 use store::{Store, TopologyRecord};
 
@@ -51,7 +53,7 @@ pub(crate) async fn decky(
 }
 
 /// Whether `id` begins with `text`, which is long enough to mean an id.
-pub(crate) fn begins(id: &str, text: &str) -> bool {
+fn begins(id: &str, text: &str) -> bool {
     text.len() >= MIN_PREFIX && id.starts_with(&text.to_ascii_lowercase())
 }
 
@@ -66,7 +68,7 @@ fn one<T>(mut found: impl Iterator<Item = T>, missing: impl Fn() -> Problem) -> 
 
 /// The beginning of an id as the bounds of all ids that begin so: the ids just before the
 /// first and just after the last. `None` where it can begin no id.
-pub(crate) fn prefix_bound(text: &str) -> Option<String> {
+fn prefix_bound(text: &str) -> Option<String> {
     if text.len() < MIN_PREFIX || text.len() > 36 {
         return None;
     }
@@ -76,6 +78,27 @@ pub(crate) fn prefix_bound(text: &str) -> Option<String> {
         _ => given.is_ascii_hexdigit(),
     });
     fits.then(|| format!("{}{}", text.to_ascii_lowercase(), &shape[text.len()..]))
+}
+
+/// The only row whose id begins with `text`, where lists are newest first by id: the page that
+/// ends with the largest id of that beginning holds it at its top.
+pub(crate) fn one_of<T>(
+    text: &str,
+    rows: Vec<T>,
+    id: impl Fn(&T) -> String,
+) -> Result<Option<T>, Problem> {
+    let mut fitting = rows.into_iter().filter(|row| begins(&id(row), text));
+    match (fitting.next(), fitting.next()) {
+        (Some(_), Some(_)) => {
+            Err(Problem::ambiguous("the id fits several things; write more of it"))
+        }
+        (first, _) => Ok(first),
+    }
+}
+
+/// Where the list of ids that begin with `text` starts.
+pub(crate) fn bound<I: FromStr>(text: &str) -> Option<I> {
+    prefix_bound(text)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -49,6 +49,18 @@ words! {
     ScoreLevelWord = model::ScoreLevel;
     /// What a visitor did.
     ActivityKindWord = model::ActivityKind;
+    /// State of a workstream.
+    WorkstreamStateWord = model::hub::WorkstreamState;
+    /// What is derived from a workstream.
+    WorkstreamSignWord = model::hub::WorkstreamSign;
+    /// State of a task.
+    TaskStateWord = model::hub::TaskState;
+    /// Whether a decision is still to be made.
+    DecisionTypeWord = model::hub::DecisionType;
+    /// Status of a decision.
+    DecisionStatusWord = model::hub::DecisionStatus;
+    /// State of a goal.
+    GoalStateWord = model::hub::GoalState;
     /// Why a session was cut short.
     TruncationWord = model::Truncation;
 }

@@ -1,4 +1,4 @@
-//! The only SQL: the journal, topologies, the mutation queue and what was observed.
+//! The only SQL: the journal, topologies, the mutation queue, what was observed, the hub.
 //!
 //! One [`Store`] per data directory and process. A single thread owns the connection that
 //! writes: it takes what is queued, runs it as one transaction, commits, and only then answers,
@@ -11,6 +11,7 @@
 
 mod audit;
 mod error;
+mod hub;
 mod installation;
 mod journal;
 mod mutation_moves;
@@ -32,6 +33,12 @@ mod writer;
 
 pub use audit::{AuditEntry, AuditError, AuditRecord};
 pub use error::{OpenError, StoreError};
+pub use hub::{
+    DecisionChange, DecisionFilter, DomainChange, DomainFilter, GoalChange, GoalFilter, GoalMove,
+    HubError, NewDecision, NewDomain, NewGoal, NewProgress, NewRepo, NewTask, NewTopic,
+    NewWorkstream, ProgressFilter, RepoChange, RepoFilter, Resolution, Sweep, SweepPreview,
+    TaskChange, TaskFilter, TopicChange, TopicFilter, WorkstreamChange, WorkstreamFilter,
+};
 pub use journal::MAX_ENTRIES;
 pub use mutations::{
     Claim, DeckyOutcome, EnqueueError, Enqueued, Fenced, FinishError, LeaseRecord, MAX_PENDING,

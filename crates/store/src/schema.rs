@@ -234,6 +234,111 @@ CREATE TABLE stream_positions (
     "
 ALTER TABLE journal ADD COLUMN context TEXT;
 ",
+    "
+CREATE TABLE domains (
+    id TEXT PRIMARY KEY,
+    slug TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    description TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE TABLE domain_goals (
+    id TEXT PRIMARY KEY,
+    domain_id TEXT NOT NULL REFERENCES domains (id),
+    title TEXT NOT NULL,
+    description TEXT NOT NULL,
+    state TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX domain_goals_domain ON domain_goals (domain_id, id);
+-- Unique: a domain aims at one thing at a time.
+CREATE UNIQUE INDEX domain_goals_active ON domain_goals (domain_id) WHERE state = 'active';
+CREATE TABLE repos (
+    id TEXT PRIMARY KEY,
+    slug TEXT NOT NULL UNIQUE,
+    domain_id TEXT NOT NULL REFERENCES domains (id),
+    description TEXT NOT NULL,
+    remote_url TEXT,
+    local_path TEXT,
+    version BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX repos_domain ON repos (domain_id, id);
+CREATE TABLE topics (
+    id TEXT PRIMARY KEY,
+    slug TEXT NOT NULL UNIQUE,
+    domain_id TEXT NOT NULL REFERENCES domains (id),
+    title TEXT NOT NULL,
+    description TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX topics_domain ON topics (domain_id, id);
+CREATE TABLE workstreams (
+    id TEXT PRIMARY KEY,
+    slug TEXT NOT NULL UNIQUE,
+    topic_id TEXT NOT NULL REFERENCES topics (id),
+    repo_id TEXT REFERENCES repos (id),
+    repo_goal_id TEXT REFERENCES domain_goals (id),
+    title TEXT NOT NULL,
+    description TEXT NOT NULL,
+    state TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX workstreams_topic ON workstreams (topic_id, id);
+CREATE INDEX workstreams_repo ON workstreams (repo_id, id);
+CREATE INDEX workstreams_goal ON workstreams (repo_goal_id, id);
+CREATE INDEX workstreams_state ON workstreams (state, id);
+CREATE TABLE decisions (
+    id TEXT PRIMARY KEY,
+    title TEXT NOT NULL,
+    description TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    workstream_id TEXT REFERENCES workstreams (id),
+    topic_id TEXT REFERENCES topics (id),
+    rationale TEXT,
+    decided_by TEXT,
+    decided_at BIGINT,
+    superseded_by TEXT REFERENCES decisions (id),
+    version BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX decisions_workstream ON decisions (workstream_id, id);
+CREATE INDEX decisions_topic ON decisions (topic_id, id);
+CREATE INDEX decisions_superseded ON decisions (superseded_by);
+CREATE TABLE tasks (
+    id TEXT PRIMARY KEY,
+    workstream_id TEXT NOT NULL REFERENCES workstreams (id),
+    title TEXT NOT NULL,
+    description TEXT NOT NULL,
+    state TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX tasks_workstream ON tasks (workstream_id, id);
+CREATE INDEX tasks_open ON tasks (workstream_id) WHERE state IN ('wait', 'todo', 'progress');
+CREATE TABLE progress (
+    id TEXT PRIMARY KEY,
+    workstream_id TEXT NOT NULL REFERENCES workstreams (id) ON DELETE CASCADE,
+    task_id TEXT REFERENCES tasks (id) ON DELETE CASCADE,
+    text TEXT NOT NULL,
+    author TEXT NOT NULL,
+    at BIGINT NOT NULL
+);
+CREATE INDEX progress_workstream ON progress (workstream_id, id);
+CREATE INDEX progress_task ON progress (task_id, id);
+",
 ];
 
 /// Why a database was not brought up to date.

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod deckies;
+pub(crate) mod hub;
 pub(crate) mod mutations;
 pub(crate) mod observed;
 pub(crate) mod op;
@@ -66,6 +67,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/workers", get(workers::list))
         .route("/workers/{name}/stop", post(workers::stop))
         .route("/events", get(streams::events))
+        .merge(hub::router())
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method);
     Router::new()

@@ -1,6 +1,6 @@
 //! What was observed.
 
-use std::{net::IpAddr, str::FromStr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use axum::extract::State;
 use model::{AttackerId, IdentityId, SessionId};
@@ -12,7 +12,7 @@ use crate::{
     extract::{Path, Query, Viewer},
     page::{Page, PageQuery, limit, place},
     problem::{Problem, ProblemBody},
-    resolve::{begins, prefix_bound},
+    resolve::{bound, one_of},
     state::App,
     views::{AttackerView, CredentialView, IdentityView, SessionDetail, SessionView},
 };
@@ -33,23 +33,6 @@ pub(crate) struct SessionQuery {
     /// Most rows, 1 to 200; 50 where absent.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
-}
-
-/// The only row whose id begins with `text`, where lists are newest first by id: the page that
-/// ends with the largest id of that beginning holds it at its top.
-fn one_of<T>(text: &str, rows: Vec<T>, id: impl Fn(&T) -> String) -> Result<Option<T>, Problem> {
-    let mut fitting = rows.into_iter().filter(|row| begins(&id(row), text));
-    match (fitting.next(), fitting.next()) {
-        (Some(_), Some(_)) => {
-            Err(Problem::ambiguous("the id fits several things; write more of it"))
-        }
-        (first, _) => Ok(first),
-    }
-}
-
-/// Where the list of ids that begin with `text` starts.
-fn bound<I: FromStr>(text: &str) -> Option<I> {
-    prefix_bound(text)?.parse().ok()
 }
 
 async fn find_attacker(app: &App, text: &str) -> Result<model::Attacker, Problem> {

@@ -1,5 +1,6 @@
 //! What answers look like: the rows of the store as JSON, with what only the process knows.
 
+pub(crate) mod hub;
 mod observed;
 
 use std::net::SocketAddr;

@@ -17,8 +17,20 @@ const PUBLIC: [&str; 6] = [
 /// Who may not do what, by the beginning of the operation.
 fn denied(operation: &str, role: &str) -> bool {
     let is = |part: &str| operation.contains(part);
+    const OPERATED: [&str; 10] = [
+        "/topologies",
+        "/deckies",
+        "/relay",
+        "/domain",
+        "/repos",
+        "/topics",
+        "/workstreams",
+        "/decisions",
+        "/tasks",
+        "/domain-goals",
+    ];
     let operates = !operation.starts_with("get")
-        && (is("/topologies") || is("/deckies") || is("/relay"))
+        && OPERATED.iter().any(|part| is(part))
         && !operation.ends_with("events");
     let administers = is("/users") || (is("/workers") && !operation.starts_with("get"));
     match role {

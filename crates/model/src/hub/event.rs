@@ -99,7 +99,7 @@ pub struct TaskStale {
 pub struct TaskSweepCompleted {
     /// Tasks cancelled.
     pub cancelled: u64,
-    /// Which, in order of their ids; the first [`MAX_SWEPT_IDS`] only.
+    /// Which, the newest first; the first [`MAX_SWEPT_IDS`] only.
     pub task_ids: Vec<TaskId>,
     /// Whether there were more than `task_ids` lists.
     pub truncated: bool,

@@ -79,6 +79,14 @@ impl WorkstreamState {
         self.check(next).is_ok()
     }
 
+    /// Whether a workstream can be in this state from the beginning.
+    pub fn may_begin(self) -> bool {
+        match self {
+            Self::Backlog | Self::Proposed | Self::Ready | Self::Active => true,
+            Self::Finished | Self::Archived | Self::Blocked => false,
+        }
+    }
+
     /// Whether its work is over, so that an open task in it is stale.
     pub fn is_closed(self) -> bool {
         match self {

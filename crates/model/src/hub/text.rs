@@ -25,7 +25,7 @@ pub struct Title(Arc<str>);
 
 /// Text of any number of lines, at most 16 KiB, without control characters other than tab and
 /// line ends. May be empty.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prose(Arc<str>);
 
 /// A URL or a path: 1 to 2,048 bytes without control characters, and without a password, since
