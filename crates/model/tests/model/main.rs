@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod events;
+mod hub;
 mod personas;
 mod subjects;
 mod texts;

@@ -7,6 +7,7 @@ extern crate morgana_store as store;
 
 mod audit;
 mod bench;
+mod hub;
 mod journal;
 mod observed;
 mod queue;
@@ -63,6 +64,17 @@ battery!(on_sqlite, crate::bench::Bench::sqlite(), {
         sessions_are_filtered,
         batch_knowledge_is_complete,
         a_batch_of_a_stream_is_understood_once;
+    hub:
+        a_registered_repo_is_published_once,
+        versions_are_compared_and_count_changes_only,
+        what_is_referred_to_stays,
+        completion_is_published_on_the_transition_only,
+        a_domain_has_one_active_goal,
+        decisions_are_resolved_once,
+        a_workstream_counts_its_tasks_and_its_quiet,
+        nothing_begins_in_a_workstream_that_is_over,
+        a_sweep_cancels_every_stale_task_and_says_so,
+        lists_of_the_hub_are_paged;
     sinks:
         positions_never_go_back,
         dead_letters_are_buried_once,
