@@ -6,6 +6,7 @@
 mod access;
 mod client;
 mod document;
+mod hub;
 mod relay;
 mod streams;
 mod topologies;

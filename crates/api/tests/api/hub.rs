@@ -1,0 +1,259 @@
+//! The hub: its resources, their refusals, and what the journal says afterwards.
+
+use model::JournalEntry;
+use serde_json::{Value, json};
+
+use crate::client::{Reply, Service};
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+async fn post(service: &Service, path: &str, body: Value) -> Reply {
+    service.post(&format!("/api/v1{path}"), body).local().send().await
+}
+
+async fn patch(service: &Service, path: &str, body: Value) -> Reply {
+    service.request("PATCH", &format!("/api/v1{path}")).json(body).local().send().await
+}
+
+async fn get(service: &Service, path: &str) -> Value {
+    let reply = service.get(&format!("/api/v1{path}")).local().send().await;
+    assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+    reply.json()
+}
+
+/// Makes something; it must work.
+async fn made(service: &Service, path: &str, body: Value) -> Value {
+    let reply = post(service, path, body).await;
+    assert_eq!(reply.status, 201, "{path}: {}", reply.body);
+    reply.json()
+}
+
+/// A domain `ops`, a topic `decoys` and an active workstream `ssh`.
+async fn ground(service: &Service) {
+    made(service, "/domains", json!({ "slug": "ops", "title": "Operations" })).await;
+    let topic = json!({ "slug": "decoys", "domain": "ops", "title": "Decoys" });
+    made(service, "/topics", topic).await;
+    let stream = json!({ "slug": "ssh", "topic": "decoys", "title": "SSH", "state": "active" });
+    made(service, "/workstreams", stream).await;
+}
+
+/// The refusal: status, code, and code and field of the first error.
+fn refusal(reply: &Reply) -> (u16, String, String, String) {
+    let code = reply.code();
+    let error = &reply.json()["errors"][0];
+    let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+    (reply.status, code, text("code"), text("field"))
+}
+
+fn check(reply: &Reply, status: u16, code: &str, error: &str, field: &str) {
+    let expected = (status, code.into(), error.into(), field.into());
+    assert_eq!(refusal(reply), expected, "{}", reply.body);
+}
+
+async fn lifecycle(service: &Service) -> Vec<JournalEntry> {
+    let all = service.store.journal_after(0, 1000).await.unwrap();
+    all.into_iter().filter(|entry| entry.topic.as_str().starts_with("org.statehub.")).collect()
+}
+
+fn payload(entry: &JournalEntry) -> Value {
+    serde_json::from_str(entry.payload.get()).unwrap()
+}
+
+#[tokio::test]
+async fn the_five_routes_publish_their_events_with_who_and_where() {
+    let service = Service::start().await;
+    let cookie = {
+        service.set_up().await;
+        service.user("operator").await
+    };
+    ground(&service).await;
+    let send = async |method: &str, path: &str, body: Value| {
+        let request = service.request(method, &format!("/api/v1{path}")).json(body);
+        let reply = request.cookie(&cookie).header("traceparent", TRACE).send().await;
+        assert!(reply.status < 300, "{path}: {}", reply.body);
+        reply.json()
+    };
+    let repo = json!({ "slug": "maze", "domain": "ops", "remote_url": "https://example.net/m" });
+    let repo = send("POST", "/repos/", repo).await;
+    let goal = send("POST", "/domain-goals/", json!({ "domain": "ops", "title": "See" })).await;
+    let goal_id = goal["goal_id"].as_str().unwrap();
+    assert_eq!(goal["state"], "draft");
+    send("POST", &format!("/domain-goals/{goal_id}/activate"), json!({})).await;
+    let decision = json!({ "title": "Which banner?", "workstream": "ssh" });
+    let decision = send("POST", "/decisions", decision).await;
+    let resolve = format!("/decisions/{}/resolve", decision["decision_id"].as_str().unwrap());
+    let resolved = send("POST", &resolve, json!({ "rationale": "The usual one." })).await;
+    assert_eq!((&resolved["type"], &resolved["status"]), (&json!("made"), &json!("resolved")));
+    assert_eq!(resolved["decided_by"], "operator");
+    let task = json!({ "workstream": "ssh", "title": "Banner" });
+    let task = send("POST", "/tasks", task).await;
+    let body = json!({ "state": "finished", "repo": "maze", "repo_goal": goal_id });
+    let stream = send("PATCH", "/workstreams/ssh", body).await;
+    let look = send("POST", "/tasks/sweep-stale", json!({ "dry_run": true })).await;
+    assert_eq!((&look["stale"], &look["cancelled"]), (&json!(1), &json!(0)), "{look}");
+    let swept = send("POST", "/tasks/sweep-stale", json!({})).await;
+    assert_eq!(swept["task_ids"], json!([task["task_id"]]));
+
+    let events = lifecycle(&service).await;
+    let topics: Vec<&str> = events.iter().map(|entry| entry.topic.as_str()).collect();
+    assert_eq!(
+        topics,
+        [
+            "org.statehub.repo.registered",
+            "org.statehub.domain.goal.activated",
+            "org.statehub.decision.resolved",
+            "org.statehub.workstream.completed",
+            "org.statehub.task.stale",
+            "org.statehub.task.sweep.completed",
+        ]
+    );
+    for event in &events {
+        assert_eq!(event.context.actor.as_deref(), Some("operator"));
+        assert_eq!(event.context.traceparent.as_deref(), Some(TRACE));
+    }
+    assert_eq!(payload(&events[0])["repo_id"], repo["repo_id"]);
+    assert_eq!(payload(&events[3])["workstream_id"], stream["workstream_id"]);
+    assert_eq!(payload(&events[3])["repo_goal_id"], goal["goal_id"]);
+    assert_eq!(payload(&events[4])["previous_state"], "todo");
+    assert_eq!(events[5].seq, swept["position"].as_u64());
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_with_code_and_field() {
+    let service = Service::start().await;
+    ground(&service).await;
+    let domain = |slug: &str| json!({ "slug": slug, "title": "x" });
+    let reply = post(&service, "/domains", domain("ops")).await;
+    check(&reply, 409, "SLUG_TAKEN", "SLUG_TAKEN", "slug");
+    for wrong in ["Ops", "a--b", "-a", "", &"x".repeat(65)] {
+        let reply = post(&service, "/domains/", domain(wrong)).await;
+        check(&reply, 422, "INVALID", "INVALID_VALUE", "slug");
+    }
+    let reply = post(&service, "/domains", json!({ "slug": "x", "title": "x", "colour": 1 })).await;
+    check(&reply, 422, "INVALID", "UNKNOWN_FIELD", "colour");
+    let reply = post(&service, "/domains", json!({ "slug": "x" })).await;
+    check(&reply, 422, "INVALID", "MISSING_FIELD", "title");
+    let reply = post(&service, "/repos", json!({ "slug": "x", "domain": "nowhere" })).await;
+    check(&reply, 422, "INVALID", "UNKNOWN_REFERENCE", "domain");
+    let url = "https://me:secret@example.net/m";
+    let body = json!({ "slug": "x", "domain": "ops", "remote_url": url });
+    let reply = post(&service, "/repos", body).await;
+    check(&reply, 422, "INVALID", "INVALID_VALUE", "remote_url");
+    assert!(!reply.body.contains("secret"), "{}", reply.body);
+    let reply = post(&service, "/decisions", json!({ "title": "x", "type": "made" })).await;
+    check(&reply, 422, "INVALID", "MISSING_FIELD", "rationale");
+    let reply = post(&service, "/decisions", json!({ "title": "x", "decided_by": "y" })).await;
+    check(&reply, 422, "INVALID", "UNEXPECTED_FIELD", "decided_by");
+    let body = json!({ "workstream": "ssh", "title": "x", "state": "asleep" });
+    let reply = post(&service, "/tasks", body).await;
+    check(&reply, 422, "INVALID", "UNKNOWN_VALUE", "state");
+    let reply = post(&service, "/tasks/none/progress", json!({ "text": "x" })).await;
+    assert_eq!((reply.status, reply.code()), (404, "NOT_FOUND".into()));
+    for path in ["/tasks?colour=1", "/tasks?state=asleep", "/workstreams?limit=0"] {
+        let reply = service.get(&format!("/api/v1{path}")).local().send().await;
+        assert_eq!(reply.status, 422, "{path}: {}", reply.body);
+    }
+    assert!(lifecycle(&service).await.is_empty());
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn moves_that_do_not_exist_are_refused_with_a_reason() {
+    let service = Service::start().await;
+    ground(&service).await;
+    let state = |state: &str| json!({ "state": state });
+    patch(&service, "/workstreams/ssh", state("blocked")).await;
+    let reply = patch(&service, "/workstreams/ssh", state("finished")).await;
+    check(&reply, 409, "ILLEGAL_TRANSITION", "WAITING", "state");
+    let reply = patch(&service, "/workstreams/ssh", json!({ "state": "stalled" })).await;
+    check(&reply, 422, "INVALID", "UNKNOWN_VALUE", "state");
+    let body = json!({ "slug": "late", "topic": "decoys", "title": "x", "state": "finished" });
+    let reply = post(&service, "/workstreams", body).await;
+    check(&reply, 409, "ILLEGAL_TRANSITION", "NOT_STARTED", "state");
+    let reply = patch(&service, "/workstreams/ssh", state("archived")).await;
+    assert_eq!((reply.status, &reply.json()["state"]), (200, &json!("archived")));
+    let reply = patch(&service, "/workstreams/ssh", state("active")).await;
+    check(&reply, 409, "ILLEGAL_TRANSITION", "FINAL_STATE", "state");
+    let reply = post(&service, "/tasks", json!({ "workstream": "ssh", "title": "x" })).await;
+    check(&reply, 409, "WORKSTREAM_CLOSED", "WORKSTREAM_CLOSED", "workstream");
+
+    let goal = async |title: &str| {
+        let goal =
+            made(&service, "/domain-goals", json!({ "domain": "ops", "title": title })).await;
+        format!("/domain-goals/{}", goal["goal_id"].as_str().unwrap())
+    };
+    let (first, second) = (goal("See").await, goal("Hear").await);
+    let reply = post(&service, &format!("{first}/achieve"), json!({})).await;
+    check(&reply, 409, "ILLEGAL_TRANSITION", "NOT_STARTED", "state");
+    assert_eq!(post(&service, &format!("{first}/activate"), json!({})).await.status, 200);
+    let reply = post(&service, &format!("{second}/activate"), json!({})).await;
+    check(&reply, 409, "GOAL_ALREADY_ACTIVE", "GOAL_ALREADY_ACTIVE", "replace");
+    let reply = post(&service, &format!("{second}/activate"), json!({ "replace": true })).await;
+    assert_eq!(reply.json()["state"], "active", "{}", reply.body);
+    assert_eq!(get(&service, &first).await["state"], "retired");
+
+    let decision = made(&service, "/decisions", json!({ "title": "x", "topic": "decoys" })).await;
+    let path = format!("/decisions/{}", decision["decision_id"].as_str().unwrap());
+    let reply = post(&service, &format!("{path}/resolve"), json!({ "rationale": " " })).await;
+    check(&reply, 422, "INVALID", "INVALID_VALUE", "rationale");
+    assert_eq!(post(&service, &format!("{path}/escalate"), json!({})).await.status, 200);
+    assert_eq!(post(&service, &format!("{path}/supersede"), json!({})).await.status, 200);
+    let reply = post(&service, &format!("{path}/resolve"), json!({ "rationale": "x" })).await;
+    check(&reply, 409, "ILLEGAL_TRANSITION", "FINAL_STATE", "status");
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn things_are_found_listed_changed_and_removed() {
+    let service = Service::start().await;
+    ground(&service).await;
+    let domain = get(&service, "/domains/ops").await;
+    let id = domain["domain_id"].as_str().unwrap();
+    for text in [id, &id[..30]] {
+        assert_eq!(get(&service, &format!("/domains/{text}")).await, domain, "{text}");
+    }
+    for n in 0..3 {
+        made(&service, "/tasks", json!({ "workstream": "ssh", "title": format!("t{n}") })).await;
+    }
+    let first = get(&service, "/tasks?workstream=ssh&state=todo&limit=2").await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = get(&service, &format!("/tasks/?workstream=ssh&limit=2&cursor={cursor}")).await;
+    assert_eq!(
+        (second["items"].as_array().unwrap().len(), &second["next_cursor"]),
+        (1, &Value::Null)
+    );
+    let stream = get(&service, "/workstreams/ssh").await;
+    assert_eq!((&stream["tasks_open"], &stream["sign"]), (&json!(3), &Value::Null));
+
+    let task = format!("/tasks/{}", first["items"][0]["task_id"].as_str().unwrap());
+    let reply = patch(&service, &task, json!({ "state": "progress", "version": 1 })).await;
+    assert_eq!((&reply.json()["version"], &reply.json()["state"]), (&json!(2), &json!("progress")));
+    let reply = patch(&service, &task, json!({ "title": "x", "version": 1 })).await;
+    check(&reply, 409, "VERSION_CONFLICT", "VERSION_CONFLICT", "version");
+    let noted = made(&service, &format!("{task}/progress"), json!({ "text": "half\nof it" })).await;
+    assert_eq!((&noted["author"], &noted["text"]), (&json!("local"), &json!("half\nof it")));
+    let log = get(&service, "/workstreams/ssh/progress").await;
+    assert_eq!(log["items"], json!([noted]));
+
+    let remove = async |path: &str| {
+        service.request("DELETE", &format!("/api/v1{path}")).local().send().await
+    };
+    check(&remove("/domains/ops").await, 409, "IN_USE", "IN_USE", "topics");
+    check(&remove("/workstreams/ssh").await, 409, "IN_USE", "IN_USE", "tasks");
+    let reply = remove(&format!("{task}?version=1")).await;
+    check(&reply, 409, "VERSION_CONFLICT", "VERSION_CONFLICT", "version");
+    assert_eq!(remove(&task).await.status, 204);
+    assert_eq!(remove(&task).await.status, 404);
+
+    let repo = json!({ "slug": "maze", "domain": "ops", "local_path": "/srv/maze" });
+    made(&service, "/repos", repo).await;
+    patch(&service, "/workstreams/ssh", json!({ "repo": "maze" })).await;
+    let reply = patch(&service, "/repos/maze", json!({ "local_path": null })).await;
+    assert_eq!(reply.json()["local_path"], Value::Null);
+    let reply = patch(&service, "/workstreams/ssh", json!({ "repo": null })).await;
+    assert_eq!(reply.json()["repo_id"], Value::Null, "{}", reply.body);
+    assert_eq!(get(&service, "/workstreams?repo=maze").await["items"], json!([]));
+    assert_eq!(remove("/repos/maze").await.status, 204);
+    service.shut_down().await;
+}
