@@ -26,6 +26,16 @@ impl Client {
         Self { socket: socket.to_owned() }
     }
 
+    /// Whether somebody listens on the socket. A socket that may not be opened counts as
+    /// answered: its service is there, and a request says what is wrong.
+    pub async fn is_answered(&self) -> bool {
+        use std::io::ErrorKind::{ConnectionRefused, NotFound};
+        match UnixStream::connect(&self.socket).await {
+            Ok(_) => true,
+            Err(error) => !matches!(error.kind(), NotFound | ConnectionRefused),
+        }
+    }
+
     /// `GET path`.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.request(Method::GET, path, None, None).await

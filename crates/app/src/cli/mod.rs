@@ -1,8 +1,10 @@
 //! The command line. `up` is the service; everything else is a client of its API over the UNIX
-//! socket, where the owner of the service and root need no login.
+//! socket, where the owner of the service and root need no login. `hub sweep-stale` also works
+//! without a service.
 
 mod bus;
 mod decky;
+mod hub;
 mod relay;
 mod render;
 mod status;
@@ -77,6 +79,9 @@ enum Command {
     Session(visitors::Session),
     /// Look at the bus and talk on it
     Bus(Box<bus::Bus>),
+    /// The work around the network: repositories, workstreams, decisions, tasks
+    #[command(subcommand)]
+    Hub(hub::Hub),
     /// Who may use the console
     #[command(subcommand)]
     User(user::User),
@@ -127,6 +132,7 @@ async fn dispatch(command: Command, config: Config) -> anyhow::Result<()> {
             let usual = || config.data_dir.join("bus.sock");
             command.run(&config.bus_socket_path().unwrap_or_else(usual)).await
         }
+        Command::Hub(command) => command.run(&client, &config).await,
         Command::User(command) => command.run(&client).await,
         Command::Relay(command) => command.run(&client).await,
         Command::Worker(command) => command.run(&client).await,

@@ -10,6 +10,7 @@ mod crate_edges;
 mod end_to_end;
 #[cfg(feature = "crash-points")]
 mod facts;
+mod hub;
 mod lifecycle;
 mod mutator;
 mod relay;
