@@ -14,6 +14,16 @@ export interface components {
             status: components["schemas"]["TopologyStatus"];
             topology_id: components["schemas"]["Id"];
         };
+        /** @description How to activate a goal. */
+        ActivateGoal: {
+            /** @description Whether to retire the goal that is active; without it that one is in the way. */
+            replace?: boolean;
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number | null;
+        };
         /** @description One thing that a visitor did. */
         Activity: {
             at: components["schemas"]["Moment"];
@@ -124,11 +134,162 @@ export interface components {
             /** Format: int64 */
             subscribers: number;
         };
+        /**
+         * @description What to change about the words and the place of a decision; what is absent stays, `null`
+         *     takes away.
+         */
+        ChangeDecision: {
+            description?: string | null;
+            title?: string | null;
+            /** @description Id, beginning of an id, or slug. */
+            topic?: string | null;
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number | null;
+            /** @description Id, beginning of an id, or slug. */
+            workstream?: string | null;
+        };
+        /** @description What to change about a domain; what is absent stays. */
+        ChangeDomain: {
+            description?: string | null;
+            slug?: string | null;
+            title?: string | null;
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number | null;
+        };
+        /** @description What to change about the words of a goal; what is absent stays. */
+        ChangeGoal: {
+            description?: string | null;
+            title?: string | null;
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number | null;
+        };
+        /** @description What to change about a repository; what is absent stays, `null` takes away. */
+        ChangeRepo: {
+            description?: string | null;
+            /** @description Id, beginning of an id, or slug. */
+            domain?: string | null;
+            local_path?: string | null;
+            remote_url?: string | null;
+            slug?: string | null;
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number | null;
+        };
+        /** @description What to change about a task; what is absent stays. */
+        ChangeTask: {
+            description?: string | null;
+            state?: components["schemas"]["TaskState"] | null;
+            title?: string | null;
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number | null;
+        };
+        /** @description What to change about a topic; what is absent stays. */
+        ChangeTopic: {
+            description?: string | null;
+            /** @description Id, beginning of an id, or slug. */
+            domain?: string | null;
+            slug?: string | null;
+            title?: string | null;
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number | null;
+        };
         /** @description What to change about a user; what is absent stays. Every change ends the user's logins. */
         ChangeUser: {
             disabled?: boolean | null;
             password?: string | null;
             role?: components["schemas"]["Role"] | null;
+        };
+        /** @description What to change about a workstream; what is absent stays, `null` takes away. */
+        ChangeWorkstream: {
+            description?: string | null;
+            /** @description Id, beginning of an id, or slug. */
+            repo?: string | null;
+            /** @description Id, or beginning of an id. */
+            repo_goal?: string | null;
+            slug?: string | null;
+            state?: components["schemas"]["WorkstreamState"] | null;
+            title?: string | null;
+            /** @description Id, beginning of an id, or slug. */
+            topic?: string | null;
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number | null;
+        };
+        /**
+         * @description A decision to create. `pending` ones are open; `made` ones are resolved from the start, need
+         *     `rationale` and `decided_by`, and publish nothing, since nothing happens now.
+         */
+        CreateDecision: {
+            /** @description By whom; of `made` ones. */
+            decided_by?: string | null;
+            /** @description At most 16 KiB. */
+            description?: string | null;
+            /** @description How and why it was decided; of `made` ones. */
+            rationale?: string | null;
+            /** @description What is to be decided. */
+            title: string;
+            /** @description Id, beginning of an id, or slug. */
+            topic?: string | null;
+            type?: components["schemas"]["DecisionType"] | null;
+            /** @description Id, beginning of an id, or slug. */
+            workstream?: string | null;
+        };
+        /** @description A domain to create. */
+        CreateDomain: {
+            /** @description At most 16 KiB. */
+            description?: string | null;
+            /** @description A short name that no other domain has. */
+            slug: string;
+            title: string;
+        };
+        /** @description A goal to create, as a draft. */
+        CreateGoal: {
+            /** @description At most 16 KiB. */
+            description?: string | null;
+            /** @description Id, beginning of an id, or slug. */
+            domain: string;
+            title: string;
+        };
+        /** @description A repository to register. */
+        CreateRepo: {
+            /** @description At most 16 KiB. */
+            description?: string | null;
+            /** @description Id, beginning of an id, or slug. */
+            domain: string;
+            /** @description Where it is checked out. */
+            local_path?: string | null;
+            /** @description Where it is fetched from; without a password, since it is published. */
+            remote_url?: string | null;
+            /** @description A short name that no other repository has. */
+            slug: string;
+        };
+        /** @description A task to create. */
+        CreateTask: {
+            /** @description At most 16 KiB. */
+            description?: string | null;
+            state?: components["schemas"]["TaskState"] | null;
+            title: string;
+            /** @description Id, beginning of an id, or slug; not one that is finished or archived. */
+            workstream: string;
         };
         /** @description A token to make. */
         CreateToken: {
@@ -142,6 +303,16 @@ export interface components {
             role?: components["schemas"]["Role"] | null;
             /** @description Whose it is, by name; one's own where absent. Only on the UNIX socket, and there needed. */
             user?: string | null;
+        };
+        /** @description A topic to create. */
+        CreateTopic: {
+            /** @description At most 16 KiB. */
+            description?: string | null;
+            /** @description Id, beginning of an id, or slug. */
+            domain: string;
+            /** @description A short name that no other topic has. */
+            slug: string;
+            title: string;
         };
         /** @description A topology to create. */
         CreateTopology: {
@@ -157,6 +328,21 @@ export interface components {
             /** @description 8 to 128 characters, not a common one. */
             password: string;
             role: components["schemas"]["Role"];
+        };
+        /** @description A workstream to create. */
+        CreateWorkstream: {
+            /** @description At most 16 KiB. */
+            description?: string | null;
+            /** @description The repository that it works on: id, beginning of an id, or slug. */
+            repo?: string | null;
+            /** @description The goal that it serves: id, or beginning of an id. */
+            repo_goal?: string | null;
+            /** @description A short name that no other workstream has. */
+            slug: string;
+            state?: components["schemas"]["WorkstreamState"] | null;
+            title: string;
+            /** @description Id, beginning of an id, or slug. */
+            topic: string;
         };
         /** @description A principal with a secret, as tried. */
         Credential: {
@@ -195,6 +381,24 @@ export interface components {
             topic: string;
             type: string;
         };
+        /** @description Something that is, or was, to be decided. */
+        Decision: components["schemas"]["Stamps"] & {
+            decided_at: components["schemas"]["Moment"] | null;
+            decided_by: string | null;
+            decision_id: components["schemas"]["Id"];
+            description: string;
+            rationale: string | null;
+            status: components["schemas"]["DecisionStatus"];
+            superseded_by: components["schemas"]["Id"] | null;
+            title: string;
+            topic_id: components["schemas"]["Id"] | null;
+            type: components["schemas"]["DecisionType"];
+            workstream_id: components["schemas"]["Id"] | null;
+        };
+        /** @enum {string} */
+        DecisionStatus: "open" | "escalated" | "resolved" | "superseded";
+        /** @enum {string} */
+        DecisionType: "pending" | "made";
         /** @description A decky. */
         Decky: {
             archetype: components["schemas"]["Archetype"];
@@ -226,6 +430,22 @@ export interface components {
             /** Format: int32 */
             v: number;
         };
+        /** @description A field of work. */
+        Domain: components["schemas"]["Stamps"] & {
+            description: string;
+            domain_id: components["schemas"]["Id"];
+            slug: string;
+            title: string;
+        };
+        /** @description What a domain aims at. */
+        DomainGoal: components["schemas"]["Stamps"] & {
+            description: string;
+            domain_id: components["schemas"]["Id"];
+            domain_slug: string;
+            goal_id: components["schemas"]["Id"];
+            state: components["schemas"]["GoalState"];
+            title: string;
+        };
         /** @description `stream-error` and `auth-revoked`: the stream ends. */
         EndFrame: {
             code: string;
@@ -236,6 +456,14 @@ export interface components {
             seq: number;
             /** Format: int32 */
             v: number;
+        };
+        /** @description How to end a goal. */
+        EndGoal: {
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number | null;
         };
         /** @description Where a service really answers. */
         Endpoint: {
@@ -248,6 +476,14 @@ export interface components {
              */
             port: number;
             service: components["schemas"]["Service"];
+        };
+        /** @description How a decision is escalated. */
+        EscalateDecision: {
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number | null;
         };
         /** @description `snapshot` of the stream by filter, which has no state of its own. */
         EventsSnapshot: {
@@ -271,6 +507,8 @@ export interface components {
             /** @description For people. */
             message: string;
         };
+        /** @enum {string} */
+        GoalState: "draft" | "active" | "achieved" | "retired";
         /** @description Whether the service answers. */
         HealthView: {
             /** @description `ok`, or `failing`. */
@@ -401,6 +639,11 @@ export interface components {
         NewToken: components["schemas"]["Token"] & {
             /** @description Goes as `Authorization: Bearer …`. */
             token: string;
+        };
+        /** @description What to note. */
+        NoteProgress: {
+            /** @description What happened; at most 16 KiB. */
+            text: string;
         };
         /** @description A change to a topology. */
         Op: {
@@ -607,6 +850,29 @@ export interface components {
             total?: number | null;
         };
         /** @description A part of a list, newest first. */
+        Page_Decision: {
+            items: (components["schemas"]["Stamps"] & {
+                decided_at: components["schemas"]["Moment"] | null;
+                decided_by: string | null;
+                decision_id: components["schemas"]["Id"];
+                description: string;
+                rationale: string | null;
+                status: components["schemas"]["DecisionStatus"];
+                superseded_by: components["schemas"]["Id"] | null;
+                title: string;
+                topic_id: components["schemas"]["Id"] | null;
+                type: components["schemas"]["DecisionType"];
+                workstream_id: components["schemas"]["Id"] | null;
+            })[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
         Page_Decky: {
             items: {
                 archetype: components["schemas"]["Archetype"];
@@ -627,6 +893,40 @@ export interface components {
                 topology: string;
                 topology_id: components["schemas"]["Id"];
             }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_Domain: {
+            items: (components["schemas"]["Stamps"] & {
+                description: string;
+                domain_id: components["schemas"]["Id"];
+                slug: string;
+                title: string;
+            })[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_DomainGoal: {
+            items: (components["schemas"]["Stamps"] & {
+                description: string;
+                domain_id: components["schemas"]["Id"];
+                domain_slug: string;
+                goal_id: components["schemas"]["Id"];
+                state: components["schemas"]["GoalState"];
+                title: string;
+            })[];
             /** @description Where the next page begins; absent at the end. */
             next_cursor: string | null;
             /**
@@ -698,6 +998,43 @@ export interface components {
             total?: number | null;
         };
         /** @description A part of a list, newest first. */
+        Page_ProgressEntry: {
+            items: {
+                at: components["schemas"]["Moment"];
+                author: string;
+                progress_id: components["schemas"]["Id"];
+                task_id: components["schemas"]["Id"] | null;
+                text: string;
+                workstream_id: components["schemas"]["Id"];
+            }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_Repo: {
+            items: (components["schemas"]["Stamps"] & {
+                description: string;
+                domain_id: components["schemas"]["Id"];
+                domain_slug: string;
+                local_path: string | null;
+                remote_url: string | null;
+                repo_id: components["schemas"]["Id"];
+                slug: string;
+            })[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
         Page_Session: {
             items: {
                 attacker_id: components["schemas"]["Id"];
@@ -733,6 +1070,24 @@ export interface components {
             total?: number | null;
         };
         /** @description A part of a list, newest first. */
+        Page_Task: {
+            items: (components["schemas"]["Stamps"] & {
+                description: string;
+                state: components["schemas"]["TaskState"];
+                task_id: components["schemas"]["Id"];
+                title: string;
+                workstream_id: components["schemas"]["Id"];
+                workstream_slug: string;
+            })[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
         Page_Token: {
             items: {
                 created_at: components["schemas"]["Moment"];
@@ -742,6 +1097,24 @@ export interface components {
                 token_id: components["schemas"]["Id"];
                 user_id: components["schemas"]["Id"];
             }[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
+        /** @description A part of a list, newest first. */
+        Page_Topic: {
+            items: (components["schemas"]["Stamps"] & {
+                description: string;
+                domain_id: components["schemas"]["Id"];
+                domain_slug: string;
+                slug: string;
+                title: string;
+                topic_id: components["schemas"]["Id"];
+            })[];
             /** @description Where the next page begins; absent at the end. */
             next_cursor: string | null;
             /**
@@ -794,6 +1167,40 @@ export interface components {
              */
             total?: number | null;
         };
+        /** @description A part of a list, newest first. */
+        Page_Workstream: {
+            items: (components["schemas"]["Stamps"] & {
+                description: string;
+                /** @description When it, one of its tasks or its progress last changed. */
+                last_activity_at: components["schemas"]["Moment"];
+                repo_goal_id: components["schemas"]["Id"] | null;
+                repo_id: components["schemas"]["Id"] | null;
+                sign: components["schemas"]["WorkstreamSign"] | null;
+                slug: string;
+                state: components["schemas"]["WorkstreamState"];
+                /**
+                 * Format: int64
+                 * @description All of its tasks.
+                 */
+                tasks: number;
+                /**
+                 * Format: int64
+                 * @description Tasks that are open.
+                 */
+                tasks_open: number;
+                title: string;
+                topic_id: components["schemas"]["Id"];
+                topic_slug: string;
+                workstream_id: components["schemas"]["Id"];
+            })[];
+            /** @description Where the next page begins; absent at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description Rows of the whole list, where they are counted.
+             */
+            total?: number | null;
+        };
         /** @description A new password for oneself. */
         PasswordRequest: {
             current: string;
@@ -834,6 +1241,15 @@ export interface components {
             /** @description Names the kind of problem; stable. */
             type: string;
         };
+        /** @description What somebody noted. */
+        ProgressEntry: {
+            at: components["schemas"]["Moment"];
+            author: string;
+            progress_id: components["schemas"]["Id"];
+            task_id: components["schemas"]["Id"] | null;
+            text: string;
+            workstream_id: components["schemas"]["Id"];
+        };
         /** @description All sinks. */
         Relay: {
             items: components["schemas"]["Sink"][];
@@ -843,6 +1259,16 @@ export interface components {
              */
             journal_head: number;
         };
+        /** @description A registered repository. */
+        Repo: components["schemas"]["Stamps"] & {
+            description: string;
+            domain_id: components["schemas"]["Id"];
+            domain_slug: string;
+            local_path: string | null;
+            remote_url: string | null;
+            repo_id: components["schemas"]["Id"];
+            slug: string;
+        };
         /** @description `reset`: what was known is to be thrown away; a snapshot follows. */
         ResetFrame: {
             /** @description `epoch_unknown`, `position_expired` or `lagged`. */
@@ -851,6 +1277,18 @@ export interface components {
             seq: number;
             /** Format: int32 */
             v: number;
+        };
+        /** @description How a decision is resolved. */
+        ResolveDecision: {
+            /** @description By whom; the caller where absent. */
+            decided_by?: string | null;
+            /** @description How and why it was decided; at most 16 KiB. */
+            rationale: string;
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number | null;
         };
         /** @description What to deliver again. */
         Retry: {
@@ -968,6 +1406,16 @@ export interface components {
          * @enum {string}
          */
         SinkState: "running" | "waiting" | "stopped";
+        /** @description Version and times of a thing of the hub. */
+        Stamps: {
+            created_at: components["schemas"]["Moment"];
+            updated_at: components["schemas"]["Moment"];
+            /**
+             * Format: int64
+             * @description Counts its changes, from 1; a change may insist on it.
+             */
+            version: number;
+        };
         /** @description How the service fares. */
         StatusView: {
             bus: components["schemas"]["BusView"];
@@ -989,6 +1437,56 @@ export interface components {
             /** @description Version of the program. */
             version: string;
         };
+        /** @description How a decision is superseded. */
+        SupersedeDecision: {
+            /** @description The decision that takes its place: id, or beginning of an id. */
+            by?: string | null;
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number | null;
+        };
+        /** @description What a sweep did, or would do. */
+        Sweep: {
+            /**
+             * Format: int64
+             * @description Tasks that were cancelled: all of them, or none where it was only looked.
+             */
+            cancelled: number;
+            dry_run: boolean;
+            /**
+             * Format: int64
+             * @description Journal position of the event that sums it up.
+             */
+            position: number | null;
+            /**
+             * Format: int64
+             * @description Tasks that were stale.
+             */
+            stale: number;
+            swept_at: components["schemas"]["Moment"] | null;
+            /** @description Which, the newest first; 1,000 at most. */
+            task_ids: components["schemas"]["Id"][];
+            /** @description Whether there were more than `task_ids` lists. */
+            truncated: boolean;
+        };
+        /** @description How to sweep. */
+        SweepStale: {
+            /** @description Only say what would be cancelled. */
+            dry_run?: boolean;
+        };
+        /** @description A step of a workstream. */
+        Task: components["schemas"]["Stamps"] & {
+            description: string;
+            state: components["schemas"]["TaskState"];
+            task_id: components["schemas"]["Id"];
+            title: string;
+            workstream_id: components["schemas"]["Id"];
+            workstream_slug: string;
+        };
+        /** @enum {string} */
+        TaskState: "wait" | "todo" | "progress" | "done" | "cancel";
         /**
          * @description What a new topology begins with.
          * @enum {string}
@@ -1008,6 +1506,15 @@ export interface components {
             role: components["schemas"]["Role"];
             token_id: components["schemas"]["Id"];
             user_id: components["schemas"]["Id"];
+        };
+        /** @description A subject of work within a domain. */
+        Topic: components["schemas"]["Stamps"] & {
+            description: string;
+            domain_id: components["schemas"]["Id"];
+            domain_slug: string;
+            slug: string;
+            title: string;
+            topic_id: components["schemas"]["Id"];
         };
         /** @description A topology. */
         Topology: components["schemas"]["TopologySummary"] & {
@@ -1088,6 +1595,35 @@ export interface components {
          * @enum {string}
          */
         WorkerState: "ok" | "stale" | "unknown" | "stopped";
+        /** @description A piece of work with an end. */
+        Workstream: components["schemas"]["Stamps"] & {
+            description: string;
+            /** @description When it, one of its tasks or its progress last changed. */
+            last_activity_at: components["schemas"]["Moment"];
+            repo_goal_id: components["schemas"]["Id"] | null;
+            repo_id: components["schemas"]["Id"] | null;
+            sign: components["schemas"]["WorkstreamSign"] | null;
+            slug: string;
+            state: components["schemas"]["WorkstreamState"];
+            /**
+             * Format: int64
+             * @description All of its tasks.
+             */
+            tasks: number;
+            /**
+             * Format: int64
+             * @description Tasks that are open.
+             */
+            tasks_open: number;
+            title: string;
+            topic_id: components["schemas"]["Id"];
+            topic_slug: string;
+            workstream_id: components["schemas"]["Id"];
+        };
+        /** @enum {string} */
+        WorkstreamSign: "needs_review" | "stalled";
+        /** @enum {string} */
+        WorkstreamState: "backlog" | "proposed" | "ready" | "active" | "finished" | "archived" | "blocked";
     };
     responses: never;
     parameters: never;
