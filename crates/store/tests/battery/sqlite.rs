@@ -44,6 +44,32 @@ async fn newer_schema_is_refused() {
 }
 
 #[tokio::test]
+async fn a_database_from_before_the_hub_is_brought_up_to_date() {
+    let bench = Bench::sqlite();
+    let store = bench.open();
+    let id = bench.active(&store, "maze", 1).await;
+    let before = journal(&store).await;
+    store.close().await;
+    raw(&bench)
+        .execute_batch(
+            "DROP TABLE progress; DROP TABLE tasks; DROP TABLE decisions; DROP TABLE workstreams;
+             DROP TABLE topics; DROP TABLE repos; DROP TABLE domain_goals; DROP TABLE domains;
+             ALTER TABLE journal DROP COLUMN context;
+             DELETE FROM schema_version WHERE version > 2;",
+        )
+        .unwrap();
+    let store = bench.open();
+    let after = journal(&store).await;
+    assert_eq!(after.len(), before.len());
+    assert!(after.iter().all(|entry| entry.context.is_empty()));
+    assert!(store.topology(id).await.unwrap().is_some());
+    store.sweep_stale_tasks(model::EventContext::of("ada")).await.unwrap();
+    let last = journal(&store).await.pop().unwrap();
+    assert_eq!(last.context.actor.as_deref(), Some("ada"));
+    store.close().await;
+}
+
+#[tokio::test]
 async fn files_are_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let bench = Bench::sqlite();
