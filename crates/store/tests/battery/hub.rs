@@ -302,7 +302,7 @@ pub(crate) async fn nothing_begins_in_a_workstream_that_is_over(bench: Bench) {
 }
 
 pub(crate) async fn a_sweep_cancels_every_stale_task_and_says_so(bench: Bench) {
-    /// More than two transactions of a sweep, and more than a summary lists.
+    /// Several transactions of a sweep, and more than a summary lists.
     const STALE: usize = 1_100;
     let store = bench.open();
     let domain = domain(&store, "ops").await;
@@ -342,6 +342,8 @@ pub(crate) async fn a_sweep_cancels_every_stale_task_and_says_so(bench: Bench) {
     assert_eq!((stale.len(), ids.len()), (STALE, STALE), "each once");
     assert_eq!(field(stale[0], "workstream_slug"), "ssh");
     assert!(states.iter().any(|state| field(stale[0], "previous_state") == state.as_str()));
+    let cancelled = store.task(swept.task_ids[0]).await.unwrap().unwrap();
+    assert_eq!((cancelled.state, cancelled.stamps.version), (TaskState::Cancel, 2));
 }
 
 pub(crate) async fn lists_of_the_hub_are_paged(bench: Bench) {
