@@ -6,6 +6,7 @@ mod in_process;
 mod protocol;
 mod script;
 mod socket_file;
+mod streams;
 
 use std::{
     future::Future,
