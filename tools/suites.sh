@@ -26,10 +26,10 @@ results=${RESULTS:-target/suites}
 rival=${RIVAL:-$(command -v nats-server || true)}
 mkdir -p "$results"
 results=$(cd "$results" && pwd)
-if [ -d "$checkout/nats/tests" ]; then
-    kind=nats.py
-elif [ -d "$checkout/async-nats/tests" ]; then
+if [ -d "$checkout/async-nats/tests" ]; then
     kind=nats.rs
+elif [ -d "$checkout/nats/tests" ]; then
+    kind=nats.py
 else
     echo "$checkout is no checkout of nats.py or nats.rs" >&2
     exit 2
