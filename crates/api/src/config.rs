@@ -137,6 +137,8 @@ pub struct SinkStatus {
     pub delivered: u64,
     /// Entries that were pruned from the journal before their turn came.
     pub missed: u64,
+    /// How often it could not be reached since the process began.
+    pub failures: u64,
     /// The last thing that went wrong, in words for an operator.
     pub last_error: Option<String>,
     /// When that was.

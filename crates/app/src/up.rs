@@ -8,7 +8,7 @@ use fleet::{Fake, Loopback, LoopbackConfig, LoopbackError};
 use intel::Analyst;
 use model::Ambient;
 use store::{Store, StoreError};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -18,7 +18,7 @@ use crate::{
     flow::{
         mutate::Mutator,
         observe::{CatchUpError, Ending, Ingest, Observer, QUEUE, Sessions},
-        relay::{BusSink, Relay},
+        relay::{BusSink, Lifecycle, Relay, RelayHandle},
     },
     host::{Host, Visitors},
     log::{self, LogLines},
@@ -79,6 +79,8 @@ pub struct Morgana {
     /// The one-time set-up secret, until the set-up is done.
     pub setup_secret: Option<String>,
     host: BusHost,
+    nats_url: watch::Sender<Option<String>>,
+    relay: RelayHandle,
     wake: Arc<Notify>,
     outside: Crew,
     inside: Crew,
@@ -100,7 +102,13 @@ impl Morgana {
         let pulse = |worker| Pulse::new(worker, bus.clone(), ambient.clone());
         let warden = Warden::new(bus.clone(), ambient.clone(), roster);
         let workers = Arc::new(warden.handle());
-        let relay = Relay::new(store.clone(), ambient.clone()).with(BusSink(bus.clone()));
+        let (nats_url, server) = watch::channel(config.nats_url.clone());
+        let epoch = &store.installation().epoch;
+        let mut lifecycle = Lifecycle::new(epoch, host.streams.clone(), server);
+        lifecycle.prepare().await;
+        let relay =
+            Relay::new(store.clone(), ambient.clone()).with(BusSink(bus.clone())).with(lifecycle);
+        let sinks = relay.handle();
 
         let (facts, received) = mpsc::channel(QUEUE);
         let secret = store.installation().secret.clone();
@@ -123,7 +131,7 @@ impl Morgana {
             bus: bus.clone(),
             ambient: ambient.clone(),
             network: Arc::new(network.clone()),
-            relay: Arc::new(relay.handle()),
+            relay: Arc::new(sinks.clone()),
             workers,
             wake_mutator: {
                 let wake = wake.clone();
@@ -165,7 +173,20 @@ impl Morgana {
         inside.spawn_quietly("warden", warden.run(host.figures(), stop));
         host.run(&mut inside);
         info!(url, data_dir = %config.data_dir.display(), socket = %config.socket_path().display(), bus = %config.bus.mode, "morgana is up");
-        Ok(Self { store, bus, host, ambient, network, url, setup_secret, wake, outside, inside })
+        Ok(Self {
+            store,
+            bus,
+            ambient,
+            network,
+            url,
+            setup_secret,
+            host,
+            nats_url,
+            relay: sinks,
+            wake,
+            outside,
+            inside,
+        })
     }
 
     /// Tells the bus these lines of the log, from now on.
@@ -180,9 +201,18 @@ impl Morgana {
         self.host.url()
     }
 
-    /// Reads again what may change while it runs: the users of the bus.
-    pub fn reload(&self) {
+    /// Takes what may change while it runs: the users of the bus, and where the lifecycle events
+    /// go.
+    pub fn reload(&self, config: &Config) {
         self.host.reload();
+        let is_new = self.nats_url.send_if_modified(|url| {
+            let is_new = *url != config.nats_url;
+            url.clone_from(&config.nats_url);
+            is_new
+        });
+        if is_new {
+            api::RelayView::wake(&self.relay, Lifecycle::NAME);
+        }
     }
 
     /// Has the mutator look at everything now.

@@ -45,6 +45,8 @@ pub(crate) struct SinkView {
     delivered: u64,
     /// Pruned from the journal before their turn came.
     missed: u64,
+    /// How often it could not be reached since the process began.
+    failures: u64,
     /// Refused for good, and kept.
     dead_letters: u64,
     /// When it is tried again, where it waits.
@@ -70,6 +72,7 @@ impl SinkView {
             behind: head.saturating_sub(status.position),
             delivered: status.delivered,
             missed: status.missed,
+            failures: status.failures,
             dead_letters,
             retry_at,
             last_error: status.last_error,

@@ -41,6 +41,7 @@ impl RelayView for OneSink {
             position: 0,
             delivered: 0,
             missed: 0,
+            failures: 0,
             last_error: None,
             last_error_at: None,
         };

@@ -109,18 +109,24 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         clap_complete::generate(shell, &mut Cli::command(), "morgana", &mut std::io::stdout());
         return Ok(());
     }
-    let config = cli.global.load(cli.command.flags())?;
+    let flags = cli.command.flags();
+    let config = cli.global.load(flags.clone())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start threads")?;
-    runtime.block_on(dispatch(cli.command, config))
+    let again = move || cli.global.load(flags.clone());
+    runtime.block_on(dispatch(cli.command, config, again))
 }
 
-async fn dispatch(command: Command, config: Config) -> anyhow::Result<()> {
+async fn dispatch(
+    command: Command,
+    config: Config,
+    again: impl Fn() -> anyhow::Result<Config>,
+) -> anyhow::Result<()> {
     let client = Client::new(&config.socket_path());
     match command {
-        Command::Up(up) => up.run(&config).await,
+        Command::Up(up) => up.run(&config, again).await,
         Command::Status(status) => status.run(&client).await,
         Command::Watch(watch) => watch.run(&client).await,
         Command::Topology(command) => command.run(&client).await,

@@ -30,7 +30,12 @@ impl Up {
         listen.into_iter().chain(driver).collect()
     }
 
-    pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
+    /// Runs until it is told to stop; `again` reads the configuration anew.
+    pub(super) async fn run(
+        self,
+        config: &Config,
+        again: impl Fn() -> anyhow::Result<Config>,
+    ) -> anyhow::Result<()> {
         let lines = log::start(config);
         if let Err(error) = bus::raise_descriptor_limit() {
             let error = &error as &dyn std::error::Error;
@@ -54,7 +59,7 @@ impl Up {
                     tokio::select! {
                         _ = terminate.recv() => break Ok(()),
                         _ = interrupt.recv() => break Ok(()),
-                        _ = hangup.recv() => morgana.reload(),
+                        _ = hangup.recv() => reload(&morgana, again()),
                         name = morgana.broken() => {
                             break Err(anyhow::anyhow!("{name} ended unexpectedly"));
                         }
@@ -97,6 +102,14 @@ impl Up {
         }
         text += "\nStop with Ctrl-C.";
         Ok(text)
+    }
+}
+
+/// Takes what may change while it runs; a configuration with errors changes nothing.
+fn reload(morgana: &Morgana, config: anyhow::Result<Config>) {
+    match config {
+        Ok(config) => morgana.reload(&config),
+        Err(error) => tracing::error!(error = %error, "the configuration is not taken"),
     }
 }
 

@@ -163,8 +163,16 @@ pub(super) fn mode(value: &str) -> Result<BusMode, String> {
     }
 }
 
+/// Reads the URL of a NATS server.
+pub(super) fn server(value: &str) -> Result<String, String> {
+    match mode(value) {
+        Ok(BusMode::Nats(url)) => Ok(url),
+        _ => Err(format!("`{}` is not off or nats://host:port", without_secrets(value))),
+    }
+}
+
 /// A URL whose user information is covered.
-fn without_secrets(url: &str) -> String {
+pub(super) fn without_secrets(url: &str) -> String {
     match url.split_once("://").map(|(scheme, rest)| (scheme, rest.rsplit_once('@'))) {
         Some((scheme, Some((_, host)))) => format!("{scheme}://***@{host}"),
         _ => url.into(),

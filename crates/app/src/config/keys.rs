@@ -33,7 +33,9 @@ impl Key {
     /// The variables that set it, the usual one last: it wins.
     pub(super) fn variables(&self) -> impl Iterator<Item = String> {
         let also = self.also.map(variable);
-        also.into_iter().chain([self.variable()])
+        // The one that other programs know, too.
+        let known = (self.name == "nats_url").then(|| "NATS_URL".to_owned());
+        known.into_iter().chain(also).chain([self.variable()])
     }
 
     /// The value that it has in `config`.
@@ -66,6 +68,13 @@ pub const KEYS: &[Key] = &[
         also: None,
         set: |c, v| path(v).map(|p| c.socket = Some(p)),
         show: |c| c.socket_path().display().to_string(),
+    },
+    Key {
+        name: "nats_url",
+        meaning: "NATS server for the lifecycle events, or off: the embedded stream; also NATS_URL; read anew on SIGHUP",
+        also: None,
+        set: |c, v| maybe(v, bus::server).map(|url| c.nats_url = url),
+        show: |c| shown(c.nats_url.as_deref().map(bus::without_secrets)),
     },
     Key {
         name: "bus.mode",

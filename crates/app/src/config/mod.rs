@@ -31,6 +31,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The API's UNIX socket; `None` means `<data_dir>/morgana.sock`.
     pub socket: Option<PathBuf>,
+    /// The NATS server that takes the lifecycle events; without one the embedded stream does.
+    pub nats_url: Option<String>,
     /// The inner bus.
     pub bus: BusConfig,
     /// What makes the network.
@@ -121,6 +123,7 @@ impl Config {
             data_dir: default_data_dir(is_root, environment),
             listen: SocketAddr::from(([127, 0, 0, 1], 8470)),
             socket: None,
+            nats_url: None,
             bus: BusConfig::default(),
             driver: DriverChoice::Loopback,
             loopback_prefix: [127, 66],

@@ -8,7 +8,7 @@ use model::JournalEntry;
 
 use super::{Order, Outcome, Resume, Sink, Unreachable, subject_key};
 
-/// Everything that is journalled, to the bus.
+/// What is journalled, to the bus.
 pub struct BusSink(pub Bus);
 
 impl Sink for BusSink {
@@ -24,8 +24,9 @@ impl Sink for BusSink {
         Order::Pipelined
     }
 
-    fn accepts(&self, _: &JournalEntry) -> bool {
-        true
+    /// Lifecycle events have a stream and a form of their own there.
+    fn accepts(&self, entry: &JournalEntry) -> bool {
+        entry.topic.tokens().next() != Some("org")
     }
 
     fn key(&self, entry: &JournalEntry) -> String {

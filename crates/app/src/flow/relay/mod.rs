@@ -11,6 +11,7 @@
 
 mod backoff;
 mod bus;
+mod lifecycle;
 mod outbox;
 mod runner;
 mod sink;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use self::runner::Runner;
 pub use self::{
     bus::BusSink,
+    lifecycle::{Lifecycle, NatsUrl},
     sink::{Order, Outcome, Resume, Sink, Unreachable, subject_key},
 };
 use crate::workers::Pulse;
@@ -110,6 +112,7 @@ impl RelayHandle {
                 [
                     (format!("{}_behind", status.sink), behind),
                     (format!("{}_delivered_total", status.sink), status.delivered),
+                    (format!("{}_failures_total", status.sink), status.failures),
                 ]
             })
             .collect()
@@ -141,6 +144,7 @@ impl Desk {
             position: 0,
             delivered: 0,
             missed: 0,
+            failures: 0,
             last_error: None,
             last_error_at: None,
         };

@@ -7,7 +7,7 @@ use model::Ambient;
 use store::{BuryError, NewDeadLetter, SinkProgress, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::{
     DELIVERY_TIMEOUT, Desk, Outcome, Resume, Sink, Unreachable, backoff,
@@ -40,6 +40,8 @@ pub(super) struct Runner<S> {
     unsaved_since: Option<Instant>,
     /// Failures in a row of the sink or the store, and when to try again.
     failures: u32,
+    /// The last failure, until the sink works again: the same one is told once.
+    trouble: Option<String>,
     retry_at: Option<Instant>,
     /// Whether dead letters may wait to be delivered again.
     has_letters: bool,
@@ -59,6 +61,7 @@ impl<S: Sink> Runner<S> {
             saved: head,
             unsaved_since: None,
             failures: 0,
+            trouble: None,
             retry_at: None,
             has_letters: true,
         }
@@ -82,11 +85,12 @@ impl<S: Sink> Runner<S> {
             tokio::select! {
                 () = stop.cancelled() => {}
                 changed = head.changed() => if changed.is_err() { break },
-                () = desk.wake.notified() => self.has_letters = true,
+                () = desk.wake.notified() => self.woken(),
                 () = tokio::time::sleep_until(self.next_turn()) => {}
             }
         }
         self.save().await;
+        self.sink.close().await;
         self.desk.note(|status| status.state = SinkState::Stopped);
     }
 
@@ -177,9 +181,7 @@ impl<S: Sink> Runner<S> {
         &mut self,
         entries: &[Arc<model::JournalEntry>],
     ) -> Result<Vec<Outcome>, Unreachable> {
-        let delivery = self.sink.deliver(entries);
-        let outcomes = tokio::time::timeout(DELIVERY_TIMEOUT, delivery).await;
-        outcomes.unwrap_or_else(|_| Err(Unreachable("it did not answer in time".into())))
+        in_time(self.sink.deliver(entries)).await
     }
 
     fn settle(&mut self, batch: &Batch, outcomes: Vec<Outcome>) {
@@ -196,6 +198,9 @@ impl<S: Sink> Runner<S> {
         }
         self.dead.extend(dead);
         self.failures = 0;
+        if self.trouble.take().is_some() {
+            info!(sink = self.sink.name(), "a sink works again");
+        }
         self.unsaved_since.get_or_insert_with(Instant::now);
         let now = self.ambient.now();
         self.desk.note(|status| {
@@ -229,7 +234,8 @@ impl<S: Sink> Runner<S> {
 
     /// Whether it was settled, one way or the other.
     async fn retry_letter(&mut self, letter: store::DeadLetter) -> bool {
-        let outcome = match self.hand_over(&[Arc::new(letter.entry)]).await {
+        let entry = Arc::new(letter.entry);
+        let outcome = match in_time(self.sink.redeliver(&entry)).await {
             Ok(outcomes) => outcomes.into_iter().next(),
             Err(Unreachable(reason)) => {
                 self.failed(&reason);
@@ -243,6 +249,12 @@ impl<S: Sink> Runner<S> {
         };
         let settled = self.store.settle_dead_letter(letter.id, outcome).await;
         settled.map_err(|error| self.failed(&error.to_string())).is_ok()
+    }
+
+    /// Somebody has changed something, so it is tried at once.
+    fn woken(&mut self) {
+        self.has_letters = true;
+        self.retry_at = None;
     }
 
     fn is_save_due(&self) -> bool {
@@ -286,13 +298,15 @@ impl<S: Sink> Runner<S> {
     fn failed(&mut self, reason: &str) {
         self.failures = self.failures.saturating_add(1);
         let wait = backoff::wait(self.failures, &self.ambient);
-        if self.failures == 1 {
+        if self.trouble.as_deref() != Some(reason) {
             warn!(sink = self.sink.name(), reason, "a sink fails; it is tried again");
+            self.trouble = Some(reason.to_owned());
         }
         self.retry_at = Some(Instant::now() + wait);
         let now = self.ambient.now();
         self.desk.note(|status| {
             (status.last_error, status.last_error_at) = (Some(reason.into()), Some(now));
+            status.failures += 1;
             status.state = SinkState::Waiting { until: now.plus(wait) };
         });
     }
@@ -319,4 +333,11 @@ impl<S: Sink> Runner<S> {
             }
         });
     }
+}
+
+async fn in_time(
+    delivery: impl Future<Output = Result<Vec<Outcome>, Unreachable>>,
+) -> Result<Vec<Outcome>, Unreachable> {
+    let outcomes = tokio::time::timeout(DELIVERY_TIMEOUT, delivery).await;
+    outcomes.unwrap_or_else(|_| Err(Unreachable("it did not answer in time".into())))
 }

@@ -29,6 +29,21 @@ pub trait Sink: Send + 'static {
         &mut self,
         batch: &[Arc<JournalEntry>],
     ) -> impl Future<Output = Result<Vec<Outcome>, Unreachable>> + Send;
+
+    /// Delivers a dead letter that somebody wants tried again: alone, and maybe after entries
+    /// that came later.
+    fn redeliver(
+        &mut self,
+        letter: &Arc<JournalEntry>,
+    ) -> impl Future<Output = Result<Vec<Outcome>, Unreachable>> + Send {
+        async { self.deliver(std::slice::from_ref(letter)).await }
+    }
+
+    /// Ends what it holds; nothing is delivered any more. Takes a second at most, and twice is
+    /// harmless.
+    fn close(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 }
 
 /// Where a sink begins when the process does.

@@ -1,0 +1,127 @@
+//! The way to the stream: the streams of this process, or a NATS server.
+
+use bus::stream::Streams;
+use bytes::Bytes;
+
+use super::{Message, Unreachable, embedded::EmbeddedLink, nats::NatsLink};
+
+/// The media type's header (NATS binding of CloudEvents, structured mode).
+pub(super) const CONTENT_TYPE: &str = "content-type";
+/// The id by which the stream knows a repetition.
+pub(super) const MESSAGE_ID: &str = "Nats-Msg-Id";
+/// Only this stream may take the message.
+pub(super) const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
+/// Only right behind the message with this id.
+pub(super) const EXPECTED_LAST: &str = "Nats-Expected-Last-Msg-Id";
+/// What the headers of a message take at most, in bytes.
+const HEADER_BYTES: usize = 512;
+
+/// A connection to the stream, which is there.
+pub(super) enum Link {
+    Embedded(EmbeddedLink),
+    Nats(Box<NatsLink>),
+}
+
+/// What the stream says to one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It has it.
+    Stored { stream: String, seq: u64, duplicate: bool },
+    /// It never takes it.
+    TooLarge(String),
+    /// It is not behind the message that it was to be behind.
+    OtherLast,
+    /// It does not take it now.
+    Failed(String),
+}
+
+impl Link {
+    /// Finds the stream, or makes it.
+    pub(super) async fn open(server: Option<&str>, streams: &Streams) -> Result<Self, Unreachable> {
+        match server {
+            Some(url) => Ok(Self::Nats(Box::new(NatsLink::open(url).await?))),
+            None => Ok(Self::Embedded(EmbeddedLink::open(streams.clone()).await?)),
+        }
+    }
+
+    /// Whether the connection was lost.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Embedded(_) => false,
+            Self::Nats(link) => link.is_gone(),
+        }
+    }
+
+    /// Why the stream would never take this message.
+    pub(super) fn too_large(&self, message: &Message) -> Option<String> {
+        let limit = match self {
+            Self::Embedded(link) => link.limit(),
+            Self::Nats(link) => link.limit(),
+        };
+        let size = message.body.len() + HEADER_BYTES;
+        (size > limit).then(|| format!("it takes {size} bytes, and {limit} are allowed"))
+    }
+
+    /// The body of the newest message of a subject.
+    pub(super) async fn last(&self, subject: &str) -> Result<Option<Bytes>, Unreachable> {
+        match self {
+            Self::Embedded(link) => link.last(subject).await,
+            Self::Nats(link) => link.last(subject).await,
+        }
+    }
+
+    /// The bodies of the newest `most` messages, newest first.
+    pub(super) async fn tail(&self, most: u64) -> Result<Vec<Bytes>, Unreachable> {
+        let (first, last) = match self {
+            Self::Embedded(link) => link.range().await?,
+            Self::Nats(link) => link.range().await?,
+        };
+        let mut bodies = Vec::new();
+        for seq in (first.max((last + 1).saturating_sub(most))..=last).rev() {
+            bodies.extend(match self {
+                Self::Embedded(link) => link.get(seq).await?,
+                Self::Nats(link) => link.get(seq).await?,
+            });
+        }
+        Ok(bodies)
+    }
+
+    /// Publishes in this order and waits for every answer; chained: each only right behind the
+    /// one before it.
+    pub(super) async fn publish(
+        &mut self,
+        messages: &[Message],
+        chained: bool,
+    ) -> Result<Vec<Answer>, Unreachable> {
+        match self {
+            Self::Embedded(link) => link.publish(messages, chained).await,
+            Self::Nats(link) => link.publish(messages, chained).await,
+        }
+    }
+
+    /// Ends it; what was sent has arrived or is lost.
+    pub(super) async fn close(self) {
+        match self {
+            Self::Embedded(_) => {}
+            Self::Nats(link) => link.close().await,
+        }
+    }
+}
+
+/// The headers of each message.
+pub(super) fn headers<'a>(
+    stream: &'a str,
+    messages: &'a [Message],
+    chained: bool,
+) -> impl Iterator<Item = Vec<(&'static str, &'a str)>> {
+    messages.iter().enumerate().map(move |(place, message)| {
+        let before = place.checked_sub(1).filter(|_| chained);
+        let mut lines = vec![
+            (MESSAGE_ID, message.id.as_str()),
+            (EXPECTED_STREAM, stream),
+            (CONTENT_TYPE, exports::CLOUDEVENTS_JSON),
+        ];
+        lines.extend(before.map(|place| (EXPECTED_LAST, messages[place].id.as_str())));
+        lines
+    })
+}
