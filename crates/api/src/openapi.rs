@@ -13,7 +13,8 @@ use utoipa::{
 use crate::routes::{
     access, deckies,
     hub::{decisions, domains, goals, progress, repos, sweep, tasks, topics, workstreams},
-    mutations, observed, relay, service, snapshots, streams, tokens, topologies, users, workers,
+    mutations, observed, relay, schemas, service, snapshots, streams, tokens, topologies, users,
+    workers,
 };
 
 #[derive(OpenApi)]
@@ -37,6 +38,7 @@ use crate::routes::{
         observed::attackers, observed::attacker, observed::identities, observed::identity,
         observed::sessions, observed::session, observed::credentials,
         relay::list, relay::dead_letters, relay::retry,
+        schemas::list, schemas::show,
         workers::list, workers::stop,
         domains::list, domains::create, domains::show, domains::change, domains::remove,
         goals::list, goals::create, goals::show, goals::change, goals::remove,

@@ -498,6 +498,25 @@ export interface components {
             /** Format: int32 */
             v: number;
         };
+        /** @description A type of lifecycle event. */
+        EventType: {
+            /** @description When it is sent. */
+            meaning: string;
+            /** @description Who sends it: the second token of the name. */
+            producer: string;
+            /** @description Where the schema of its `data` is. */
+            schema: string;
+            /** @description The value of `dataschema`. */
+            schema_id: string;
+            /** @description Its name, which is its NATS subject. */
+            type: string;
+        };
+        /** @description All types of lifecycle events. */
+        EventTypes: {
+            /** @description Where the schema of the envelope around all of them is. */
+            envelope: string;
+            items: components["schemas"]["EventType"][];
+        };
         /** @description What a field has wrong. */
         FieldError: {
             /** @description Stable. */
@@ -1385,6 +1404,11 @@ export interface components {
              * @description Since the process began.
              */
             delivered: number;
+            /**
+             * Format: int64
+             * @description How often it could not be reached since the process began.
+             */
+            failures: number;
             last_error: string | null;
             last_error_at: components["schemas"]["Moment"] | null;
             /**

@@ -7,6 +7,7 @@ pub(crate) mod mutations;
 pub(crate) mod observed;
 pub(crate) mod op;
 pub(crate) mod relay;
+pub(crate) mod schemas;
 pub(crate) mod service;
 pub(crate) mod snapshots;
 pub(crate) mod streams;
@@ -30,6 +31,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let api = Router::new()
         .route("/status", get(service::status))
         .route("/openapi.json", get(service::openapi))
+        .route("/schemas", get(schemas::list))
+        .route("/schemas/{type}", get(schemas::show))
         .route("/audit", get(service::audit_log))
         .route("/audit/verify", post(service::verify_audit))
         .route("/setup", get(access::setup_state).post(access::setup))

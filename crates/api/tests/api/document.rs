@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use crate::client::Service;
 
 /// Operations that need no login.
-const PUBLIC: [&str; 6] = [
+const PUBLIC: [&str; 8] = [
     "get /healthz",
     "get /api/v1/openapi.json",
+    "get /api/v1/schemas",
+    "get /api/v1/schemas/{type}",
     "get /api/v1/setup",
     "post /api/v1/setup",
     "post /api/v1/login",
@@ -62,7 +64,8 @@ async fn every_operation_asks_who_one_is_and_what_one_may_do() {
     assert!(operations.len() > 35, "{}", operations.len());
     let request = |method: &str, path: &str| {
         let path = path.replace("{id}", "none").replace("{mutation}", "none");
-        let path = path.replace("{sink}", "none").replace("{name}", "none");
+        let path =
+            path.replace("{sink}", "none").replace("{type}", "none").replace("{name}", "none");
         let request = service.request(&method.to_uppercase(), &path);
         if method == "get" { request } else { request.json(json!({})) }
     };
@@ -90,5 +93,32 @@ async fn every_operation_asks_who_one_is_and_what_one_may_do() {
             );
         }
     }
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn schemas_are_served_to_everybody() {
+    let service = Service::start().await;
+    let types = service.get("/api/v1/schemas").send().await.json();
+    let envelope = types["envelope"].as_str().unwrap().to_owned();
+    let places: Vec<String> = types["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["schema"].as_str().unwrap().to_owned())
+        .chain([envelope])
+        .collect();
+    assert!(places.len() > 15, "{places:?}");
+    for place in places {
+        let reply = service.get(&place).send().await;
+        assert_eq!(reply.status, 200, "{place}");
+        let name = place.strip_prefix("/api/v1/schemas/").unwrap();
+        let committed = format!("{}/../../schemas/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let committed: Value =
+            serde_json::from_str(&std::fs::read_to_string(committed).unwrap()).unwrap();
+        assert_eq!(reply.json(), committed);
+    }
+    let missing = service.get("/api/v1/schemas/org.nobody.has.this").send().await;
+    assert_eq!((missing.status, missing.json()["code"].clone()), (404, json!("NOT_FOUND")));
     service.shut_down().await;
 }

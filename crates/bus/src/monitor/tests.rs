@@ -135,7 +135,8 @@ async fn the_broker_is_not_asked_for_every_page() {
 #[tokio::test]
 async fn stock_tools_get_their_answers_over_the_bus() {
     let password = Login::Password("secret".into());
-    let ann = UserRule { name: "ann".into(), login: password, permissions: None, account: Account::MAIN };
+    let ann =
+        UserRule { name: "ann".into(), login: password, permissions: None, account: Account::MAIN };
     let rules = AuthRules { users: vec![ann], ..AuthRules::default() };
     let broker = Broker::start(BrokerConfig {
         tcp: Some(([127, 0, 0, 1], 0).into()),
