@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there: the clients that visit decoys, nats-server to
-# compare with, Chromium and Node for the console, cargo-deny. A second run finds everything and
-# does nothing.
+# compare with, nats.py, Chromium and Node for the console, cargo-deny. A second run finds
+# everything and does nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,6 +22,7 @@ need node nodejs
 need npm npm
 need pip3 python3-pip
 need unzip unzip
+need nats-server nats-server
 
 if [ ${#missing[@]} -gt 0 ]; then
     sudo=
@@ -32,6 +33,13 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "installing: ${missing[*]}"
     $sudo apt-get update -qq
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# A stock NATS client and a checker of JSON Schemas, for the lifecycle events.
+python=.tools/python/bin/python
+if ! "$python" -c 'import nats, jsonschema' 2>/dev/null; then
+    python3 -m venv .tools/python
+    "$python" -m pip install -q --disable-pip-version-check nats-py jsonschema
 fi
 
 # A prebuilt cargo-deny, because building it takes longer than the whole suite.

@@ -6,4 +6,6 @@ echo "commit $(git rev-parse --short HEAD), $(date -u +%F), $(nproc) cores"
 MORGANA_SCHEDULES=$1 cargo test --release -p morgana-api schedules -- --nocapture
 PROPTEST_CASES=${CASES:-20000} cargo test --release -p morgana-maze
 MORGANA_SESSIONS=${SESSIONS:-20000} cargo test --release -p morgana-bus --test differential -- --nocapture
+MORGANA_KILLS=${KILLS:-500} MORGANA_OUTAGE_SECONDS=${OUTAGE_SECONDS:-60} \
+    cargo test --release -p morgana --test it events:: -- --nocapture --test-threads 2
 tools/fuzz.sh "${FUZZ_SECONDS:-60}"

@@ -8,6 +8,7 @@ mod bus;
 mod crash;
 mod crate_edges;
 mod end_to_end;
+mod events;
 #[cfg(feature = "crash-points")]
 mod facts;
 mod hub;

@@ -1,0 +1,11 @@
+//! Lifecycle events, from the journal to who reads the stream: embedded and on nats-server.
+
+mod embedded;
+mod failures;
+mod killed;
+mod outage;
+mod proxy;
+mod python;
+mod reader;
+mod server;
+mod world;

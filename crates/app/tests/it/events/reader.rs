@@ -1,0 +1,84 @@
+//! What is in a stream, read without any client of JetStream: by its API on a server, by the
+//! engine in this process.
+
+use bus::stream::Streams;
+use serde_json::{Value, json};
+
+/// Where a stream is.
+pub(super) enum Reader {
+    Embedded(Streams),
+    Nats(async_nats::Client),
+}
+
+pub(super) const STREAM: &str = "ACTIVITY_EVENTS";
+
+impl Reader {
+    pub(super) async fn of(url: &str) -> Self {
+        Self::Nats(async_nats::connect(url).await.unwrap())
+    }
+
+    /// A request of JetStream's API.
+    pub(super) async fn ask(&self, subject: &str, body: Value) -> Value {
+        let Self::Nats(client) = self else { panic!("only a server is asked") };
+        let answer = client.request(subject.to_owned(), body.to_string().into()).await.unwrap();
+        serde_json::from_slice(&answer.payload).unwrap()
+    }
+
+    /// Makes the stream with a small window before the sink finds it.
+    pub(super) async fn make(&self, name: &str, subjects: &[&str], more: Value) -> Value {
+        let mut config = json!({"name": name, "subjects": subjects, "storage": "file"});
+        for (key, value) in more.as_object().into_iter().flatten() {
+            config[key] = value.clone();
+        }
+        let made = self.ask(&format!("$JS.API.STREAM.CREATE.{name}"), config).await;
+        assert!(made.get("error").is_none(), "{made}");
+        made
+    }
+
+    async fn last_seq(&self, stream: &str) -> u64 {
+        match self {
+            Self::Embedded(streams) => {
+                streams.info(stream).await.map_or(0, |info| info.state.last_seq)
+            }
+            Self::Nats(_) => {
+                let info = self.ask(&format!("$JS.API.STREAM.INFO.{stream}"), json!({})).await;
+                info["state"]["last_seq"].as_u64().unwrap_or(0)
+            }
+        }
+    }
+
+    /// How many messages came into the stream.
+    pub(super) async fn count(&self) -> u64 {
+        self.last_seq(STREAM).await
+    }
+
+    /// Every message in a stream, oldest first.
+    pub(super) async fn all_of(&self, stream: &str) -> Vec<Value> {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let mut all = Vec::new();
+        for seq in 1..=self.last_seq(stream).await {
+            let body = match self {
+                Self::Embedded(streams) => {
+                    let stored = streams.get(stream, seq).await.unwrap();
+                    stored.map(|stored| stored.body.to_vec())
+                }
+                Self::Nats(_) => {
+                    let subject = format!("$JS.API.STREAM.MSG.GET.{stream}");
+                    let got = self.ask(&subject, json!({"seq": seq})).await;
+                    got["message"]["data"].as_str().map(|data| STANDARD.decode(data).unwrap())
+                }
+            };
+            all.extend(body.map(|body| serde_json::from_slice::<Value>(&body).unwrap()));
+        }
+        all
+    }
+
+    /// The ids of our events in the stream, in their order.
+    pub(super) async fn ids(&self) -> Vec<String> {
+        let ours = |event: &Value| {
+            let is_ours = event["source"].as_str()?.starts_with("urn:morgana:");
+            is_ours.then(|| event["id"].as_str().unwrap().to_owned())
+        };
+        self.all_of(STREAM).await.iter().filter_map(ours).collect()
+    }
+}

@@ -1,0 +1,211 @@
+//! A store, the streams of the process and the sink between them; the sink lives once or more
+//! often.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use api::{RelayView as _, SinkStatus};
+use bus::{
+    Bus,
+    stream::{Streams, StreamsConfig},
+};
+use model::{
+    Ambient, Event, EventContext, JournalEntry, Observation, Payload,
+    hub::{
+        DecisionResolved, DomainGoalActivated, RepoRegistered, TaskStale, TaskState,
+        TaskSweepCompleted, WorkstreamCompleted,
+    },
+};
+use morgana::{
+    flow::relay::{Lifecycle, Relay, RelayHandle},
+    workers::Pulse,
+};
+use store::Store;
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait for anything.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(20);
+
+pub(super) struct World {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) store: Store,
+    pub(super) streams: Streams,
+    pub(super) ambient: Ambient,
+    pub(super) server: watch::Sender<Option<String>>,
+    said: AtomicUsize,
+}
+
+/// One life of the relay.
+pub(super) struct Life {
+    stop: CancellationToken,
+    handle: RelayHandle,
+    running: JoinHandle<()>,
+}
+
+impl World {
+    /// With events going to this server, or to the embedded stream.
+    pub(super) fn new(server: Option<String>) -> Self {
+        let (dir, ambient) = (tempfile::tempdir().unwrap(), Ambient::system());
+        let store = Store::open(dir.path(), ambient.clone()).unwrap();
+        let files = dir.path().join("streams");
+        let streams = Streams::open(files, StreamsConfig::default(), ambient.clone()).unwrap();
+        let (server, said) = (watch::channel(server).0, AtomicUsize::new(0));
+        Self { dir, store, streams, ambient, server, said }
+    }
+
+    /// Starts the sink; done when its first position is kept, so that no event is missed.
+    pub(super) async fn start(&self) -> Life {
+        let epoch = &self.store.installation().epoch;
+        let mut sink = Lifecycle::new(epoch, self.streams.clone(), self.server.subscribe());
+        sink.prepare().await;
+        let relay = Relay::new(self.store.clone(), self.ambient.clone()).with(sink);
+        let (stop, handle) = (CancellationToken::new(), relay.handle());
+        let pulse = Pulse::new("relay", Bus::off(), self.ambient.clone());
+        let running = tokio::spawn(relay.run(pulse, stop.clone()));
+        until("a first position", async || {
+            self.store.sink_position(Lifecycle::NAME).await.unwrap().is_some()
+        })
+        .await;
+        Life { stop, handle, running }
+    }
+
+    /// Journals so many lifecycle events of several types, one transaction for each dozen.
+    pub(super) async fn say(&self, count: usize) {
+        let mut left = count;
+        while left > 0 {
+            let now = left.min(12);
+            self.journal((0..now).map(|_| self.next()).collect()).await;
+            left -= now;
+        }
+    }
+
+    /// Journals these in one transaction.
+    pub(super) async fn journal(&self, payloads: Vec<Payload>) {
+        let event = |payload| Event::new(&self.ambient, payload).within(EventContext::of("ada"));
+        let events = payloads.into_iter().map(event).collect();
+        self.store.observe(Observation { events, ..Observation::default() }).await.unwrap();
+    }
+
+    /// The next event: each type of the hub's in turn, stale tasks more often.
+    pub(super) fn next(&self) -> Payload {
+        let number = self.said.fetch_add(1, Ordering::Relaxed);
+        match number % 9 {
+            0 => Payload::RepoRegistered(RepoRegistered {
+                repo_id: self.ambient.id(),
+                repo_slug: format!("repo-{number}").parse().unwrap(),
+                domain_slug: "sales".parse().unwrap(),
+                remote_url: None,
+                local_path: Some("/srv/git/shop".parse().unwrap()),
+            }),
+            1 => Payload::WorkstreamCompleted(WorkstreamCompleted {
+                workstream_id: self.ambient.id(),
+                slug: format!("stream-{number}").parse().unwrap(),
+                title: "TLS on every port".parse().unwrap(),
+                topic_id: self.ambient.id(),
+                repo_id: None,
+                repo_goal_id: None,
+            }),
+            2 => self.decision("two sites write"),
+            3 => Payload::DomainGoalActivated(DomainGoalActivated {
+                goal_id: self.ambient.id(),
+                domain_id: self.ambient.id(),
+                domain_slug: "sales".parse().unwrap(),
+                title: "No clear text".parse().unwrap(),
+                previous_goal_id: None,
+            }),
+            4 => Payload::TaskSweepCompleted(TaskSweepCompleted {
+                cancelled: 1,
+                task_ids: vec![self.ambient.id()],
+                truncated: false,
+                swept_at: self.ambient.now(),
+            }),
+            _ => Payload::TaskStale(TaskStale {
+                task_id: self.ambient.id(),
+                title: format!("task {number}").parse().unwrap(),
+                workstream_id: self.ambient.id(),
+                workstream_slug: "tls-everywhere".parse().unwrap(),
+                previous_state: TaskState::Todo,
+            }),
+        }
+    }
+
+    pub(super) fn decision(&self, rationale: &str) -> Payload {
+        Payload::DecisionResolved(DecisionResolved {
+            decision_id: self.ambient.id(),
+            title: "Which database?".parse().unwrap(),
+            rationale: rationale.into(),
+            decided_by: "ada".into(),
+            workstream_id: None,
+            topic_id: None,
+        })
+    }
+
+    /// The ids that must have arrived, in the order of the journal.
+    pub(super) async fn expected(&self) -> Vec<String> {
+        sent_of(&self.store).await
+    }
+
+    pub(super) async fn until_settled(&self, life: &Life) {
+        let head = self.store.journal_head();
+        until("everything is settled", async || life.status().position >= head).await;
+    }
+}
+
+/// The ids of what leaves, of everything that a journal holds.
+pub(super) async fn sent_of(store: &Store) -> Vec<String> {
+    let (mut ids, mut seen) = (Vec::new(), 0);
+    loop {
+        let entries = store.journal_after(seen, 5000).await.unwrap();
+        let Some(last) = entries.last() else { return ids };
+        seen = last.seq.unwrap();
+        let leaves = |entry: &&JournalEntry| exports::type_of(entry).is_some();
+        ids.extend(entries.iter().filter(leaves).map(|entry| entry.id.to_string()));
+    }
+}
+
+impl Life {
+    pub(super) fn status(&self) -> SinkStatus {
+        self.handle.sinks().remove(0)
+    }
+
+    /// Has it try now what waits.
+    pub(super) fn wake(&self) {
+        self.handle.wake(Lifecycle::NAME);
+    }
+
+    /// Waits until it says that this is wrong.
+    pub(super) async fn until_trouble(&self, text: &str) {
+        let says = |status: SinkStatus| status.last_error.is_some_and(|e| e.contains(text));
+        let met = tokio::time::timeout(PATIENCE, async {
+            while !says(self.status()) {
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        assert!(met.await.is_ok(), "never {text:?}, but {:?}", self.status());
+    }
+
+    pub(super) async fn end(self) {
+        self.stop.cancel();
+        self.running.await.unwrap();
+    }
+
+    /// As SIGKILL does: nothing more is done.
+    pub(super) async fn kill(self) {
+        self.running.abort();
+        let _ = self.running.await;
+    }
+}
+
+/// Waits until this holds.
+pub(super) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "never: {what}");
+}
