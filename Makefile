@@ -5,7 +5,7 @@ export CARGO_TERM_COLOR ?= auto
 SCHEDULES ?= 100000
 FEATURES = --features morgana/crash-points
 
-.PHONY: run build check test soak bench bench-bus tools fmt lint doc deny unit web browser console openapi clean
+.PHONY: run build check test soak bench bench-bus bench-hub tools fmt lint doc deny unit web browser console events openapi clean
 
 run: build          ## build, start, deploy the demo maze, say how to attack it
 	@./target/release/morgana up --demo $(ARGS)
@@ -49,11 +49,17 @@ bench:              ## the figures of docs/performance.md
 bench-bus:          ## the bus beside nats-server, on a machine that does nothing else
 	tools/bench-bus.sh $(ARGS)
 
+bench-hub:          ## lifecycle events from the commit to a consumer
+	$(CARGO) bench -p morgana --bench hub
+
 tools:              ## what the tests need, from Debian, PyPI and npm
 	@tools/setup.sh
 
 console:            ## build the console anew (needs Node 20)
 	cd web && npm ci --no-audit --no-fund && npm run build
+
+events:             ## write schemas/ and docs/events.md anew
+	UPDATE_EVENTS=1 $(CARGO) test -p morgana-exports --test events documents
 
 openapi:            ## write the OpenAPI document anew, and the console's types from it
 	UPDATE_OPENAPI=1 $(CARGO) test -p morgana-api openapi
