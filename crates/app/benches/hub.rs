@@ -61,7 +61,7 @@ async fn main() {
 /// A consumer of the stream.
 enum Reader {
     Embedded(Consumer),
-    Nats(async_nats::Client, async_nats::Subscriber),
+    Nats(async_nats::Subscriber),
 }
 
 /// The stream and a push consumer of it, by JetStream's API.
@@ -81,7 +81,7 @@ async fn on_server(url: &str) -> Reader {
         let answer: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap();
         assert!(answer.get("error").is_none(), "{answer}");
     }
-    Reader::Nats(client, messages)
+    Reader::Nats(messages)
 }
 
 impl Reader {
@@ -97,7 +97,7 @@ impl Reader {
                     times.extend(messages.iter().map(|_| now));
                     messages.len()
                 }
-                Self::Nats(_, messages) => {
+                Self::Nats(messages) => {
                     let next = tokio::time::timeout(Duration::from_secs(10), messages.next());
                     let came = usize::from(next.await.is_ok_and(|message| message.is_some()));
                     times.push(Instant::now());

@@ -47,7 +47,7 @@ fn every_type_is_sent_by_something_and_has_its_schema() {
 fn samples_have_every_member_once_and_lack_every_optional_one_once() {
     for event in types() {
         let of_type: Vec<Value> =
-            samples().iter().filter(|s| s.name == event.name).map(|s| sent(s)).collect();
+            samples().iter().filter(|s| s.name == event.name).map(sent).collect();
         for field in event.fields {
             let has = |data: &Value| data["data"].get(field.name).is_some();
             assert!(of_type.iter().any(has), "{}: no sample has {}", event.name, field.name);

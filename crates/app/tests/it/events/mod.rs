@@ -7,5 +7,6 @@ mod outage;
 mod proxy;
 mod python;
 mod reader;
+mod reload;
 mod server;
 mod world;

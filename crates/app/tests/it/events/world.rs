@@ -31,7 +31,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) struct World {
-    pub(super) dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     pub(super) store: Store,
     pub(super) streams: Streams,
     pub(super) ambient: Ambient,
@@ -54,7 +54,7 @@ impl World {
         let files = dir.path().join("streams");
         let streams = Streams::open(files, StreamsConfig::default(), ambient.clone()).unwrap();
         let (server, said) = (watch::channel(server).0, AtomicUsize::new(0));
-        Self { dir, store, streams, ambient, server, said }
+        Self { _dir: dir, store, streams, ambient, server, said }
     }
 
     /// Starts the sink; done when its first position is kept, so that no event is missed.

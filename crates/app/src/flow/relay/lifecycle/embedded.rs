@@ -106,6 +106,7 @@ fn overlaps(filter: &str) -> bool {
     bus::matcher::overlaps(filter.as_bytes(), super::stream::SUBJECTS.as_bytes())
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn away(error: StreamsError) -> Unreachable {
     Unreachable(with_sources(&error))
 }
