@@ -22,7 +22,6 @@ need node nodejs
 need npm npm
 need pip3 python3-pip
 need unzip unzip
-need nats-server nats-server
 
 if [ ${#missing[@]} -gt 0 ]; then
     sudo=
