@@ -8,5 +8,6 @@ mod proxy;
 mod python;
 mod reader;
 mod reload;
+mod routes;
 mod server;
 mod world;

@@ -21,7 +21,7 @@ fn root() -> PathBuf {
 }
 
 /// Runs a program of `tests/python`; answers the JSON lines that it printed.
-async fn python(program: &str, arguments: &[&str]) -> Vec<Value> {
+pub(super) async fn python(program: &str, arguments: &[&str]) -> Vec<Value> {
     let python = root().join(".tools/python/bin/python");
     assert!(python.exists(), "{} is missing: run tools/setup.sh", python.display());
     let script = root().join("crates/app/tests/python").join(program).display().to_string();
@@ -32,6 +32,11 @@ async fn python(program: &str, arguments: &[&str]) -> Vec<Value> {
         serde_json::from_str(line).unwrap_or_else(|_| panic!("{program} failed:\n{printed}"))
     };
     printed.lines().map(line).collect()
+}
+
+/// The directory of the schemas.
+pub(super) fn schemas() -> String {
+    root().join("schemas").display().to_string()
 }
 
 /// The embedded broker with the streams of this world, for everybody on this machine.
@@ -50,8 +55,7 @@ async fn serve(world: &World) -> (Broker, String) {
 async fn check_read(world: &World, url: &str) {
     let life = world.start().await;
     world.say(60).await;
-    let schemas = root().join("schemas").display().to_string();
-    let read = python("read_events.py", &[url, &schemas, "60"]).await;
+    let read = python("read_events.py", &[url, &schemas(), "60"]).await;
     let ids: Vec<&str> = read.iter().map(|line| line["id"].as_str().unwrap()).collect();
     assert_eq!(ids, world.expected().await);
     let subjects: std::collections::BTreeSet<&str> =
