@@ -52,11 +52,16 @@ fn holds(input: &[u8], examined: &Examined) {
 
 /// With the torn tail cut off nothing is torn any more, and nothing else changes.
 fn cut_twice(input: &[u8], examined: &Examined) {
-    let mut cut = input.to_vec();
-    let end = examined.end.min(cut.len());
-    cut[end..].fill(0);
-    let again = examine(&cut, SALT, true);
-    assert_eq!((again.torn, &again.records), (0, &examined.records));
+    let mut cut = input[..examined.end.min(input.len())].to_vec();
+    cut.extend_from_slice(&examined.mark);
+    cut.resize(cut.len().max(input.len()), 0);
+    let mut again = examine(&cut, SALT, true);
+    if !examined.mark.is_empty() {
+        let mark = again.records.pop().expect("the mark");
+        assert_eq!((mark.offset, mark.message), (examined.end, None));
+    }
+    let before = (0, &examined.records, &examined.damage);
+    assert_eq!((again.torn, &again.records, &again.damage), before);
 }
 
 /// CRC-32 bit by bit, continued from `start`.

@@ -11,6 +11,8 @@ pub struct Examined {
     pub end: usize,
     /// Bytes behind `end` that an interrupted write left.
     pub torn: usize,
+    /// What recovery writes in their place before it fills the rest with zeros; mostly nothing.
+    pub mark: Vec<u8>,
     /// Damage before `end`: from where to where.
     pub damage: Vec<(usize, usize)>,
 }
@@ -43,6 +45,7 @@ pub fn examine(bytes: &[u8], salt: u32, last: bool) -> Examined {
         records: records.collect(),
         end: scanned.end,
         torn: scanned.torn,
+        mark: scanned.mark(salt),
         damage: scanned.gaps.iter().map(|gap| (gap.start, gap.end)).collect(),
     }
 }

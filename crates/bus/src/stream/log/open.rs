@@ -133,9 +133,15 @@ impl Opening {
             }
         }
         self.recovery.torn_bytes += scanned.torn as u64;
-        let size = segment.size.max(self.log.options.first_segment_bytes);
+        let mark = scanned.mark(self.log.meta.salt);
+        let end = (scanned.end + mark.len()) as u32;
+        if !mark.is_empty() {
+            segment.write(&mark, scanned.end as u32)?;
+            segment.sync()?;
+        }
+        let size = segment.size.max(self.log.options.first_segment_bytes).max(end);
         if scanned.torn > 0 || segment.size < size {
-            segment.zero(scanned.end as u32, size)?;
+            segment.zero(end, size)?;
         }
         segment.sync()?;
         if scanned.records.is_empty() {
@@ -143,7 +149,7 @@ impl Opening {
             return self.log.flush();
         }
         self.replay(segment, bytes, scanned);
-        self.log.tail = Tail::at(scanned.end as u32);
+        self.log.tail = Tail::at(end);
         Ok(())
     }
 

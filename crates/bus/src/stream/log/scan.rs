@@ -8,9 +8,14 @@
 //! They are told apart by what records say about each other: each holds the offset up to which
 //! the segment was durable when it was made. Wrong bytes before the largest such offset were
 //! durable once, so they are damage; so are all in a segment that has a successor, which is begun
-//! only once it is durable. Everything else is a torn tail.
+//! only once it is durable. Everything else is a torn tail. What is cut off may be the only one to
+//! say that damage before it was durable, so it leaves a [mark](Scanned::mark) that goes on saying
+//! so.
 
-use super::record::{self, ALIGN, HEAD, Kind, Record};
+use super::{
+    super::state::UnixNanos,
+    record::{self, ALIGN, HEAD, Kind, Record},
+};
 
 /// How often the search for records after damage may checksum the segment over. Bodies can look
 /// like records; where a hostile one uses this up, the rest of the segment counts as damaged.
@@ -34,6 +39,19 @@ pub(crate) struct Scanned {
     pub(crate) torn: usize,
     /// Damage before `end`.
     pub(crate) gaps: Vec<Gap>,
+}
+
+impl Scanned {
+    /// What takes the place of a torn tail behind damage: without it the next scan would take the
+    /// damage, and all that is whole behind it, for torn. To be written before the tail is cut.
+    pub(crate) fn mark(&self, salt: u32) -> Vec<u8> {
+        let mut mark = Vec::new();
+        if self.torn > 0 && !self.gaps.is_empty() {
+            let durable = self.end as u32;
+            Record::control(Kind::Durable, durable, 0, UnixNanos(0)).encode(salt, &mut mark);
+        }
+        mark
+    }
 }
 
 /// Scans a segment. `last`: it has no successor.

@@ -187,3 +187,36 @@ fn damaged_metadata_are_said_to_be() {
     let error = StreamLog::open(&dir.path().join("s"), &small(), UnixNanos(0)).unwrap_err();
     assert!(matches!(error, super::super::LogError::DamagedMeta { .. }), "{error}");
 }
+
+/// The last whole record of an interrupted write is the only one that says how far the segment was
+/// durable. It is cut off; what it said stays known.
+#[test]
+fn damage_before_a_torn_tail_stays_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = create(dir.path(), config());
+    for batch in [["damaged", "kept"], ["torn", "whole"]] {
+        for body in batch {
+            add(&mut log, "a", body).unwrap();
+        }
+        log.commit().unwrap();
+    }
+    drop(log);
+    let path = dir.path().join("s").join(segment::file_name(1));
+    let mut bytes = fs::read(&path).unwrap();
+    for body in ["damaged", "torn"] {
+        let at = bytes.windows(body.len()).position(|part| part == body.as_bytes()).unwrap();
+        bytes[at] ^= 1;
+    }
+    fs::write(&path, bytes).unwrap();
+    for time in 1..=3 {
+        let (mut log, recovery) = open(dir.path());
+        assert_eq!((recovery.messages, recovery.damage.places), (1, 1), "time {time}");
+        assert_eq!(recovery.torn_bytes > 0, time == 1);
+        assert!(dump(&mut log).ends_with("2 a kept\n"), "{}", dump(&mut log));
+    }
+    let (mut log, _) = open(dir.path());
+    assert_eq!(add(&mut log, "a", "more").unwrap().seq, 3);
+    log.commit().unwrap();
+    drop(log);
+    assert!(dump(&mut open(dir.path()).0).ends_with("2 a kept\n3 a more\n"));
+}
