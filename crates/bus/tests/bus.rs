@@ -4,6 +4,7 @@
 
 mod battery;
 mod client;
+mod crash;
 mod nats_server;
 mod scripted;
 mod wire;
