@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use morgana_bus::broker::{Broker, BrokerConfig};
+use model::Ambient;
+use morgana_bus::{
+    broker::{Broker, BrokerConfig},
+    stream::{StreamConfig, Streams, StreamsConfig},
+};
 
 use super::{
     config,
@@ -31,6 +35,12 @@ fn bad_frames_end_the_connection_as_documented() {
         ("UNSUB", "Unknown Protocol Operation"),
         ("HPUB a 20 10", ""),
         ("CONNECT {", ""),
+        ("PUB a 99999999999999999999", ""),
+        ("HPUB a 1", ""),
+        ("HPUB a r s 1 2 3", ""),
+        ("UNSUB 1 2 3", ""),
+        ("PUBLISH a 1\\r\\nx", "Unknown Protocol Operation"),
+        ("GET / HTTP/1.1", "Unknown Protocol Operation"),
         ("-ERR 'no'", ""),
         ("HPUB a 12 12\\r\\nNATS/1.0\\r\\n\\r\\n", ""),
     ] {
@@ -219,4 +229,110 @@ fn a_client_can_be_closed_from_outside() {
     broker.close_connection(1);
     assert_eq!(talker.line(), None);
     assert_eq!(super::stats(&broker).connections, 0);
+}
+
+#[test]
+fn a_peer_that_is_half_gone_leaves_nothing_behind() {
+    let mut config = config();
+    config.limits.first_ping = Duration::from_millis(10);
+    config.limits.ping_interval = Duration::from_millis(20);
+    let broker = Broker::start(config).unwrap();
+    let mut gone = Talker::new(&broker);
+    gone.send(b"CONNECT {\"verbose\":false}\r\nSUB a.> 1\r\nSUB b.> g 2\r\nPING\r\n");
+    let stats = wait_for(&broker, |stats| stats.subscriptions == 2);
+    assert_eq!(stats.connections, 1);
+    // It says nothing more, and nothing tells the broker that nobody is there.
+    wait_for(&broker, |stats| stats.connections == 0 && stats.subscriptions == 0);
+}
+
+#[test]
+fn a_full_flood_of_subscriptions_costs_others_nothing() {
+    let most = config().limits.max_subscriptions_per_client;
+    let broker = Broker::start(config()).unwrap();
+    let (mut flood, mut other) = (Talker::new(&broker), Talker::new(&broker));
+    for talker in [&mut flood, &mut other] {
+        talker.send(b"CONNECT {\"verbose\":false}\r\nSUB own 1\r\nPING\r\n");
+        assert_eq!(talker.line().unwrap(), "PONG");
+    }
+    let filters = (0..most).map(|n| format!("SUB flood.{n}.*.> {n}0\r\n"));
+    flood.send(filters.collect::<String>().as_bytes());
+    assert_eq!(flood.line().unwrap(), "-ERR 'maximum subscriptions exceeded'");
+    other.send(b"PUB own 1\r\nx\r\nPUB flood.7.a.b 1\r\ny\r\n");
+    assert_eq!((other.line().unwrap(), other.line().unwrap()), ("MSG own 1 1".into(), "x".into()));
+    assert_eq!((flood.line().unwrap(), flood.line().unwrap()), ("MSG own 1 1".into(), "x".into()));
+    assert_eq!(flood.line().unwrap(), "MSG flood.7.a.b 70 1");
+    drop(flood);
+    wait_for(&broker, |stats| stats.subscriptions == 1);
+}
+
+#[test]
+fn wildcards_in_publishes_are_literal_and_the_pedantic_are_told() {
+    check(
+        config(),
+        "a> CONNECT {\"verbose\":false,\"pedantic\":true}
+         a> SUB a.b 1
+         a> SUB a.* 2
+         a> PUB a.* 1\\r\\nx
+         a< -ERR 'Invalid Publish Subject'
+         a< MSG a.* 2 1
+         a< x
+         a> PING
+         a< PONG
+         b> CONNECT {\"verbose\":false,\"pedantic\":false}
+         b> SUB a.b 1
+         b> PUB a.> 1\\r\\nx
+         b> PING
+         b< PONG",
+    );
+}
+
+/// A stream behind a broker, and one who talks to both.
+fn with_a_stream(dir: &std::path::Path) -> (Broker, Streams, Talker) {
+    let streams = Streams::open(dir, StreamsConfig::default(), Ambient::system()).unwrap();
+    let broker = Broker::start_closed(config()).unwrap();
+    streams.attach(&broker);
+    super::block_on(async {
+        let all = StreamConfig::new("S".parse().unwrap(), vec!["s.*".into()]);
+        streams.ensure(all).await.unwrap();
+        streams.ready().await.unwrap();
+    });
+    broker.open();
+    let mut talker = Talker::new(&broker);
+    talker.send(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB r 1\r\n");
+    (broker, streams, talker)
+}
+
+#[test]
+fn subjects_that_are_no_text_are_stored_and_read_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let (broker, streams, mut talker) = with_a_stream(dir.path());
+    talker.send(b"PUB s.\xff\xfe r 2\r\nhi\r\n");
+    assert_eq!(talker.line().unwrap(), "MSG r 1 23");
+    assert_eq!(talker.line().unwrap(), "{\"stream\":\"S\", \"seq\":1}");
+    talker.send(b"PUB $JS.API.STREAM.MSG.GET.S r 9\r\n{\"seq\":1}\r\n");
+    assert!(talker.line().unwrap().starts_with("MSG r 1 "));
+    assert!(talker.line().unwrap().contains("aGk="));
+    super::block_on(async {
+        streams.close().await;
+        broker.stop().await;
+    });
+    let (_broker, streams, _talker) = with_a_stream(dir.path());
+    let stored = super::block_on(streams.get("S", 1)).unwrap().unwrap();
+    assert_eq!((&stored.subject[..], &stored.body[..]), (&b"s.\xff\xfe"[..], &b"hi"[..]));
+}
+
+#[test]
+fn wildcards_in_stored_subjects_are_literal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_broker, streams, mut talker) = with_a_stream(dir.path());
+    talker.send(b"PUB s.a r 1\r\nx\r\nPUB s.* r 1\r\ny\r\n");
+    for _ in 0..4 {
+        talker.line().unwrap();
+    }
+    for (seq, subject) in [(1, b"s.a"), (2, b"s.*")] {
+        let stored = super::block_on(streams.get("S", seq)).unwrap().unwrap();
+        assert_eq!(&stored.subject[..], subject);
+    }
+    let last = super::block_on(streams.last_by_subject("S", b"s.a")).unwrap().unwrap();
+    assert_eq!(last.seq, 1);
 }
