@@ -232,7 +232,10 @@ async fn nothing_acknowledged_is_lost_when_a_broker_is_killed() {
     while repeat.round < rounds {
         let dir = tempfile::tempdir().unwrap();
         let at = free_address();
-        let sizes = if repeat.round / ROUNDS_OF_ONE % 2 == 0 { Sizes::Usual } else { Sizes::Small };
+        let sizes = match (repeat.round / ROUNDS_OF_ONE) % 2 {
+            0 => Sizes::Usual,
+            _ => Sizes::Small,
+        };
         prepare(dir.path(), at, sizes).await;
         let mut clients = Clients::new();
         for _ in 0..ROUNDS_OF_ONE.min(rounds - repeat.round) {

@@ -59,7 +59,7 @@ async fn serve_small(dir: &Path, at: SocketAddr) {
     streams.attach(&broker);
     streams.ready().await.unwrap();
     broker.open();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// A running broker; dropping it kills it.
