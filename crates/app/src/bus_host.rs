@@ -121,6 +121,7 @@ impl BusHost {
             self.monitor = Some(bound.map_err(|source| BusError::Monitor { addr, source })?);
         }
         self.requests = Some(Requests::new(broker, facts));
+        broker.open();
         Ok(())
     }
 
@@ -228,6 +229,7 @@ fn broker_config(config: &Config, auth: Arc<Auth>) -> BrokerConfig {
         limits: limits(config),
         auth,
         jetstream: true,
+        closed: true,
         ..BrokerConfig::new(NAME)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use morgana_bus::auth::{Auth, AuthRules, Login, Permissions, SubjectRules, UserRule};
+use morgana_bus::auth::{Account, Auth, AuthRules, Login, Permissions, SubjectRules, UserRule};
 use morgana_bus::broker::{Broker, BrokerConfig};
 use morgana_bus::client::{
     Client, ClientError, Closed, ConnectError, Credentials, InboxLimits, Message, Options,
@@ -204,6 +204,7 @@ async fn who_may_not_hear_answers_learns_it_at_once() {
         name: "deaf".into(),
         login: Login::Password("secret".into()),
         permissions: Some(Permissions::new(SubjectRules::all(), subscribe, None).unwrap()),
+        account: Account::MAIN,
     };
     let rules = AuthRules { users: vec![deaf], ..AuthRules::default() };
     let mut config = BrokerConfig::new("test");

@@ -159,8 +159,12 @@ fn who_may_only_answer_may_answer_once() {
 fn who_needs_no_credentials_may_sign_in_with_a_key_all_the_same() {
     let pair = nkeys::KeyPair::new_user();
     let key = pair.public_key();
-    let keyed =
-        UserRule { name: "keyed".into(), login: Login::Nkey(key.clone()), permissions: None };
+    let keyed = UserRule {
+        name: "keyed".into(),
+        login: Login::Nkey(key.clone()),
+        permissions: None,
+        account: Account::MAIN,
+    };
     let users = vec![user("guest", Some(guest())), keyed];
     let rules = AuthRules { users, no_auth_user: Some("guest".into()), ..AuthRules::default() };
     let auth = Arc::new(Auth::new(rules).unwrap());

@@ -15,7 +15,7 @@ use super::super::{
     },
     types::{Delivered, StreamsError},
 };
-use crate::broker::OutgoingBatch;
+use crate::{broker::OutgoingBatch, proto::is_blank};
 
 /// Bytes of an acknowledgement's subject besides the names in it.
 const ACK_SUBJECT_BYTES: u64 = 40;
@@ -88,8 +88,7 @@ impl Source for Reader<'_> {
 
 /// Whether a subject can be written on the wire without becoming something else there.
 pub(super) fn fits_the_wire(subject: &[u8]) -> bool {
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    !subject.is_empty() && !subject.iter().any(blank)
+    !subject.is_empty() && !subject.iter().any(|byte| is_blank(*byte))
 }
 
 /// A fetch of the in-process API that is under way.
