@@ -21,6 +21,7 @@ need chromium chromium
 need node nodejs
 need npm npm
 need pip3 python3-pip
+python3 -c "import ensurepip" 2>/dev/null || missing+=(python3-venv)
 need unzip unzip
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -55,7 +55,7 @@ async fn serve_small(dir: &Path, at: SocketAddr) {
     let streams = Streams::open(dir, sizes, Ambient::system()).unwrap();
     let mut config = BrokerConfig::new("crash");
     (config.tcp, config.jetstream) = (Some(at), true);
-    let broker = Broker::start_closed(config).unwrap();
+    let broker = Broker::start(BrokerConfig { closed: true, ..config }).unwrap();
     streams.attach(&broker);
     streams.ready().await.unwrap();
     broker.open();

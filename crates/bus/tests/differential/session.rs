@@ -62,8 +62,6 @@ const ODD: &[&[u8]] = &[
     b"UNSUB 1 99999999999\r\n",
     b"sub\ta\t 8\t\r\n",
     b"pUb\ta  1 \nx\r\n",
-    b"PUB a r\r10\r\n0123456789\r\n",
-    b"HPUB a 12\r12\r\nNATS/1.0\r\n\r\n\r\n",
     b"UNSUB unknown\r\n",
     b"UNSUB 1 0\r\n",
     b"HPUB a 0 1\r\nx\r\n",
