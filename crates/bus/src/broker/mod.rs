@@ -2,7 +2,7 @@
 //!
 //! Everything that a message passes between two clients happens on that thread: parse, route,
 //! append to the receiver's output, one write per receiver and tick. What is slow (passwords,
-//! TLS, HTTP) happens elsewhere and talks to it by [queue](command). It knows nothing of events,
+//! TLS, HTTP) happens elsewhere and talks to it by a queue of commands. It knows nothing of events,
 //! streams or stores; a stream engine is one of its in-process clients.
 
 mod accept;

@@ -1,6 +1,6 @@
 //! The ways to a bus elsewhere: each makes connections for [`Bus`](crate::Bus) and knows one wire.
 //!
-//! What all of them share is in [`wire`]: how an event is written down, and that its topic is the
+//! What all of them share is in `wire`: how an event is written down, and that its topic is the
 //! subject that it came under, never what its sender claims in the payload. They do not reconnect
 //! and keep no subscriptions beyond a connection: the handle does.
 

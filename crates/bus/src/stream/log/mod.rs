@@ -5,7 +5,7 @@
 //! writes and syncs once. It refuses to know consumers (it keeps their state as bytes), headers
 //! (opaque bytes) and the API.
 //!
-//! On disk a stream is a directory: `meta.json`, segments of [records](record) in the order in
+//! On disk a stream is a directory: `meta.json`, segments of records in the order in
 //! which things happened, `consumers/`. A removal is a record, too, behind the message that
 //! caused it, so that a crash between the two never takes the old without the new. A segment is
 //! removed once nothing before its end is left; the segments that follow say so themselves.
