@@ -23,7 +23,11 @@ use morgana::{
     workers::Pulse,
 };
 use store::Store;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::watch,
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Longest wait for anything.
@@ -43,7 +47,9 @@ pub(super) struct World {
 pub(super) struct Life {
     stop: CancellationToken,
     handle: RelayHandle,
-    running: JoinHandle<()>,
+    running: Option<JoinHandle<()>>,
+    /// Its own, so that nothing of it outlives a kill.
+    runtime: Option<Runtime>,
 }
 
 impl World {
@@ -65,12 +71,13 @@ impl World {
         let relay = Relay::new(self.store.clone(), self.ambient.clone()).with(sink);
         let (stop, handle) = (CancellationToken::new(), relay.handle());
         let pulse = Pulse::new("relay", Bus::off(), self.ambient.clone());
-        let running = tokio::spawn(relay.run(pulse, stop.clone()));
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let running = runtime.spawn(relay.run(pulse, stop.clone()));
         until("a first position", async || {
             self.store.sink_position(Lifecycle::NAME).await.unwrap().is_some()
         })
         .await;
-        Life { stop, handle, running }
+        Life { stop, handle, running: Some(running), runtime: Some(runtime) }
     }
 
     /// Journals so many lifecycle events of several types, one transaction for each dozen.
@@ -188,15 +195,23 @@ impl Life {
         assert!(met.await.is_ok(), "never {text:?}, but {:?}", self.status());
     }
 
-    pub(super) async fn end(self) {
+    pub(super) async fn end(mut self) {
         self.stop.cancel();
-        self.running.await.unwrap();
+        self.running.take().unwrap().await.unwrap();
     }
 
-    /// As SIGKILL does: nothing more is done.
-    pub(super) async fn kill(self) {
-        self.running.abort();
-        let _ = self.running.await;
+    /// As SIGKILL does: nothing more is done, by no thread, once this returns.
+    pub(super) async fn kill(mut self) {
+        let runtime = self.runtime.take().unwrap();
+        tokio::task::spawn_blocking(move || drop(runtime)).await.unwrap();
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
