@@ -14,7 +14,7 @@
 use std::{
     fs,
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
     path::Path,
 };
 
@@ -123,8 +123,17 @@ fn write_openings(path: &Path, openings: &[&str]) -> io::Result<()> {
     let mut file =
         fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
     file.write_all(openings.join("\n").as_bytes())?;
+    let directory = fs::File::open(path.parent().unwrap_or(Path::new(".")))?;
+    belong(&file, &directory.metadata()?)?;
     file.sync_all()?;
     fs::rename(&aside, path)?;
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::File::open(directory)?.sync_all()
+    directory.sync_all()
+}
+
+/// Gives a file that root made to whom the data directory belongs, who has to read it next time.
+fn belong(file: &fs::File, directory: &fs::Metadata) -> io::Result<()> {
+    if file.metadata()?.uid() == directory.uid() {
+        return Ok(());
+    }
+    fchown(file, Some(directory.uid()), Some(directory.gid()))
 }

@@ -135,6 +135,26 @@ async fn full_disk_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test]
+async fn what_root_does_in_between_takes_no_file_from_its_owner() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    const SOMEBODY: u32 = 12_345;
+    let bench = Bench::sqlite();
+    let here = bench.directory.path();
+    bench.open().close().await;
+    let files = || fs::read_dir(here).unwrap().map(|entry| entry.unwrap().path());
+    for path in files().chain([here.to_owned()]) {
+        if chown(&path, Some(SOMEBODY), Some(SOMEBODY)).is_err() {
+            eprintln!("skipped: only root can open the database of somebody else");
+            return;
+        }
+    }
+    bench.open().close().await;
+    for path in files() {
+        assert_eq!(fs::metadata(&path).unwrap().uid(), SOMEBODY, "{}", path.display());
+    }
+}
+
+#[tokio::test]
 async fn epoch_is_new_after_copy_and_restore() {
     let bench = Bench::sqlite();
     let open = |path: &Path| Store::open(path, Ambient::system()).unwrap();
