@@ -54,7 +54,7 @@ pub enum TextError {
     #[error("holds single hyphens, each between letters or digits")]
     Hyphen,
     /// A URL with a password in it.
-    #[error("must not hold a password: it is published with events")]
+    #[error("must not hold a password or a token: it is published with events")]
     Password,
 }
 
@@ -98,14 +98,17 @@ fn location(text: &str) -> Result<&str, TextError> {
     if text.len() > MAX_LOCATION_BYTES {
         return Err(TextError::TooLong { most: MAX_LOCATION_BYTES, unit: "bytes" });
     }
-    if has_password(text) { Err(TextError::Password) } else { without(text, char::is_control) }
+    if has_secret(text) { Err(TextError::Password) } else { without(text, char::is_control) }
 }
 
-/// Whether the text is a URL whose authority holds `user:password@` (RFC 3986 section 3.2.1).
-fn has_password(text: &str) -> bool {
-    let Some((_, rest)) = text.split_once("://") else { return false };
+/// Whether the text is a URL with a secret: `user:password@` (RFC 3986 section 3.2.1), a user where
+/// forges put tokens (`https://token@host`), or a query, which the URL of a repository has none of.
+fn has_secret(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    let by_http = scheme.to_ascii_lowercase().trim_start_matches("git+").starts_with("http");
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    user.is_some_and(|user| user.contains(':') || by_http) || (by_http && rest.contains('?'))
 }
 
 fn without(text: &str, bad: impl Fn(char) -> bool) -> Result<&str, TextError> {

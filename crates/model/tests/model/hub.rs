@@ -164,7 +164,16 @@ fn texts_are_refused_where_they_would_harm() {
     {
         assert!(good.parse::<Location>().is_ok(), "{good}");
     }
-    for wrong in ["", "https://u:secret@example.net/b", "a\nb", &"x".repeat(2049)] {
+    for wrong in [
+        "",
+        "https://u:secret@example.net/b",
+        "ssh://u:secret@example.net/b",
+        "https://token@example.net/b",
+        "git+HTTPS://token@example.net/b",
+        "https://example.net/b?private_token=secret",
+        "a\nb",
+        &"x".repeat(2049),
+    ] {
         assert!(wrong.parse::<Location>().is_err(), "{wrong}");
     }
 }
