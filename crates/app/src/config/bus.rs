@@ -173,8 +173,10 @@ pub(super) fn server(value: &str) -> Result<String, String> {
 
 /// A URL whose user information is covered.
 pub(super) fn without_secrets(url: &str) -> String {
-    match url.split_once("://").map(|(scheme, rest)| (scheme, rest.rsplit_once('@'))) {
-        Some((scheme, Some((_, host)))) => format!("{scheme}://***@{host}"),
-        _ => url.into(),
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let between = if rest.len() == url.len() { "" } else { "://" };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}{between}***@{host}"),
+        None => url.into(),
     }
 }

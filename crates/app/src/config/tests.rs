@@ -133,6 +133,7 @@ fn a_bus_that_contradicts_itself_is_refused_by_its_key() {
             "FILE: bus.mode: `nats://` is not embedded, off or nats://host:port",
         ),
         ("bus = 'redis://u:secret@h'", "FILE: bus: `redis://***@h` is not embedded"),
+        ("bus = 'u:secret@h:4222'", "FILE: bus: `***@h:4222` is not embedded"),
         ("[bus]\nsocket_group = 'a b'", "FILE: bus.socket_group: `a b` is not a name"),
         (
             "[bus]\npending_bytes = 65536",
