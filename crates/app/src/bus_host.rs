@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::{BusMode, Config},
+    process::own_uid,
     workers::Crew,
 };
 
@@ -196,7 +197,9 @@ fn is_served(config: &Config) -> bool {
 /// The users file where there is one, and who may connect. Who runs the service and root may do
 /// everything on the socket, others little.
 fn users(config: &Config) -> Result<(Option<AuthFile>, Arc<Auth>), BusError> {
-    let unix = UnixPeers::Trusted { owner: own_uid(), others: local_peers() };
+    // Nobody is trusted where the kernel does not tell.
+    let owner = own_uid().unwrap_or(u32::MAX);
+    let unix = UnixPeers::Trusted { owner, others: local_peers() };
     let Some(path) = config.bus.users_file.as_ref().filter(|_| is_served(config)) else {
         let rules = AuthRules { unix, ..AuthRules::default() };
         let auth = Auth::new(rules);
@@ -207,12 +210,6 @@ fn users(config: &Config) -> Result<(Option<AuthFile>, Arc<Auth>), BusError> {
     let file = AuthFile::load(path, unix)?;
     let auth = file.auth();
     Ok((Some(file), auth))
-}
-
-fn own_uid() -> u32 {
-    use std::os::unix::fs::MetadataExt;
-    // Nobody is trusted where the kernel does not tell.
-    std::fs::metadata("/proc/self").map_or(u32::MAX, |meta| meta.uid())
 }
 
 fn broker_config(config: &Config, auth: Arc<Auth>) -> BrokerConfig {

@@ -12,6 +12,7 @@ pub mod flow;
 mod host;
 pub mod log;
 pub mod network;
+mod process;
 mod up;
 pub mod workers;
 

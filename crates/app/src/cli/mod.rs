@@ -23,6 +23,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::{
     client::Client,
     config::{Config, KEYS, Sources},
+    process,
 };
 
 /// Where the configuration file is looked for when none is named.
@@ -180,10 +181,9 @@ impl Global {
     }
 }
 
-/// Whether the effective user is root: who owns what this process creates tells.
+/// Whether the effective user is root.
 fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+    process::own_uid().is_ok_and(|uid| uid == 0)
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -1,6 +1,9 @@
 //! What clients send.
 
-use super::{ClientFrame, Parsed, ProtoError, ProtoLimits, line};
+use super::{
+    ClientFrame, Parsed, ProtoError, ProtoLimits,
+    line::{self, more, verb, whole},
+};
 
 /// What a whole control line gives: the frame and the bytes that it took, or `None` where the
 /// buffer ends before the frame does.
@@ -44,24 +47,6 @@ fn rare<'a>(buf: &'a [u8], limits: &ProtoLimits) -> Read<'a> {
             Ok(said.map_or(more(buf), |(said, used)| whole(ClientFrame::Err(said), used)))
         }),
         _ => Err(ProtoError::UnknownOperation),
-    }
-}
-
-fn whole(frame: ClientFrame<'_>, used: usize) -> Parsed<ClientFrame<'_>> {
-    Parsed::Frame { frame, used }
-}
-
-fn more(buf: &[u8]) -> Parsed<ClientFrame<'_>> {
-    Parsed::Incomplete { need: buf.len() + 1 }
-}
-
-/// Reads on where `buf` begins with `verb`.
-#[inline]
-fn verb<'a>(buf: &'a [u8], verb: &[u8], read: impl FnOnce(&'a [u8]) -> Read<'a>) -> Read<'a> {
-    match line::begins(buf, verb) {
-        Some(true) => read(buf),
-        Some(false) => Err(ProtoError::UnknownOperation),
-        None => Ok(more(buf)),
     }
 }
 

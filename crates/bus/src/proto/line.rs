@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::{ProtoError, ProtoLimits};
+use super::{Parsed, ProtoError, ProtoLimits};
 
 /// The longest size that counts as a number: 999,999,999 bytes.
 const MAX_DIGITS: usize = 9;
@@ -14,12 +14,37 @@ pub(crate) fn is_blank(byte: u8) -> bool {
 
 /// Whether `buf` begins with `verb`, which is in capitals, whatever its case; `None` where it may
 /// still become so.
-pub(super) fn begins(buf: &[u8], verb: &[u8]) -> Option<bool> {
+fn begins(buf: &[u8], verb: &[u8]) -> Option<bool> {
     let seen = buf.len().min(verb.len());
     match buf[..seen].eq_ignore_ascii_case(&verb[..seen]) {
         false => Some(false),
         true if seen == verb.len() => Some(true),
         true => None,
+    }
+}
+
+#[inline]
+pub(super) fn whole<F>(frame: F, used: usize) -> Parsed<F> {
+    Parsed::Frame { frame, used }
+}
+
+/// The frame's end is not known yet.
+#[inline]
+pub(super) fn more<F>(buf: &[u8]) -> Parsed<F> {
+    Parsed::Incomplete { need: buf.len() + 1 }
+}
+
+/// Reads on where `buf` begins with `verb`.
+#[inline]
+pub(super) fn verb<'a, F>(
+    buf: &'a [u8],
+    verb: &[u8],
+    read: impl FnOnce(&'a [u8]) -> Result<Parsed<F>, ProtoError>,
+) -> Result<Parsed<F>, ProtoError> {
+    match begins(buf, verb) {
+        Some(true) => read(buf),
+        Some(false) => Err(ProtoError::UnknownOperation),
+        None => Ok(more(buf)),
     }
 }
 

@@ -1,6 +1,9 @@
 //! What servers send.
 
-use super::{Parsed, ProtoError, ProtoLimits, ServerFrame, line};
+use super::{
+    Parsed, ProtoError, ProtoLimits, ServerFrame,
+    line::{self, more, verb, whole},
+};
 
 type Read<'a> = Result<Parsed<ServerFrame<'a>>, ProtoError>;
 
@@ -28,24 +31,6 @@ pub fn parse_server<'a>(buf: &'a [u8], limits: &ProtoLimits) -> Read<'a> {
         [b'-', ..] => verb(buf, b"-ERR", |buf| text(buf, 4, error, limits)),
         [b'I' | b'i', ..] => verb(buf, b"INFO", |buf| text(buf, 4, ServerFrame::Info, limits)),
         _ => Err(ProtoError::UnknownOperation),
-    }
-}
-
-fn whole(frame: ServerFrame<'_>, used: usize) -> Parsed<ServerFrame<'_>> {
-    Parsed::Frame { frame, used }
-}
-
-fn more(buf: &[u8]) -> Parsed<ServerFrame<'_>> {
-    Parsed::Incomplete { need: buf.len() + 1 }
-}
-
-/// Reads on where `buf` begins with `verb`.
-#[inline]
-fn verb<'a>(buf: &'a [u8], verb: &[u8], read: impl FnOnce(&'a [u8]) -> Read<'a>) -> Read<'a> {
-    match line::begins(buf, verb) {
-        Some(true) => read(buf),
-        Some(false) => Err(ProtoError::UnknownOperation),
-        None => Ok(more(buf)),
     }
 }
 

@@ -14,6 +14,8 @@ use bus::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::process::own_uid;
+
 /// Serve a bus alone, without the rest of Morgana.
 #[derive(clap::Args)]
 pub(super) struct Serve {
@@ -90,7 +92,8 @@ impl Serve {
     fn access(&self) -> anyhow::Result<Access> {
         let loopback = |at: &SocketAddr| at.ip().is_loopback();
         // The kernel says who is on the UNIX socket.
-        let unix = UnixPeers::Trusted { owner: own_uid()?, others: local_peers() };
+        let unix =
+            UnixPeers::Trusted { owner: own_uid().context("who are we?")?, others: local_peers() };
         match (&self.users, self.no_auth, &self.listen) {
             (Some(users), _, _) => Ok(Access::File { path: users.clone(), unix }),
             (None, true, at) if at.as_ref().is_none_or(loopback) => Ok(Access::Open),
@@ -104,12 +107,6 @@ impl Serve {
             }),
         }
     }
-}
-
-/// The user that this process is: who owns what it creates.
-fn own_uid() -> anyhow::Result<u32> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(std::fs::metadata("/proc/self").context("who are we?")?.uid())
 }
 
 #[cfg(test)]
