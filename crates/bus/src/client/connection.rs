@@ -108,7 +108,7 @@ impl Connection {
             loop {
                 self.write()?;
                 if self.writing.is_empty() {
-                    return Ok(());
+                    return self.hang_up().await;
                 }
                 self.socket.ready(true).await.map_err(broke)?;
             }
@@ -116,6 +116,20 @@ impl Connection {
         match timeout(GOODBYE, writing).await {
             Ok(done) => done.err().unwrap_or(Closed::Here),
             Err(_) => Closed::Here,
+        }
+    }
+
+    /// Says that nothing more comes, and reads what the server still says until it hangs up too. A
+    /// socket that is closed with something unread is reset: the server would lose what it has not
+    /// read yet.
+    async fn hang_up(&mut self) -> Result<(), Closed> {
+        self.socket.finish().map_err(broke)?;
+        loop {
+            self.socket.ready(false).await.map_err(broke)?;
+            self.unread.clear();
+            if self.socket.read(&mut self.unread).map_err(broke)? == Some(0) {
+                return Ok(());
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::net::{Shutdown, shutdown};
 use tokio::{
     io::{Interest, Ready},
     net::{TcpStream, UnixStream},
@@ -65,6 +66,14 @@ impl Socket {
             Self::Tcp(stream) => stream.try_read_buf(into),
             Self::Unix(stream) => stream.try_read_buf(into),
         })
+    }
+
+    /// Nothing more is written.
+    pub(super) fn finish(&self) -> io::Result<()> {
+        Ok(match self {
+            Self::Tcp(stream) => shutdown(stream, Shutdown::Write),
+            Self::Unix(stream) => shutdown(stream, Shutdown::Write),
+        }?)
     }
 
     /// Writes the beginning of `bytes`; `None` where nothing fits now.
