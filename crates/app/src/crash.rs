@@ -23,9 +23,25 @@ pub(crate) fn crash_point(name: &str) {
         && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *nth
     {
         eprintln!("crash point {name}");
+        stand_still();
+    }
+}
+
+/// Holds the caller's task and nothing else. A worker of the runtime first gives away what it
+/// still has to do: the task that it would run next, and the waiting for sockets, are no one
+/// else's to take, and a thread that merely parked would hold visitors at a random place too.
+#[cfg(feature = "crash-points")]
+fn stand_still() -> ! {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+
+    let park = || {
         loop {
             std::thread::park();
         }
+    };
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(park),
+        _ => park(),
     }
 }
 

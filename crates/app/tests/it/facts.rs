@@ -29,6 +29,10 @@ async fn web_server(service: &Service) -> String {
 
 /// A whole visit: a request, its answer, and the end.
 async fn visit(address: &str) {
+    tokio::time::timeout(PATIENCE, get(address)).await.expect("a visitor is answered");
+}
+
+async fn get(address: &str) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = "GET /left-behind HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
