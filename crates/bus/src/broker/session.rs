@@ -16,7 +16,10 @@ use super::{
 use crate::{
     auth::{AuthError, User},
     matcher::{token_count, valid_filter, valid_literal},
-    proto::{ClientFrame, ConnectOptions, ErrText, Parsed, ProtoError, ProtoLimits, parse_client},
+    proto::{
+        ClientFrame, ConnectOptions, ErrText, Parsed, ProtoError, ProtoLimits, is_blank,
+        parse_client,
+    },
 };
 
 impl Router {
@@ -41,6 +44,9 @@ impl Router {
                     break;
                 }
                 Err(error) => {
+                    if error == ProtoError::PayloadEnd {
+                        self.doubt(index, &input[at..]);
+                    }
                     self.reject(index, error);
                     break;
                 }
@@ -110,6 +116,21 @@ impl Router {
             None => Close::Silent,
         };
         self.close(index, why);
+    }
+
+    /// What a pedantic client hears about the subject of a publish whose payload is wrong: it is
+    /// looked at as soon as the control line is there.
+    #[cold]
+    fn doubt(&mut self, index: u32, publish: &[u8]) {
+        let Some(connection) = self.connections.get(index) else { return };
+        let mut words = publish.split(|byte| is_blank(*byte)).filter(|word| !word.is_empty());
+        let hpub = words.next().is_some_and(|verb| verb.eq_ignore_ascii_case(b"HPUB"));
+        let heard = matches!(connection.phase, Phase::Open)
+            && connection.options.pedantic
+            && (!hpub || connection.options.headers);
+        if heard && words.next().is_some_and(|subject| !valid_literal(subject)) {
+            self.complain(index, &ErrText::InvalidPublishSubject);
+        }
     }
 
     /// The checks of a publish, and what the client hears about them.

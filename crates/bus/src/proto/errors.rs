@@ -6,9 +6,12 @@ use std::fmt::{self, Display, Write as _};
 /// Why bytes are no frame. The connection ends with each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtoError {
-    /// No verb of the protocol, or a payload that does not end where it says.
+    /// No verb of the protocol.
     #[error("unknown protocol operation")]
     UnknownOperation,
+    /// A payload that does not end where its control line says.
+    #[error("the payload does not end where it should")]
+    PayloadEnd,
     /// The arguments of a control line are too long.
     #[error("control line too long")]
     ControlLine,
@@ -27,7 +30,9 @@ impl ProtoError {
     /// What the peer is told before the connection is closed, where it is told anything.
     pub fn text(self) -> Option<ErrText<'static>> {
         match self {
-            ProtoError::UnknownOperation => Some(ErrText::UnknownOperation),
+            ProtoError::UnknownOperation | ProtoError::PayloadEnd => {
+                Some(ErrText::UnknownOperation)
+            }
             ProtoError::ControlLine => Some(ErrText::MaximumControlLine),
             ProtoError::Payload => Some(ErrText::MaximumPayload),
             ProtoError::Arity | ProtoError::Size => None,

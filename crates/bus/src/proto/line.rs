@@ -142,6 +142,6 @@ pub(super) fn payload(
     match buf.get(end..).unwrap_or_default() {
         [b'\r', b'\n', ..] => Ok(Some((&buf[start..end], end + 2))),
         [] | [b'\r'] => Ok(None),
-        _ => Err(ProtoError::UnknownOperation),
+        _ => Err(ProtoError::PayloadEnd),
     }
 }

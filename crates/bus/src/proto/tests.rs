@@ -162,7 +162,7 @@ fn what_is_not_there_yet_is_waited_for() {
 
 #[test]
 fn what_is_no_frame_is_refused_as_early_as_it_is_known() {
-    use ProtoError::{Arity, ControlLine, Payload, Size, UnknownOperation};
+    use ProtoError::{Arity, ControlLine, Payload, PayloadEnd, Size, UnknownOperation};
     let long = "a".repeat(41);
     let cases = [
         ("\r\n", UnknownOperation),
@@ -173,10 +173,10 @@ fn what_is_no_frame_is_refused_as_early_as_it_is_known() {
         ("PUB\r\n", UnknownOperation),
         ("-ERRx", UnknownOperation),
         ("MSG a 1 0\r\n\r\n", UnknownOperation),
-        ("PUB a 1\r\nxy", UnknownOperation),
-        ("PUB a 1\r\nx\n", UnknownOperation),
-        ("PUB a 1\r\nx\rx", UnknownOperation),
-        ("PUB a 0\n\n", UnknownOperation),
+        ("PUB a 1\r\nxy", PayloadEnd),
+        ("PUB a 1\r\nx\n", PayloadEnd),
+        ("PUB a 1\r\nx\rx", PayloadEnd),
+        ("PUB a 0\n\n", PayloadEnd),
         ("PUB a\r\n", Arity),
         ("PUB a b 1 c\r\n", Arity),
         ("HPUB a 1\r\n", Arity),

@@ -282,7 +282,16 @@ fn wildcards_in_publishes_are_literal_and_the_pedantic_are_told() {
          b> SUB a.b 1
          b> PUB a.> 1\\r\\nx
          b> PING
-         b< PONG",
+         b< PONG
+         a< MSG a.> 2 1
+         a< x
+         a> PUB * 8\\r\\nnot eight bytes
+         a< -ERR 'Invalid Publish Subject'
+         a< -ERR 'Unknown Protocol Operation'
+         a closed
+         b> PUB * 8\\r\\nnot eight bytes
+         b< -ERR 'Unknown Protocol Operation'
+         b closed",
     );
 }
 
