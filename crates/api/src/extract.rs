@@ -23,6 +23,8 @@ use crate::{
 
 /// Largest body of a request.
 pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
+/// Largest document of a topology: 16,384 deckies at some 400 bytes.
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
 /// Time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -111,7 +113,19 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
 
     async fn from_request(request: Request, _app: &Arc<App>) -> Result<Self, Problem> {
         let declared = is_json(request.headers());
-        parse(declared, &read(request).await?).map(Self)
+        parse(declared, &read(request, MAX_BODY_BYTES).await?).map(Self)
+    }
+}
+
+/// A JSON body as large as a document of a topology may be.
+pub(crate) struct LargeJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for LargeJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _app: &Arc<App>) -> Result<Self, Problem> {
+        let declared = is_json(request.headers());
+        parse(declared, &read(request, MAX_DOCUMENT_BYTES).await?).map(Self)
     }
 }
 
@@ -123,16 +137,16 @@ impl<T: DeserializeOwned + Default> FromRequest<Arc<App>> for OptionalJson<T> {
 
     async fn from_request(request: Request, _app: &Arc<App>) -> Result<Self, Problem> {
         let declared = is_json(request.headers());
-        let bytes = read(request).await?;
+        let bytes = read(request, MAX_BODY_BYTES).await?;
         if bytes.is_empty() { Ok(Self(T::default())) } else { parse(declared, &bytes).map(Self) }
     }
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
-    let read = to_bytes(request.into_body(), MAX_BODY_BYTES);
+async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
+    let read = to_bytes(request.into_body(), most);
     match tokio::time::timeout(BODY_TIMEOUT, read).await {
         Err(_) => Err(Problem::malformed("the body did not arrive in time")),
-        Ok(read) => read.map_err(|error| body_problem(&error)),
+        Ok(read) => read.map_err(|error| body_problem(&error, most)),
     }
 }
 
@@ -159,13 +173,13 @@ fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-fn body_problem(error: &axum::Error) -> Problem {
+fn body_problem(error: &axum::Error, most: usize) -> Problem {
     use std::error::Error;
     let too_large = |e: &(dyn Error + 'static)| e.is::<http_body_util::LengthLimitError>();
     let mut cause = error.source();
     while let Some(error) = cause {
         if too_large(error) {
-            return Problem::too_large(format!("a body has at most {MAX_BODY_BYTES} bytes"));
+            return Problem::too_large(format!("this body has at most {most} bytes"));
         }
         cause = error.source();
     }

@@ -11,9 +11,9 @@ use utoipa::{
 };
 
 use crate::routes::{
-    access, deckies,
+    access, deckies, documents,
     hub::{decisions, domains, goals, progress, repos, sweep, tasks, topics, workstreams},
-    mutations, observed, relay, schemas, service, snapshots, streams, tokens, topologies, users,
+    mutations, observed, relay, schemas, service, snapshots, streams, tokens, topologies, undo, users,
     workers,
 };
 
@@ -33,8 +33,11 @@ use crate::routes::{
         tokens::list, tokens::create, tokens::revoke,
         topologies::list, topologies::create, topologies::show, topologies::remove,
         topologies::deploy, topologies::tear_down,
+        documents::generate, documents::import, documents::export, documents::validation,
+        undo::undo,
         mutations::list, mutations::enqueue, mutations::show,
-        deckies::list, deckies::show, deckies::rotate,
+        deckies::list, deckies::show, deckies::rotate, deckies::start,
+        deckies::stop, deckies::retire,
         observed::attackers, observed::attacker, observed::identities, observed::identity,
         observed::sessions, observed::session, observed::credentials,
         relay::list, relay::dead_letters, relay::retry,

@@ -85,6 +85,7 @@ kinds! {
     method = METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "The resource has no such method";
     ambiguous = CONFLICT, "AMBIGUOUS_NAME", "The name fits several things";
     conflict = CONFLICT, "CONFLICT", "The present state does not allow this";
+    undo = CONFLICT, "UNDO_UNSAFE", "That cannot be taken back safely";
     name_taken = CONFLICT, "NAME_TAKEN", "The name is taken";
     slug_taken = CONFLICT, "SLUG_TAKEN", "The slug is taken";
     version_conflict = CONFLICT, "VERSION_CONFLICT", "The resource has changed";
@@ -126,6 +127,18 @@ impl Problem {
         let (field, message) = (field.into(), self.detail.clone());
         self.errors.push(FieldError { code: code.into(), field, message });
         self
+    }
+
+    /// Rules of topologies that are broken.
+    pub(crate) fn violations(violations: Vec<maze::Violation>) -> Self {
+        let errors = violations.into_iter().map(|violation| FieldError {
+            code: violation.code.to_string(),
+            field: violation.field,
+            message: violation.message,
+        });
+        let errors: Vec<FieldError> = errors.collect();
+        let first = errors.first().map(|error| error.message.clone()).unwrap_or_default();
+        Self::invalid(first).with_errors(errors)
     }
 
     /// Says when to try again.

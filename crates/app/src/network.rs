@@ -92,15 +92,21 @@ fn needs(step: &Step, failed: &Step) -> bool {
     match failed {
         Step::AddLan { lan, .. } => match step {
             Step::AddDecky { decky, .. } => decky.edges.iter().any(|edge| edge.lan == lan.id),
+            Step::AttachDecky { lan: on, .. } => *on == lan.id,
             Step::AddLan { .. }
             | Step::RemoveLan { .. }
             | Step::RemoveDecky { .. }
+            | Step::DetachDecky { .. }
+            | Step::SetForwarding { .. }
             | Step::OpenService { .. }
             | Step::CloseService { .. } => false,
         },
         Step::AddDecky { decky, .. } => step.decky() == Some(decky.id),
         Step::RemoveLan { .. }
         | Step::RemoveDecky { .. }
+        | Step::AttachDecky { .. }
+        | Step::DetachDecky { .. }
+        | Step::SetForwarding { .. }
         | Step::OpenService { .. }
         | Step::CloseService { .. } => false,
     }

@@ -57,6 +57,12 @@ pub enum StepError {
         /// The configured offset.
         offset: u16,
     },
+    /// A step about the interfaces of a machine that is not there.
+    #[error("decky {decky} is not in the network")]
+    MachineMissing {
+        /// The machine.
+        decky: DeckyId,
+    },
     /// Somebody else listens there.
     #[error(
         "cannot listen on {addr} for {service}: already in use by another process; stop that \
@@ -142,6 +148,7 @@ impl StepError {
             Self::LanMissing { .. }
             | Self::LanInUse { .. }
             | Self::DeckyMissing { .. }
+            | Self::MachineMissing { .. }
             | Self::Exists { .. }
             | Self::AddressesExhausted { .. }
             | Self::PortOutOfRange { .. }

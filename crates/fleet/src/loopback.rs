@@ -104,7 +104,7 @@ impl Loopback {
         let mut network = self.network();
         let site = network.sites.entry(topology).or_default();
         let there = site.lans.entry(lan.id).or_insert_with(|| ObservedLan::from(&**lan));
-        if *there == ObservedLan::from(&**lan) {
+        if there.is_segment(lan) {
             return Ok(());
         }
         Err(StepError::Exists { what: format!("LAN {}", lan.name) })
@@ -129,6 +129,39 @@ impl Loopback {
         }
         self.host.decky_gone(decky);
         self.network().remove_decky(topology, decky);
+    }
+
+    /// One more address for a machine, where all answers that answers elsewhere; all of it, or
+    /// nothing.
+    fn attach(&self, topology: TopologyId, row: &Arc<Decky>, lan: LanId) -> Result<(), StepError> {
+        let attached = self.network().attach(topology, row, lan)?;
+        let Some((address, services)) = attached else { return Ok(()) };
+        let mut openings: Vec<(ServiceConfig, Opening)> = Vec::new();
+        for service in services {
+            let opened = self
+                .listen(address, service)
+                .and_then(|listener| self.hand_over(topology, row, service, vec![(lan, listener)]));
+            match opened {
+                Ok(opened) => openings.extend(opened.into_iter().map(|at| (service, at))),
+                Err(error) => {
+                    for (_, opening) in openings {
+                        self.host.close(row.id, opening.lan, opening.at);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        self.network().attached(topology, row, (lan, address), openings);
+        Ok(())
+    }
+
+    /// Closed first, forgotten then: a kill in between is a detach that runs again.
+    fn detach(&self, topology: TopologyId, decky: DeckyId, lan: LanId) {
+        let openings = self.network().openings_on(topology, decky, lan);
+        for opening in openings {
+            self.host.close(decky, opening.lan, opening.at);
+        }
+        self.network().detached(topology, decky, lan);
     }
 
     fn open(
@@ -251,6 +284,14 @@ impl Driver for Loopback {
             Step::RemoveDecky { topology, decky } => {
                 self.remove_decky(*topology, *decky);
                 Ok(())
+            }
+            Step::AttachDecky { topology, decky, lan } => self.attach(*topology, decky, *lan),
+            Step::DetachDecky { topology, decky, lan } => {
+                self.detach(*topology, *decky, *lan);
+                Ok(())
+            }
+            Step::SetForwarding { topology, decky } => {
+                self.network().set_forwarding(*topology, decky)
             }
             Step::OpenService { topology, decky, service } => {
                 self.open(*topology, *decky, *service)

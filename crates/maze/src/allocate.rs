@@ -9,7 +9,7 @@ use model::{Lan, Topology};
 use crate::rules;
 
 /// Where a LAN's addresses for deckies begin; those below come last.
-const FIRST_HOST: u32 = 10;
+pub(crate) const FIRST_HOST: u32 = 10;
 
 /// The lowest free of 10.66.1.0/24 to 10.66.255.0/24, then 10.66.0.0/24.
 pub(crate) fn subnet(topology: &Topology) -> Option<Ipv4Net> {

@@ -47,6 +47,7 @@ fn deckies() -> impl Iterator<Item = Op> {
         lan: word(lan),
         services: Some(services.to_vec()),
         archetype: Some(archetype),
+        forwards_l3: false,
         ip: None,
         rotate_every_seconds: None,
         position: None,

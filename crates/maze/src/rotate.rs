@@ -6,12 +6,12 @@ use model::{Ambient, Decky, Service, Timestamp, Topology};
 
 /// When the next scheduled rotation of the topology is due; `None` where nothing rotates.
 pub fn next_due(topology: &Topology) -> Option<Timestamp> {
-    topology.deckies.values().filter_map(|decky| decky.due_at()).min()
+    topology.deckies.values().filter_map(|decky| topology.due_at(decky)).min()
 }
 
 /// The deckies whose scheduled rotation is due at `now`, the longest overdue first.
 pub fn due_rotations(topology: &Topology, now: Timestamp) -> Vec<Arc<Decky>> {
-    let due_at = |decky: &Arc<Decky>| decky.due_at().filter(|at| *at <= now);
+    let due_at = |decky: &Arc<Decky>| topology.due_at(decky).filter(|at| *at <= now);
     let mut due: Vec<_> =
         topology.deckies.values().filter_map(|d| Some((due_at(d)?, d.clone()))).collect();
     due.sort_by_key(|(at, decky)| (*at, decky.id));

@@ -4,12 +4,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
+    sync::Arc,
 };
 
 use model::{Decky, Lan, LanId, Name, Topology};
 
 use crate::{
-    Violation, ViolationCode, rules,
+    MAX_EDGES, Violation, ViolationCode, rules,
     violation::{Findings, listed},
 };
 
@@ -17,9 +18,58 @@ use crate::{
 /// `lans.office.subnet`, `deckies.web-01.edges[0].address`.
 pub fn validate(topology: &Topology) -> Vec<Violation> {
     let mut findings = Findings::default();
+    if let Some(every) = topology.rotate_every {
+        rules::check_rotation(every, "rotate_every", &mut findings);
+    }
     check_lans(topology, &mut findings);
     check_deckies(topology, &mut findings);
     findings.into_vec()
+}
+
+/// What keeps a topology that is otherwise valid from being deployed: nothing of it would face
+/// the outside. An empty one can be deployed.
+pub fn deployable(topology: &Topology) -> Vec<Violation> {
+    let mut findings = Findings::default();
+    match topology.lans.values().find(|lan| lan.is_dmz) {
+        None if topology.lans.is_empty() => {}
+        None => {
+            let message = "no LAN faces the outside; make one the DMZ";
+            findings.add(ViolationCode::DmzMissing, "lans", message);
+        }
+        Some(dmz) => {
+            let is_there = |decky: &Decky| decky.edge_on(dmz.id).is_some();
+            let is_alone = !topology.deckies.values().any(|decky| is_there(decky));
+            if is_alone && !topology.deckies.is_empty() {
+                let message = format!(
+                    "no decky is on LAN {}, which faces the outside: nobody would find the maze",
+                    dmz.name
+                );
+                findings.add(ViolationCode::DmzOrphan, format!("lans.{}", dmz.name), message);
+            }
+        }
+    }
+    findings.into_vec()
+}
+
+/// LANs that no chain of deckies connects with the DMZ: allowed, but a visitor gets there from
+/// the outside by no machine.
+pub fn unreachable(topology: &Topology) -> Vec<Arc<Lan>> {
+    let Some(dmz) = topology.lans.values().find(|lan| lan.is_dmz) else {
+        return topology.lans.values().cloned().collect();
+    };
+    let mut reached = BTreeSet::from([dmz.id]);
+    loop {
+        let before = reached.len();
+        for decky in topology.deckies.values() {
+            if decky.edges.iter().any(|edge| reached.contains(&edge.lan)) {
+                reached.extend(decky.edges.iter().map(|edge| edge.lan));
+            }
+        }
+        if reached.len() == before {
+            break;
+        }
+    }
+    topology.lans.values().filter(|lan| !reached.contains(&lan.id)).cloned().collect()
 }
 
 fn check_lans(topology: &Topology, findings: &mut Findings) {
@@ -57,7 +107,7 @@ fn check_deckies(topology: &Topology, findings: &mut Findings) {
         return;
     }
     let mut names: BTreeSet<&Name> = BTreeSet::new();
-    let mut owners: BTreeMap<(LanId, Ipv4Addr), &Name> = BTreeMap::new();
+    let mut owners: BTreeMap<(LanId, Ipv4Addr), &Decky> = BTreeMap::new();
     for (id, decky) in &topology.deckies {
         let field = format!("deckies.{}", decky.name);
         if *id != decky.id {
@@ -75,10 +125,10 @@ fn check_deckies(topology: &Topology, findings: &mut Findings) {
         }
         check_edges(topology, decky, &field, findings);
         for (index, edge) in decky.edges.iter().enumerate() {
-            let owner = owners.insert((edge.lan, edge.address), &decky.name);
-            if let Some(owner) = owner.filter(|owner| **owner != decky.name) {
+            let owner = owners.insert((edge.lan, edge.address), decky);
+            if let Some(owner) = owner.filter(|owner| owner.id != decky.id) {
                 let field = format!("{field}.edges[{index}].address");
-                let message = format!("{} belongs to decky {owner}", edge.address);
+                let message = format!("{} belongs to decky {}", edge.address, owner.name);
                 findings.add(ViolationCode::IpCollision, field, message);
             }
         }
@@ -86,6 +136,16 @@ fn check_deckies(topology: &Topology, findings: &mut Findings) {
 }
 
 fn check_edges(topology: &Topology, decky: &Decky, field: &str, findings: &mut Findings) {
+    if decky.edges.len() > MAX_EDGES {
+        let message = format!("a decky has at most {MAX_EDGES} interfaces");
+        findings.add(ViolationCode::EdgesTooMany, format!("{field}.edges"), message);
+        return;
+    }
+    let home = decky.home().and_then(|edge| topology.lans.get(&edge.lan));
+    if let Some(home) = home.filter(|lan| decky.forwards_l3 && !lan.is_dmz) {
+        let message = format!("the home of a gateway is the DMZ, not LAN {}", home.name);
+        findings.add(ViolationCode::GatewayNotInDmz, format!("{field}.forwards_l3"), message);
+    }
     if decky.edges.is_empty() {
         let message = "a decky has at least one interface, on its home LAN";
         findings.add(ViolationCode::DeckyOrphan, format!("{field}.edges"), message);

@@ -45,17 +45,35 @@ codes! {
     LanNameDup = "LAN_NAME_DUP",
     /// No LAN has this name.
     LanUnknown = "LAN_UNKNOWN",
-    /// Deckies have interfaces on the LAN.
+    /// The LAN is the home of deckies.
     LanInUse = "LAN_IN_USE",
+    /// A live LAN keeps its subnet and its side.
+    LanLive = "LAN_LIVE",
     /// Another decky has this name.
     DeckyNameDup = "DECKY_NAME_DUP",
     /// No decky has this name.
     DeckyUnknown = "DECKY_UNKNOWN",
     /// The decky has no interface.
     DeckyOrphan = "DECKY_ORPHAN",
+    /// The decky has an interface on the LAN already.
+    DeckyAttached = "DECKY_ATTACHED",
+    /// The decky has no interface on the LAN.
+    DeckyNotAttached = "DECKY_NOT_ATTACHED",
+    /// The LAN is the decky's home.
+    DeckyHome = "DECKY_HOME",
+    /// A gateway whose home is not the DMZ.
+    GatewayNotInDmz = "GATEWAY_NOT_IN_DMZ",
+    /// Visitors would notice: the op must say `force`.
+    ForceRequired = "FORCE_REQUIRED",
+    /// A start of what runs, or a stop of what is stopped.
+    StateUnchanged = "STATE_UNCHANGED",
+    /// No LAN faces the outside.
+    DmzMissing = "DMZ_MISSING",
+    /// Nobody lives in the DMZ, so that nothing faces the outside.
+    DmzOrphan = "DMZ_ORPHAN",
     /// More than one LAN faces the outside.
     DmzMultiple = "DMZ_MULTIPLE",
-    /// The subnet is no network address: host bits are set.
+    /// The subnet is no CIDR text, or no network address: host bits are set.
     SubnetMalformed = "SUBNET_MALFORMED",
     /// The subnet is too large or too small.
     SubnetSize = "SUBNET_SIZE",
@@ -65,6 +83,8 @@ codes! {
     SubnetOverlap = "SUBNET_OVERLAP",
     /// No subnet is left to allocate.
     SubnetExhausted = "SUBNET_EXHAUSTED",
+    /// The text is no IPv4 address.
+    IpMalformed = "IP_MALFORMED",
     /// The address is on a LAN that the topology does not have.
     IpUnknownLan = "IP_UNKNOWN_LAN",
     /// The address is outside the LAN's subnet.
@@ -77,10 +97,18 @@ codes! {
     AddressExhausted = "ADDRESS_EXHAUSTED",
     /// The decky has two interfaces on one LAN.
     EdgeDup = "EDGE_DUP",
+    /// The decky has more interfaces than a decky may have.
+    EdgesTooMany = "EDGES_TOO_MANY",
     /// A decky without services.
     ServicesEmpty = "SERVICES_EMPTY",
     /// A service is named twice.
     ServiceDuplicate = "SERVICE_DUPLICATE",
+    /// There is no such service.
+    UnknownService = "UNKNOWN_SERVICE",
+    /// The service has no such setting.
+    ServiceCfgUndeclared = "SERVICE_CFG_UNDECLARED",
+    /// There is no such archetype.
+    UnknownArchetype = "UNKNOWN_ARCHETYPE",
     /// The archetype does not run this service.
     ServiceNotInPool = "SERVICE_NOT_IN_POOL",
     /// A rotation to the services that the decky has already.
@@ -95,6 +123,18 @@ codes! {
     RotationInterval = "ROTATION_INTERVAL",
     /// An update that names nothing to change.
     UpdateEmpty = "UPDATE_EMPTY",
+    /// A batch without ops.
+    BatchEmpty = "BATCH_EMPTY",
+    /// A batch with too many ops.
+    BatchTooLarge = "BATCH_TOO_LARGE",
+    /// A batch within a batch.
+    BatchNested = "BATCH_NESTED",
+    /// A setting of the generator is out of range.
+    GeneratorRange = "GENERATOR_RANGE",
+    /// The text is no name.
+    NameMalformed = "NAME_MALFORMED",
+    /// The document has a format that is not known here.
+    FormatUnknown = "FORMAT_UNKNOWN",
     /// A row is stored under an id that is not its own.
     RowIdMismatch = "ROW_ID_MISMATCH",
 }
@@ -135,6 +175,11 @@ impl Findings {
 
     pub(crate) fn into_vec(self) -> Vec<Violation> {
         self.0
+    }
+
+    /// As [`Findings::or_ok`], to go on with where all is well.
+    pub(crate) fn or_ok_so_far(&mut self) -> Result<(), Vec<Violation>> {
+        if self.0.is_empty() { Ok(()) } else { Err(std::mem::take(&mut self.0)) }
     }
 
     /// All is well if nothing was found.

@@ -37,7 +37,7 @@ pub use id::{
 };
 pub use name::{Name, NameError};
 pub use observed::{Activity, Attacker, Credential, Identity, Observation, Session};
-pub use op::{Op, Position};
+pub use op::{DeckyPatch, LanPatch, Op, Position};
 pub use persona::{InstallationSecret, OsRelease, Persona, PersonaAccount};
 pub use role::Role;
 pub use session::{MAX_TEXT_BYTES, SessionEvent, SessionFact, Truncation, escape_text};

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::{Archetype, DeckyId, LanId, Name, Position, Service, Timestamp, TopologyId};
+use crate::{
+    Archetype, DeckyId, LanId, Name, Position, Service, Timestamp, TopologyId, TypedId as _,
+};
 
 /// A maze of LANs: what is wanted. Rows are shared, so that a changed copy is cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,9 @@ pub struct Topology {
     pub name: Name,
     /// Counts changes, from 1.
     pub version: u64,
+    /// Time between two scheduled rotations of each decky without an interval of its own;
+    /// `None` means never.
+    pub rotate_every: Option<Duration>,
     /// Its LANs.
     pub lans: BTreeMap<LanId, Arc<Lan>>,
     /// Its deckies.
@@ -46,11 +51,17 @@ pub struct Decky {
     pub name: Name,
     /// What it pretends to be.
     pub archetype: Archetype,
-    /// Its interfaces; the first is on its home LAN.
+    /// Its interfaces; the first is on its home LAN, the others follow by the LAN's id.
     pub edges: Vec<Edge>,
+    /// Whether it is a gateway: routes between all of its LANs.
+    #[serde(default)]
+    pub forwards_l3: bool,
+    /// Whether it is taken off the network for now.
+    #[serde(default)]
+    pub is_stopped: bool,
     /// Its services, sorted, without duplicates.
     pub services: Vec<ServiceConfig>,
-    /// Time between two scheduled rotations; `None` means never.
+    /// Time between two scheduled rotations; `None` means as the topology has it.
     pub rotate_every: Option<Duration>,
     /// When it last changed its services, or was created.
     pub rotated_at: Timestamp,
@@ -65,6 +76,9 @@ pub struct Edge {
     pub lan: LanId,
     /// The address on it.
     pub address: Ipv4Addr,
+    /// Whether the machine routes between this LAN and its home, and to others like it.
+    #[serde(default)]
+    pub forwards_l3: bool,
 }
 
 /// A service on a decky.
@@ -85,7 +99,14 @@ impl From<Service> for ServiceConfig {
 impl Topology {
     /// A topology without LANs, at version 1.
     pub fn new(id: TopologyId, name: Name) -> Self {
-        Self { id, name, version: 1, lans: BTreeMap::new(), deckies: BTreeMap::new() }
+        Self {
+            id,
+            name,
+            version: 1,
+            rotate_every: None,
+            lans: BTreeMap::new(),
+            deckies: BTreeMap::new(),
+        }
     }
 
     /// The LAN of this name.
@@ -96,6 +117,16 @@ impl Topology {
     /// The decky of this name.
     pub fn decky_named(&self, name: &Name) -> Option<&Arc<Decky>> {
         self.deckies.values().find(|decky| decky.name == *name)
+    }
+
+    /// When a decky of this topology is due for a scheduled rotation: once its interval, or else
+    /// the topology's, is over, up to a fifth sooner. How much sooner follows from the decky and
+    /// from when it last rotated, so that it stands still over restarts, differs between deckies
+    /// and cannot be told in advance by whoever watches. `None` while it is stopped.
+    pub fn due_at(&self, decky: &Decky) -> Option<Timestamp> {
+        let every = decky.rotate_every.or(self.rotate_every)?;
+        let sooner = every.mul_f64(decky.jitter() / 5.0);
+        (!decky.is_stopped).then(|| decky.rotated_at.plus(every - sooner))
     }
 
     /// The rows that differ between `before` and this one.
@@ -115,9 +146,36 @@ impl Decky {
         self.services.iter().map(|s| s.service).collect()
     }
 
-    /// When it is due for a scheduled rotation.
-    pub fn due_at(&self) -> Option<Timestamp> {
-        self.rotate_every.map(|every| self.rotated_at.plus(every))
+    /// The interface on its home LAN.
+    pub fn home(&self) -> Option<&Edge> {
+        self.edges.first()
+    }
+
+    /// The interface on this LAN.
+    pub fn edge_on(&self, lan: LanId) -> Option<&Edge> {
+        self.edges.iter().find(|edge| edge.lan == lan)
+    }
+
+    /// Whether it routes packets from one of its LANs to another. A gateway does between all of
+    /// them; others between their home and the interfaces that forward, and among these.
+    pub fn routes_between(&self, one: LanId, other: LanId) -> bool {
+        let home = self.home().map(|edge| edge.lan);
+        let takes_part = |lan: LanId| {
+            let edge = self.edge_on(lan);
+            edge.is_some_and(|edge| self.forwards_l3 || edge.forwards_l3 || home == Some(lan))
+        };
+        one != other && takes_part(one) && takes_part(other)
+    }
+
+    /// A number from 0 to 1 that follows from the decky and from when it last rotated.
+    fn jitter(&self) -> f64 {
+        let [high, low] =
+            [self.id.uuid().as_u128() >> 64, self.id.uuid().as_u128()].map(|part| part as u64);
+        let mut mixed = high ^ low.rotate_left(32) ^ self.rotated_at.as_micros().cast_unsigned();
+        // The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
     }
 }
 

@@ -88,6 +88,7 @@ fn keep(tx: &mut Tx<'_>, new: NewMutation, version: u64) -> rusqlite::Result<Mut
         worker: None,
         lease_until: None,
         inverse: Vec::new(),
+        undone_by: None,
     };
     mutation.position = say(tx, &mutation);
     let key = new.idempotency_key.as_deref();
@@ -181,12 +182,15 @@ pub(crate) fn apply(
     let mut record = Arc::unwrap_or_clone(topology_of(tx, mutation.topology_id)?);
     let (current, wanted) = (record.topology.version, after.version);
     let follows = after.id == record.topology.id && wanted == current + 1;
-    if !follows || !topology_rows::update_version(tx.connection, after.id, wanted)? {
+    if !follows || !topology_rows::update_version(tx.connection, &after)? {
         return Err(Fault::Refused(FinishError::Conflict { current, wanted }));
     }
     let delta = after.delta_from(&record.topology);
     topology_rows::write_delta(tx.connection, after.id, &delta)?;
     record.topology = after;
+    if let Op::Undo { mutations, .. } = &mutation.op {
+        mutation_rows::mark_undone(tx.connection, mutations, mutation.id)?;
+    }
     settle_states(tx, &mut record, &deckies)?;
     let seq = say(tx, &mutation);
     for outcome in deckies {

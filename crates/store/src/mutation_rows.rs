@@ -10,7 +10,7 @@ use crate::{
 
 /// The columns that [`read`] reads, in its order.
 pub(crate) const COLUMNS: &str = "id, topology_id, op, state, version, expected_version, position, \
-     requested_by, \"trigger\", requested_at, ended_at, reason, attempt, worker, lease_until, inverse";
+     requested_by, \"trigger\", requested_at, ended_at, reason, attempt, worker, lease_until, inverse, undone_by";
 
 /// Reads [`COLUMNS`].
 pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<MutationRecord> {
@@ -32,6 +32,7 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<MutationRecord> {
         worker: columns.maybe(Columns::string)?,
         lease_until: columns.maybe(Columns::moment)?,
         inverse: columns.json()?,
+        undone_by: columns.maybe(Columns::text)?,
     })
 }
 
@@ -131,6 +132,33 @@ pub(crate) fn page(
     );
     let found = rows::select(connection, &sql, values, read)?;
     Ok(Page::of(found, limit, |mutation| mutation.id))
+}
+
+/// Applied mutations of a topology, the last applied first.
+pub(crate) fn applied(
+    connection: &Connection,
+    topology: TopologyId,
+    limit: usize,
+) -> rusqlite::Result<Vec<MutationRecord>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM mutations
+         WHERE topology_id = ? AND state = 'applied' ORDER BY version DESC LIMIT ?"
+    );
+    let limit = int(rows::page_size(limit) as u64);
+    rows::select(connection, &sql, (topology.to_string(), limit), read)
+}
+
+/// Writes down that an undo took these mutations back.
+pub(crate) fn mark_undone(
+    connection: &Connection,
+    undone: &[MutationId],
+    by: MutationId,
+) -> rusqlite::Result<()> {
+    for mutation in undone {
+        let sql = "UPDATE mutations SET undone_by = ? WHERE id = ?";
+        rows::run(connection, sql, (by.to_string(), mutation.to_string()))?;
+    }
+    Ok(())
 }
 
 /// How many mutations of a topology are pending.

@@ -67,6 +67,8 @@ pub struct MutationRecord {
     pub lease_until: Option<Timestamp>,
     /// What would undo it; known once applied.
     pub inverse: Vec<Op>,
+    /// The undo that took it back, where one did.
+    pub undone_by: Option<MutationId>,
 }
 
 /// The answer to [`Store::enqueue`].
@@ -311,6 +313,21 @@ impl Store {
     ) -> Result<Page<MutationRecord, MutationId>, StoreError> {
         self.read("list mutations", move |connection| {
             mutation_rows::page(connection, topology, state, cursor, limit)
+        })
+        .await
+    }
+
+    /// Applied mutations of a topology, the last applied first; at most `limit`.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn applied_mutations(
+        &self,
+        topology: TopologyId,
+        limit: usize,
+    ) -> Result<Vec<MutationRecord>, StoreError> {
+        self.read("list applied mutations", move |connection| {
+            mutation_rows::applied(connection, topology, limit)
         })
         .await
     }

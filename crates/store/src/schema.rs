@@ -339,6 +339,13 @@ CREATE TABLE progress (
 CREATE INDEX progress_workstream ON progress (workstream_id, id);
 CREATE INDEX progress_task ON progress (task_id, id);
 ",
+    "
+ALTER TABLE topologies ADD COLUMN rotate_every BIGINT;
+ALTER TABLE deckies ADD COLUMN forwards_l3 INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deckies ADD COLUMN is_stopped INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE mutations ADD COLUMN undone_by TEXT;
+CREATE INDEX mutations_applied ON mutations (topology_id, version) WHERE state = 'applied';
+",
 ];
 
 /// Why a database was not brought up to date.

@@ -88,6 +88,14 @@ pub enum TransitionError {
         /// What it is.
         actual: TopologyStatus,
     },
+    /// It has another version than the caller insists on.
+    #[error("the topology has version {current}, not {expected}")]
+    Stale {
+        /// The version that the caller insists on.
+        expected: u64,
+        /// The version that it has.
+        current: u64,
+    },
     /// No topology can make this move.
     #[error("a topology cannot go from {from} to {to}")]
     Illegal {
@@ -183,6 +191,28 @@ impl Store {
     ) -> Result<u64, TransitionError> {
         self.write("change the status of a topology", move |tx| {
             transition(tx, id, (from, to), reason, deckies)
+        })
+        .await
+    }
+
+    /// As [`Store::set_status`], where the topology has this version; of two who saw the same
+    /// version, one comes first and the other is told.
+    ///
+    /// # Errors
+    /// Also where the topology has another version.
+    pub async fn set_status_at(
+        &self,
+        id: TopologyId,
+        version: u64,
+        (from, to): (TopologyStatus, TopologyStatus),
+        deckies: Vec<DeckyChange>,
+    ) -> Result<u64, TransitionError> {
+        self.write("change the status of a topology", move |tx| {
+            let current = tx.topology(id)?.map(|record| record.topology.version);
+            if let Some(current) = current.filter(|current| *current != version) {
+                return Err(Fault::Refused(TransitionError::Stale { expected: version, current }));
+            }
+            transition(tx, id, (from, to), None, deckies)
         })
         .await
     }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 const SELECT: &str = "SELECT id, name, version, status, created_at, created_by, \
-     status_changed_at, reason FROM topologies";
+     status_changed_at, reason, rotate_every FROM topologies";
 
 /// The topology of this id.
 pub(crate) fn load(
@@ -65,7 +65,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<TopologyRecord> {
     let mut columns = Columns::of(row);
     let mut topology = Topology::new(columns.text()?, columns.text()?);
     topology.version = columns.number()?;
-    Ok(TopologyRecord {
+    let mut record = TopologyRecord {
         topology,
         status: columns.text()?,
         created_at: columns.moment()?,
@@ -73,7 +73,9 @@ fn record(row: &Row<'_>) -> rusqlite::Result<TopologyRecord> {
         status_changed_at: columns.moment()?,
         reason: columns.maybe(Columns::string)?,
         decky_states: BTreeMap::new(),
-    })
+    };
+    record.topology.rotate_every = columns.maybe(Columns::number)?.map(Duration::from_micros);
+    Ok(record)
 }
 
 fn load_lans(
@@ -99,7 +101,7 @@ fn load_deckies(
     id: TopologyId,
 ) -> rusqlite::Result<Vec<(Decky, DeckyState)>> {
     let sql = "SELECT id, name, archetype, edges, services, rotate_every, rotated_at, position,
-        state FROM deckies WHERE topology_id = ?";
+        forwards_l3, is_stopped, state FROM deckies WHERE topology_id = ?";
     rows::select(connection, sql, [id.to_string()], |row| {
         let mut columns = Columns::of(row);
         let decky = Decky {
@@ -111,6 +113,8 @@ fn load_deckies(
             rotate_every: columns.maybe(Columns::number)?.map(Duration::from_micros),
             rotated_at: columns.moment()?,
             position: columns.maybe(Columns::json)?,
+            forwards_l3: columns.flag()?,
+            is_stopped: columns.flag()?,
         };
         Ok((decky, columns.text()?))
     })
@@ -120,7 +124,7 @@ fn load_deckies(
 pub(crate) fn insert(connection: &Connection, record: &TopologyRecord) -> rusqlite::Result<()> {
     let topology = &record.topology;
     let sql = "INSERT INTO topologies (id, name, version, status, created_at, created_by,
-        status_changed_at, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+        status_changed_at, reason, rotate_every) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let values = (
         topology.id.to_string(),
         topology.name.as_str(),
@@ -130,6 +134,7 @@ pub(crate) fn insert(connection: &Connection, record: &TopologyRecord) -> rusqli
         &record.created_by,
         record.status_changed_at.as_micros(),
         &record.reason,
+        topology.rotate_every.map(micros),
     );
     rows::run(connection, sql, values)?;
     let nothing = Topology::new(topology.id, topology.name.clone());
@@ -152,14 +157,12 @@ pub(crate) fn update_status(
     Ok(())
 }
 
-/// Moves a topology one version on; answers whether it had the version before.
-pub(crate) fn update_version(
-    connection: &Connection,
-    id: TopologyId,
-    version: u64,
-) -> rusqlite::Result<bool> {
-    let sql = "UPDATE topologies SET version = ? WHERE id = ? AND version = ?";
-    let values = (int(version), id.to_string(), int(version) - 1);
+/// Moves a topology one version on, with what holds for the whole of it; answers whether it had
+/// the version before.
+pub(crate) fn update_version(connection: &Connection, after: &Topology) -> rusqlite::Result<bool> {
+    let sql = "UPDATE topologies SET version = ?, rotate_every = ? WHERE id = ? AND version = ?";
+    let version = int(after.version);
+    let values = (version, after.rotate_every.map(micros), after.id.to_string(), version - 1);
     Ok(rows::run(connection, sql, values)? == 1)
 }
 
@@ -217,12 +220,12 @@ fn put_deckies(
     deckies: &[Arc<Decky>],
 ) -> rusqlite::Result<()> {
     let into = "deckies (id, topology_id, name, archetype, edges, services, rotate_every,
-        rotated_at, position, state)";
+        rotated_at, position, forwards_l3, is_stopped, state)";
     let tail = "ON CONFLICT (id) DO UPDATE SET name = excluded.name,
         archetype = excluded.archetype, edges = excluded.edges, services = excluded.services,
         rotate_every = excluded.rotate_every, rotated_at = excluded.rotated_at,
-        position = excluded.position";
-    let micros = |every: Duration| i64::try_from(every.as_micros()).unwrap_or(i64::MAX);
+        position = excluded.position, forwards_l3 = excluded.forwards_l3,
+        is_stopped = excluded.is_stopped";
     rows::insert(connection, into, tail, deckies, |row, decky| {
         row.put(decky.id.to_string())?
             .put(topology.to_string())?
@@ -233,7 +236,13 @@ fn put_deckies(
             .put(decky.rotate_every.map(micros))?
             .put(decky.rotated_at.as_micros())?
             .put(decky.position.as_ref().map(rows::json))?
+            .put(i64::from(decky.forwards_l3))?
+            .put(i64::from(decky.is_stopped))?
             .put(DeckyState::Planned.as_str())?;
         Ok(())
     })
+}
+
+fn micros(every: Duration) -> i64 {
+    i64::try_from(every.as_micros()).unwrap_or(i64::MAX)
 }

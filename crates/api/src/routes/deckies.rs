@@ -110,3 +110,66 @@ pub(crate) async fn rotate(
     let wanted = Wanted { op, expected: None, key: key(&headers)? };
     queue(&app, &caller, peer, &record, wanted).await
 }
+
+/// Brings a stopped decky back: queues `start_decky`.
+#[utoipa::path(post, path = "/api/v1/deckies/{id}/start", tag = "deckies",
+    params(
+        ("id" = String, Path, description = "Id, beginning of an id, name, or `topology/name` (write the slash as %2F)"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and op get the same answer"),
+    ), responses(
+    (status = 202, description = "Queued; Location names it", body = MutationView),
+    (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
+))]
+pub(crate) async fn start(
+    Operator(caller): Operator,
+    State(app): State<Arc<App>>,
+    peer: Peer,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (record, decky) = resolve::decky(&app.store, &id).await?;
+    let op = Op::StartDecky { decky: decky.name.clone() };
+    queue(&app, &caller, peer, &record, Wanted { op, expected: None, key: key(&headers)? }).await
+}
+
+/// Takes a decky off the network and keeps it in its topology: queues `stop_decky`.
+#[utoipa::path(post, path = "/api/v1/deckies/{id}/stop", tag = "deckies",
+    params(
+        ("id" = String, Path, description = "Id, beginning of an id, name, or `topology/name` (write the slash as %2F)"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and op get the same answer"),
+    ), responses(
+    (status = 202, description = "Queued; Location names it", body = MutationView),
+    (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
+))]
+pub(crate) async fn stop(
+    Operator(caller): Operator,
+    State(app): State<Arc<App>>,
+    peer: Peer,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (record, decky) = resolve::decky(&app.store, &id).await?;
+    let op = Op::StopDecky { decky: decky.name.clone() };
+    queue(&app, &caller, peer, &record, Wanted { op, expected: None, key: key(&headers)? }).await
+}
+
+/// Removes a decky from its topology: queues `remove_decky`.
+#[utoipa::path(post, path = "/api/v1/deckies/{id}/retire", tag = "deckies",
+    params(
+        ("id" = String, Path, description = "Id, beginning of an id, name, or `topology/name` (write the slash as %2F)"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and op get the same answer"),
+    ), responses(
+    (status = 202, description = "Queued; Location names it", body = MutationView),
+    (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
+))]
+pub(crate) async fn retire(
+    Operator(caller): Operator,
+    State(app): State<Arc<App>>,
+    peer: Peer,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (record, decky) = resolve::decky(&app.store, &id).await?;
+    let op = Op::RemoveDecky { decky: decky.name.clone() };
+    queue(&app, &caller, peer, &record, Wanted { op, expected: None, key: key(&headers)? }).await
+}

@@ -2,10 +2,12 @@
 
 pub(crate) mod access;
 pub(crate) mod deckies;
+pub(crate) mod documents;
 pub(crate) mod hub;
 pub(crate) mod mutations;
 pub(crate) mod observed;
 pub(crate) mod op;
+pub(crate) mod plans;
 pub(crate) mod relay;
 pub(crate) mod schemas;
 pub(crate) mod service;
@@ -13,6 +15,7 @@ pub(crate) mod snapshots;
 pub(crate) mod streams;
 pub(crate) mod tokens;
 pub(crate) mod topologies;
+pub(crate) mod undo;
 pub(crate) mod users;
 pub(crate) mod workers;
 
@@ -46,15 +49,23 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{id}", delete(tokens::revoke))
         .route("/topologies", get(topologies::list).post(topologies::create))
+        .route("/generator", post(documents::generate))
+        .route("/import", post(documents::import))
         .route("/topologies/{id}", get(topologies::show).delete(topologies::remove))
         .route("/topologies/{id}/deploy", post(topologies::deploy))
         .route("/topologies/{id}/teardown", post(topologies::tear_down))
         .route("/topologies/{id}/mutations", get(mutations::list).post(mutations::enqueue))
         .route("/topologies/{id}/mutations/{mutation}", get(mutations::show))
+        .route("/topologies/{id}/undo", post(undo::undo))
+        .route("/topologies/{id}/export", get(documents::export))
+        .route("/topologies/{id}/validation", get(documents::validation))
         .route("/topologies/{id}/events", get(streams::topology))
         .route("/deckies", get(deckies::list))
         .route("/deckies/{id}", get(deckies::show))
         .route("/deckies/{id}/rotate", post(deckies::rotate))
+        .route("/deckies/{id}/start", post(deckies::start))
+        .route("/deckies/{id}/stop", post(deckies::stop))
+        .route("/deckies/{id}/retire", post(deckies::retire))
         .route("/attackers", get(observed::attackers))
         .route("/attackers/events", get(streams::attackers))
         .route("/attackers/{id}", get(observed::attacker))

@@ -7,19 +7,22 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use model::{MutationId, MutationState, Op, Topology, TopologyId, Trigger};
+use model::{MutationId, MutationState, Op, TopologyId, Trigger};
 use serde::Deserialize;
 use serde_json::Value;
 use store::{EnqueueError, MutationRecord, NewMutation, TopologyRecord};
 use utoipa::IntoParams;
 
-use super::topologies::{object, wanted_version};
+use super::{
+    plans::{self, DryRun, PlanView},
+    topologies::{check_version, object, wanted_version},
+};
 use crate::{
     auth::Principal,
     extract::{Json, Operator, Path, Query, Viewer, json_problem},
     page::{Page, cursor_of, limit, place},
     peer::Peer,
-    problem::{FieldError, Problem, ProblemBody},
+    problem::{Problem, ProblemBody},
     resolve,
     routes::op::MutationRequestBody,
     state::App,
@@ -44,10 +47,15 @@ pub(crate) struct MutationRequest {
 impl MutationRequest {
     fn op(&self) -> Result<Op, Problem> {
         let whole = serde_json::json!({ "op": self.op, "payload": self.payload });
-        serde_path_to_error::deserialize(whole).map_err(|error| {
+        let op: Op = serde_path_to_error::deserialize(whole).map_err(|error| {
             let path = error.path().to_string();
             json_problem(&path, error.inner())
-        })
+        })?;
+        if op.is_internal() {
+            let message = "only the service makes such an op; ask for an undo";
+            return Err(Problem::field("op", "UNKNOWN_VALUE", message));
+        }
+        Ok(op)
     }
 }
 
@@ -72,8 +80,10 @@ pub(crate) struct MutationQuery {
         ("id" = String, Path, description = "Id, beginning of an id, or name"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and op get the same answer"),
         ("If-Match" = Option<String>, Header, description = "Refuse where the topology has another version"),
+        DryRun,
     ),
     request_body = MutationRequestBody, responses(
+    (status = 200, description = "What it would do (`dry_run`)", body = PlanView),
     (status = 202, description = "Queued; Location names it", body = MutationView),
     (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
 ))]
@@ -82,12 +92,17 @@ pub(crate) async fn enqueue(
     State(app): State<Arc<App>>,
     peer: Peer,
     Path(id): Path<String>,
+    Query(DryRun { dry_run }): Query<DryRun>,
     headers: HeaderMap,
     Json(request): Json<MutationRequest>,
 ) -> Result<Response, Problem> {
     let op = request.op()?;
     let record = resolve::topology(&app.store, &id).await?;
     let expected = wanted_version(&headers)?.or(request.expected_version);
+    if dry_run {
+        check_version(expected, &record)?;
+        return plans::preview(&app, &record, &op).await;
+    }
     queue(&app, &caller, peer, &record, Wanted { op, expected, key: key(&headers)? }).await
 }
 
@@ -149,8 +164,8 @@ pub(crate) async fn queue(
     let topology_id = record.topology.id;
     // A repeated request is answered as the first was, whatever has become of the topology.
     if wanted.key.is_none() {
-        check(app, &record.topology, &wanted.op).await?;
-    } else if let Err(problem) = check(app, &record.topology, &wanted.op).await {
+        check(app, record, &wanted.op).await?;
+    } else if let Err(problem) = check(app, record, &wanted.op).await {
         return replay(app, caller, topology_id, wanted, problem).await;
     }
     let word = wanted.op.word();
@@ -207,28 +222,13 @@ fn accepted(mutation: &MutationRecord, replayed: bool) -> Response {
 
 /// Refuses an op that breaks a rule, both on the topology as it is and as it will be once what
 /// is queued before has been applied.
-async fn check(app: &App, topology: &Topology, op: &Op) -> Result<(), Problem> {
-    let Err(violations) = maze::apply(topology, op, &app.ambient) else { return Ok(()) };
-    let queued = app.store.topology_snapshot(topology.id).await?;
-    if let Some(snapshot) = queued.filter(|snapshot| !snapshot.in_flight.is_empty()) {
-        let mut ahead = snapshot.record.topology;
-        for mutation in &snapshot.in_flight {
-            if let Ok(applied) = maze::apply(&ahead, &mutation.op, &app.ambient) {
-                ahead = applied.topology;
-            }
-        }
-        if maze::apply(&ahead, op, &app.ambient).is_ok() {
-            return Ok(());
-        }
+async fn check(app: &App, record: &TopologyRecord, op: &Op) -> Result<(), Problem> {
+    let apply = |topology| maze::apply_on(plans::stage(record), topology, op, &app.ambient);
+    let Err(violations) = apply(&record.topology) else { return Ok(()) };
+    match plans::ahead(app, record).await? {
+        Some(ahead) if apply(&ahead).is_ok() => Ok(()),
+        _ => Err(Problem::violations(violations)),
     }
-    let errors = violations.into_iter().map(|violation| FieldError {
-        code: violation.code.to_string(),
-        field: violation.field,
-        message: violation.message,
-    });
-    let errors: Vec<FieldError> = errors.collect();
-    let first = errors.first().map(|error| error.message.clone()).unwrap_or_default();
-    Err(Problem::invalid(first).with_errors(errors))
 }
 
 fn enqueue_problem(error: EnqueueError) -> Problem {

@@ -14,6 +14,44 @@ pub(crate) struct Place {
     y: i32,
 }
 
+/// What changes about a network; what is absent stays.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = LanPatch)]
+pub(crate) struct LanPatchBody {
+    /// Another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// CIDR; its deckies keep their places in it. Not of a live topology.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subnet: Option<String>,
+    /// Whether it faces the outside. Not of a live topology.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    is_dmz: Option<bool>,
+    /// Null means nowhere in particular.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    position: Option<Place>,
+}
+
+/// What makes a machine the one that it is; what is absent stays.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = DeckyPatch)]
+pub(crate) struct DeckyPatchBody {
+    /// Its services must fit it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ArchetypeWord>)]
+    archetype: Option<String>,
+    /// Whether it is a gateway: routes between all of its LANs. Its home is the DMZ then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forwards_l3: Option<bool>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// A change to a topology.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "op", content = "payload", rename_all = "snake_case", deny_unknown_fields)]
@@ -37,6 +75,13 @@ pub(crate) enum OpBody {
         /// Which.
         name: String,
     },
+    /// Changes a network; what is absent stays.
+    UpdateLan {
+        /// Which.
+        name: String,
+        /// What changes.
+        patch: LanPatchBody,
+    },
     /// A new machine.
     AddDecky {
         /// Free in the topology.
@@ -51,6 +96,9 @@ pub(crate) enum OpBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Option<ArchetypeWord>)]
         archetype: Option<String>,
+        /// Whether it is a gateway: routes between all of its LANs. Its home is the DMZ then.
+        #[serde(default, skip_serializing_if = "is_false")]
+        forwards_l3: bool,
         /// Allocated where absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ip: Option<String>,
@@ -65,18 +113,45 @@ pub(crate) enum OpBody {
         /// Which.
         decky: String,
     },
+    /// One more interface.
+    AttachDecky {
+        /// Which machine.
+        decky: String,
+        /// On which network.
+        lan: String,
+        /// Allocated where absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ip: Option<String>,
+        /// Whether the machine routes between this network and its home.
+        #[serde(default, skip_serializing_if = "is_false")]
+        forwards_l3: bool,
+    },
+    /// One interface fewer.
+    DetachDecky {
+        /// Which machine.
+        decky: String,
+        /// From which network; not its home.
+        lan: String,
+    },
     /// Changes a machine; what is absent stays.
     UpdateDecky {
         /// Which.
         decky: String,
+        /// What makes it the machine that it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        patch: Option<DeckyPatchBody>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Option<Vec<ServiceWord>>)]
         services: Option<Vec<String>>,
         /// 0 means never.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rotate_every_seconds: Option<u64>,
+        /// Null means nowhere in particular.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         position: Option<Place>,
+        /// Whether visitors may notice: needed for `patch` where the topology is live.
+        #[serde(default, skip_serializing_if = "is_false")]
+        force: bool,
     },
     /// Gives a machine other services of its archetype's pool.
     RotateDecky {
@@ -86,6 +161,28 @@ pub(crate) enum OpBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Option<Vec<ServiceWord>>)]
         services: Option<Vec<String>>,
+    },
+    /// Brings a stopped machine back.
+    StartDecky {
+        /// Which.
+        decky: String,
+    },
+    /// Takes a machine off the network and keeps it in the topology.
+    StopDecky {
+        /// Which.
+        decky: String,
+    },
+    /// Changes what holds for the whole topology.
+    UpdateTopology {
+        /// Of deckies without an interval of their own; 0 means never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rotate_every_seconds: Option<u64>,
+    },
+    /// Several changes that come to pass together or not at all.
+    Batch {
+        /// In this order; none of them a batch. At most 1,000.
+        #[schema(no_recursion)]
+        ops: Vec<OpBody>,
     },
 }
 
@@ -115,6 +212,14 @@ mod tests {
             r#"{"op":"remove_decky","payload":{"decky":"d"}}"#,
             r#"{"op":"update_decky","payload":{"decky":"d","services":["ssh"],"rotate_every_seconds":0,"position":{"x":1,"y":2}}}"#,
             r#"{"op":"rotate_decky","payload":{"decky":"d","services":["ftp"]}}"#,
+            r#"{"op":"update_decky","payload":{"decky":"d","patch":{"archetype":"web-server","forwards_l3":true},"force":true}}"#,
+            r#"{"op":"update_lan","payload":{"name":"a","patch":{"name":"b","subnet":"10.1.0.0/24","is_dmz":true,"position":{"x":1,"y":2}}}}"#,
+            r#"{"op":"attach_decky","payload":{"decky":"d","lan":"a","ip":"10.1.0.5","forwards_l3":true}}"#,
+            r#"{"op":"detach_decky","payload":{"decky":"d","lan":"a"}}"#,
+            r#"{"op":"start_decky","payload":{"decky":"d"}}"#,
+            r#"{"op":"stop_decky","payload":{"decky":"d"}}"#,
+            r#"{"op":"update_topology","payload":{"rotate_every_seconds":60}}"#,
+            r#"{"op":"batch","payload":{"ops":[{"op":"remove_lan","payload":{"name":"a"}}]}}"#,
         ] {
             let read: Op = serde_json::from_str(text).unwrap();
             let shown: OpBody = serde_json::from_str(text).unwrap();

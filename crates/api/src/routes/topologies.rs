@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use model::{DeckyState, Name, Topology, TopologyId, TopologyStatus};
+use model::{Decky, DeckyState, Name, Topology, TopologyId, TopologyStatus};
 use serde::{Deserialize, Serialize};
 use store::{CreateError, DeckyChange, TopologyRecord, TransitionError};
 use utoipa::ToSchema;
@@ -91,17 +91,28 @@ pub(crate) async fn create(
         Template::Empty => Topology::new(app.ambient.id(), wanted.name),
         Template::Demo => maze::demo(wanted.name, &app.ambient),
     };
-    app.store.create_topology(&topology, &caller.name).await.map_err(|error| match error {
+    keep(&app, &caller, peer, &topology, "topology.create").await
+}
+
+/// Keeps a new topology and shows it.
+pub(crate) async fn keep(
+    app: &App,
+    caller: &Principal,
+    peer: Peer,
+    topology: &Topology,
+    action: &'static str,
+) -> Result<Response, Problem> {
+    app.store.create_topology(topology, &caller.name).await.map_err(|error| match error {
         CreateError::NameTaken { name } => {
             Problem::name_taken(format!("a topology named `{name}` exists already"))
         }
         CreateError::Store(error) => error.into(),
     })?;
-    app.audit_ok(&caller, Some(peer), "topology.create", object(topology.id)).await;
+    app.audit_ok(caller, Some(peer), action, object(topology.id)).await;
     let record = app.store.topology(topology.id).await?;
     let record = record.ok_or_else(|| Problem::internal("the topology is gone already"))?;
     let location = format!("/api/v1/topologies/{}", topology.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], shown(&app, &record)).into_response())
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], shown(app, &record)).into_response())
 }
 
 /// A topology with its LANs and deckies.
@@ -133,13 +144,18 @@ pub(crate) async fn deploy(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let record = resolve::topology(&app.store, &id).await?;
-    check_version(&headers, &record)?;
-    let starting = |id: &model::DeckyId| DeckyChange {
-        decky_id: *id,
+    check_version(wanted_version(&headers)?, &record)?;
+    let violations = maze::deployable(&record.topology);
+    if !violations.is_empty() && record.status == TopologyStatus::Pending {
+        return Err(Problem::violations(violations));
+    }
+    let starting = |decky: &Arc<Decky>| DeckyChange {
+        decky_id: decky.id,
         state: DeckyState::Starting,
         reason: None,
     };
-    let deckies = record.topology.deckies.keys().map(starting).collect();
+    let running = record.topology.deckies.values().filter(|decky| !decky.is_stopped);
+    let deckies = running.map(starting).collect();
     let change = Change { action: "topology.deploy", to: TopologyStatus::Deploying, deckies };
     begin(&app, &caller, peer, &record, change).await
 }
@@ -184,7 +200,7 @@ async fn take_down(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let record = resolve::topology(&app.store, id).await?;
-    check_version(headers, &record)?;
+    check_version(wanted_version(headers)?, &record)?;
     let to = TopologyStatus::TearingDown;
     let change = Change { action: "topology.teardown", to, deckies: Vec::new() };
     begin(app, caller, peer, &record, change).await
@@ -205,12 +221,17 @@ async fn begin(
     change: Change,
 ) -> Result<Response, Problem> {
     let (id, to) = (record.topology.id, change.to);
-    let changed = app.store.set_status(id, record.status, to, None, change.deckies).await;
+    if record.status == to {
+        return Err(Problem::conflict(format!("the topology is {to} already")));
+    }
+    let (version, step) = (record.topology.version, (record.status, to));
+    let changed = app.store.set_status_at(id, version, step, change.deckies).await;
     let position = changed.map_err(|error| match error {
         TransitionError::Unknown { .. } => Problem::not_found("there is no such topology"),
         TransitionError::Conflict { actual, .. } => {
             Problem::conflict(format!("the topology has become {actual} meanwhile"))
         }
+        TransitionError::Stale { .. } => Problem::stale(error.to_string()),
         TransitionError::Illegal { from, to } => {
             Problem::conflict(format!("a topology that is {from} cannot become {to}"))
         }
@@ -254,9 +275,10 @@ pub(crate) fn wanted_version(headers: &HeaderMap) -> Result<Option<u64>, Problem
     }
 }
 
-fn check_version(headers: &HeaderMap, record: &TopologyRecord) -> Result<(), Problem> {
+/// Refuses where the topology has another version than the one wanted.
+pub(crate) fn check_version(wanted: Option<u64>, record: &TopologyRecord) -> Result<(), Problem> {
     let current = record.topology.version;
-    match wanted_version(headers)? {
+    match wanted {
         Some(wanted) if wanted != current => {
             Err(Problem::stale(format!("the topology has version {current}, not {wanted}")))
         }

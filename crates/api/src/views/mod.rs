@@ -81,6 +81,8 @@ pub(crate) struct InterfaceView {
     /// Name of the LAN.
     lan: String,
     address: String,
+    /// Whether the decky routes between this LAN and its home.
+    forwards_l3: bool,
 }
 
 /// Where a service really answers.
@@ -115,6 +117,10 @@ pub(crate) struct DeckyView {
     state: DeckyState,
     /// The first is on its home LAN.
     interfaces: Vec<InterfaceView>,
+    /// Whether it is a gateway: routes between all of its LANs.
+    forwards_l3: bool,
+    /// Whether it is taken off the network for now.
+    is_stopped: bool,
     services: Vec<ServiceView>,
     /// Open services; empty where it is not deployed.
     endpoints: Vec<EndpointBody>,
@@ -135,6 +141,7 @@ impl DeckyView {
             lan_id: edge.lan,
             lan: topology.lans.get(&edge.lan).map(|lan| lan.name.to_string()).unwrap_or_default(),
             address: edge.address.to_string(),
+            forwards_l3: edge.forwards_l3,
         };
         let endpoints = network.endpoints(decky.id).into_iter().map(|endpoint| EndpointBody {
             lan_id: endpoint.lan,
@@ -150,6 +157,8 @@ impl DeckyView {
             archetype: decky.archetype,
             state: record.decky_states.get(&decky.id).copied().unwrap_or(DeckyState::Planned),
             interfaces: decky.edges.iter().map(interface).collect(),
+            forwards_l3: decky.forwards_l3,
+            is_stopped: decky.is_stopped,
             services: decky
                 .services
                 .iter()
@@ -158,7 +167,7 @@ impl DeckyView {
             endpoints: endpoints.collect(),
             rotate_every_seconds: decky.rotate_every.map(|every| every.as_secs()),
             rotated_at: decky.rotated_at,
-            next_rotation_at: decky.due_at(),
+            next_rotation_at: topology.due_at(decky),
             position: decky.position.map(Into::into),
         }
     }
@@ -182,6 +191,9 @@ pub(crate) struct TopologySummary {
     reason: Option<String>,
     /// Counts changes; also the ETag.
     version: u64,
+    /// Between scheduled rotations of deckies without an interval of their own.
+    #[schema(required)]
+    rotate_every_seconds: Option<u64>,
     lan_count: usize,
     decky_count: usize,
     #[schema(value_type = Moment)]
@@ -199,6 +211,7 @@ impl From<&TopologyRecord> for TopologySummary {
             status: record.status,
             reason: record.reason.clone(),
             version: record.topology.version,
+            rotate_every_seconds: record.topology.rotate_every.map(|every| every.as_secs()),
             lan_count: record.topology.lans.len(),
             decky_count: record.topology.deckies.len(),
             created_at: record.created_at,
@@ -259,6 +272,9 @@ pub(crate) struct MutationView {
     reason: Option<String>,
     /// How often it was claimed.
     attempt: u32,
+    /// The undo that took it back.
+    #[schema(value_type = Id, nullable, required)]
+    undone_by: Option<MutationId>,
 }
 
 impl From<&MutationRecord> for MutationView {
@@ -277,6 +293,7 @@ impl From<&MutationRecord> for MutationView {
             ended_at: mutation.ended_at,
             reason: mutation.reason.clone(),
             attempt: mutation.attempt,
+            undone_by: mutation.undone_by,
         }
     }
 }

@@ -19,7 +19,9 @@ const PUBLIC: [&str; 8] = [
 /// Who may not do what, by the beginning of the operation.
 fn denied(operation: &str, role: &str) -> bool {
     let is = |part: &str| operation.contains(part);
-    const OPERATED: [&str; 10] = [
+    const OPERATED: [&str; 12] = [
+        "/generator",
+        "/import",
         "/topologies",
         "/deckies",
         "/relay",

@@ -92,6 +92,85 @@ async fn mutations_are_checked_queued_once_and_listed_by_state() {
 }
 
 #[tokio::test]
+async fn mazes_are_generated_exported_and_imported() {
+    let service = Service::start().await;
+    let wanted = json!({ "name": "big", "seed": 7, "depth": 2, "branching": 3 });
+    let made = service.post("/api/v1/generator", wanted).local().send().await;
+    assert_eq!((made.status, &made.json()["lan_count"]), (201, &json!(4)), "{}", made.body);
+    let wrong = json!({ "name": "x", "depth": 99 });
+    let wrong = service.post("/api/v1/generator", wrong).local().send().await.json();
+    assert_eq!(wrong["errors"][0]["code"], "GENERATOR_RANGE");
+
+    let get = |path: &str| service.get(&format!("/api/v1/topologies/{path}")).local();
+    let mut document = get("big/export").send().await.json();
+    assert_eq!(get("big/validation").send().await.json()["deployable"], true);
+    let taken = service.post("/api/v1/import", document.clone()).local().send().await;
+    assert_eq!(taken.code(), "NAME_TAKEN");
+    document["name"] = json!("copy");
+    let copy = service.post("/api/v1/import", document.clone()).local().send().await;
+    assert_eq!(copy.status, 201, "{}", copy.body);
+    assert_eq!(get("copy/export").send().await.json(), document);
+
+    document["lans"][0]["is_dmz"] = json!(false);
+    document["deckies"][0]["services"] = json!(["gopher"]);
+    let judged = service.post("/api/v1/import?dry_run=true", document).local().send().await;
+    assert_eq!((judged.status, &judged.json()["valid"]), (200, &json!(false)));
+    assert_eq!(judged.json()["errors"][0]["code"], "UNKNOWN_SERVICE");
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_plan_and_changes_nothing() {
+    let service = Service::start().await;
+    demo(&service).await;
+    let path = "/api/v1/topologies/demo/mutations?dry_run=true";
+    let batch = json!({ "op": "batch", "payload": { "ops": [
+        { "op": "add_lan", "payload": { "name": "lab" } },
+        { "op": "attach_decky", "payload": { "decky": "web-01", "lan": "lab" } },
+    ] } });
+    let plan = service.post(path, batch.clone()).local().send().await;
+    assert_eq!(plan.status, 200, "{}", plan.body);
+    assert_eq!((&plan.json()["version"], &plan.json()["steps"]), (&json!(2), &json!([])));
+    let deployed = service.request("POST", "/api/v1/topologies/demo/deploy").local().send().await;
+    assert_eq!(deployed.status, 202, "{}", deployed.body);
+    let plan = service.post(path, batch).local().send().await.json();
+    let steps = plan["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 2, "{plan}");
+    assert_eq!(steps[1], "attach decky web-01 to LAN lab as 10.66.4.10");
+    let wrong = json!({ "op": "batch", "payload": { "ops": [
+        { "op": "add_lan", "payload": { "name": "lab" } },
+        { "op": "remove_lan", "payload": { "name": "dmz" } },
+    ] } });
+    let wrong = service.post(path, wrong).local().send().await.json();
+    let error = &wrong["errors"][0];
+    assert_eq!(
+        (&error["code"], &error["field"]),
+        (&json!("LAN_IN_USE"), &json!("payload.ops[1].payload.name"))
+    );
+    let listed = service.get("/api/v1/topologies/demo/mutations").local().send().await.json();
+    assert_eq!(listed["items"], json!([]));
+
+    let again = service.request("POST", "/api/v1/topologies/demo/deploy").local().send().await;
+    assert_eq!((again.status, again.code()), (409, "CONFLICT".into()), "the second is told");
+    let own = json!({ "op": "undo", "payload": { "mutations": [], "ops": [] } });
+    let own = service.post("/api/v1/topologies/demo/mutations", own).local().send().await.json();
+    assert_eq!(own["errors"][0]["field"], "op");
+    let undo = service.request("POST", "/api/v1/topologies/demo/undo").local().send().await;
+    assert_eq!((undo.status, undo.code()), (409, "UNDO_UNSAFE".into()));
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_faces_nobody_is_not_deployed() {
+    let service = Service::start().await;
+    let inner = json!({ "format": 1, "name": "inner", "lans": [{ "name": "a" }] });
+    assert_eq!(service.post("/api/v1/import", inner).local().send().await.status, 201);
+    let refused = service.request("POST", "/api/v1/topologies/inner/deploy").local().send().await;
+    assert_eq!(refused.json()["errors"][0]["code"], "DMZ_MISSING");
+    service.shut_down().await;
+}
+
+#[tokio::test]
 async fn problems_are_json_everywhere_and_bodies_are_bounded() {
     let service = Service::start().await;
     let check = |reply: crate::client::Reply, status: u16, code: &str| {

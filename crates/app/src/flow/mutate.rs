@@ -14,9 +14,11 @@ use std::{
 };
 
 use bus::{Bus, BusState, Delivery, OnLag, Subscription};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use maze::Stage;
 use model::{
-    Ambient, DeckyId, DeckyState, EventId, MutateRequest, Name, Op, Timestamp, Topology,
-    TopologyId, Trigger,
+    Ambient, Decky, DeckyId, DeckyState, EventId, MutateRequest, MutationId, Name, Op, Timestamp,
+    Topology, TopologyId, Trigger,
 };
 use store::{
     Claim, DeckyOutcome, EnqueueError, FinishError, MutationRecord, NewMutation, Store, StoreError,
@@ -37,6 +39,12 @@ use crate::{
 const FLOOR: Duration = Duration::from_secs(1);
 /// Name under which leases are taken.
 const WORKER: &str = "mutator";
+/// Topologies that are changed at the same time at most; each is by one mutation at a time.
+const AT_ONCE: usize = 8;
+/// How often a change is tried whose steps fail for a reason that may pass.
+const TRIES: u32 = 3;
+/// Pause before the second try; the next is four times as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Most wake-ups that wait; more carry no news.
 const WAKE_UPS: usize = 256;
 
@@ -211,7 +219,8 @@ impl Mutator {
             if self.occupancy.live_sessions(decky.id) > 0 {
                 continue;
             }
-            let every = decky.rotate_every.unwrap_or(self.poll).as_micros().max(1);
+            let every = decky.rotate_every.or(record.topology.rotate_every);
+            let every = every.unwrap_or(self.poll).as_micros().max(1);
             let interval = now.since(decky.rotated_at).as_micros() / every;
             let key = format!("rotate-{}-{}-{interval}", decky.id, decky.rotated_at);
             let rotation = NewMutation {
@@ -272,47 +281,57 @@ impl Mutator {
         }
     }
 
-    /// Applies what is queued until nothing can be claimed.
+    /// Applies what is queued until nothing can be claimed: one after the other in each topology,
+    /// several topologies at once. One that takes its time holds up no other.
     async fn drain(&self, memory: &mut Memory) -> Result<(), StoreError> {
-        while let Some(claim) = self.store.claim(WORKER, self.lease).await? {
-            crash_point("claimed");
-            let id = claim.mutation.id;
-            match self.apply(claim).await {
-                Outcome::Applied(topology) => {
-                    memory.applied += 1;
-                    memory.note_rotation(&topology);
-                    info!(mutation.id = %id, topology.id = %topology.id, version = topology.version, "mutation applied");
+        let mut running = FuturesUnordered::new();
+        let (mut was_woken, mut broken) = (false, None);
+        loop {
+            while running.len() < AT_ONCE && broken.is_none() {
+                match self.store.claim(WORKER, self.lease).await {
+                    Ok(Some(claim)) => running.push(self.work(claim)),
+                    Ok(None) => break,
+                    Err(error) => broken = Some(error),
                 }
-                Outcome::Failed(reason) => {
-                    memory.failed += 1;
-                    warn!(mutation.id = %id, reason, "mutation failed");
-                }
-                Outcome::Unfinished => {}
+            }
+            // Cancel-safe: what runs stays with `running`, and a wake-up is passed on below.
+            tokio::select! {
+                biased;
+                done = running.next() => match done {
+                    Some((id, outcome)) => memory.note_outcome(id, outcome),
+                    None => break,
+                },
+                () = self.wake.notified() => was_woken = true,
+                () = tokio::time::sleep(FLOOR) => {}
             }
         }
-        Ok(())
+        if was_woken {
+            self.wake.notify_one();
+        }
+        broken.map_or(Ok(()), Err)
+    }
+
+    async fn work(&self, claim: Claim) -> (MutationId, Outcome) {
+        crash_point("claimed");
+        let id = claim.mutation.id;
+        (id, self.apply(claim).await)
     }
 
     async fn apply(&self, claim: Claim) -> Outcome {
         let Claim { mutation, topology: record } = claim;
-        let before = &record.topology;
-        if let Some(expected) = mutation.expected_version.filter(|v| *v != before.version) {
-            let reason =
-                format!("the topology has version {} by now, not {expected}", before.version);
-            return self.fail(&mutation, reason).await;
-        }
-        let applied = match maze::apply(before, &mutation.op, &self.ambient) {
+        let applied = match self.candidate(&mutation, &record).await {
             Ok(applied) => applied,
-            Err(violations) => return self.fail(&mutation, reason_of(&violations)).await,
-        };
-        if record.status.is_deployed() {
-            let candidate = applied.topology.clone();
-            let work = self.network.bring_to(before.id, Some(candidate), OnFailure::Stop);
-            let failures = self.holding_lease(&mutation, work).await;
-            if let Some(failure) = failures.first() {
-                self.restore(&record).await;
-                return self.fail(&mutation, reason_of_failure(failure)).await;
+            Err(Refusal::Because(reason)) => return self.fail(&mutation, reason).await,
+            Err(Refusal::NotNow(error)) => {
+                warn!(mutation.id = %mutation.id, error = &error as &dyn std::error::Error, "mutation not looked at; it runs again");
+                return Outcome::Unfinished;
             }
+        };
+        if record.status.is_deployed()
+            && let Err(failure) = self.realise(&mutation, &applied.topology).await
+        {
+            self.restore(&record).await;
+            return self.fail(&mutation, reason_of_failure(&failure)).await;
         }
         crash_point("executed");
         let outcomes = outcomes(&record, &applied.topology, mutation.trigger);
@@ -333,6 +352,53 @@ impl Mutator {
                 unfinished(&mutation, &error)
             }
         }
+    }
+
+    /// What the mutation makes of the topology as it is now, or why it no longer fits.
+    async fn candidate(
+        &self,
+        mutation: &MutationRecord,
+        record: &TopologyRecord,
+    ) -> Result<maze::Applied, Refusal> {
+        let current = record.topology.version;
+        if let Some(expected) = mutation.expected_version.filter(|version| *version != current) {
+            let reason = format!("the topology has version {current} by now, not {expected}");
+            return Err(Refusal::Because(reason));
+        }
+        if let Op::Undo { mutations, .. } = &mutation.op {
+            self.check_not_undone(mutations).await?;
+        }
+        let stage = if record.status.is_deployed() { Stage::Live } else { Stage::Drawn };
+        maze::apply_on(stage, &record.topology, &mutation.op, &self.ambient)
+            .map_err(|violations| Refusal::Because(reason_of(&violations)))
+    }
+
+    async fn check_not_undone(&self, mutations: &[MutationId]) -> Result<(), Refusal> {
+        for id in mutations {
+            let known = self.store.mutation(*id).await.map_err(Refusal::NotNow)?;
+            if let Some(by) = known.and_then(|mutation| mutation.undone_by) {
+                let reason = format!("UNDO_TWICE: mutation {id} was undone by {by} already");
+                return Err(Refusal::Because(reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the network to the candidate. What fails for a reason that may pass is tried again.
+    async fn realise(&self, mutation: &MutationRecord, after: &Topology) -> Result<(), Failure> {
+        let mut pause = FIRST_PAUSE;
+        for tries_left in (0..TRIES).rev() {
+            let work = self.network.bring_to(after.id, Some(after.clone()), OnFailure::Stop);
+            let failures = self.holding_lease(mutation, work).await;
+            let Some(failure) = failures.into_iter().next() else { return Ok(()) };
+            if tries_left == 0 || !failure.error.is_transient() {
+                return Err(failure);
+            }
+            info!(mutation.id = %mutation.id, error = &failure.error as &dyn std::error::Error, "step failed; it is tried again");
+            self.holding_lease(mutation, tokio::time::sleep(pause)).await;
+            pause *= 4;
+        }
+        Ok(())
     }
 
     /// Waits for `work` and renews the claim meanwhile.
@@ -378,6 +444,14 @@ impl Mutator {
     }
 }
 
+/// Why a mutation is not applied.
+enum Refusal {
+    /// It does not fit; what an operator is told.
+    Because(String),
+    /// The database is away.
+    NotNow(StoreError),
+}
+
 enum Outcome {
     Applied(Topology),
     Failed(String),
@@ -386,6 +460,21 @@ enum Outcome {
 }
 
 impl Memory {
+    fn note_outcome(&mut self, id: MutationId, outcome: Outcome) {
+        match outcome {
+            Outcome::Applied(topology) => {
+                self.applied += 1;
+                self.note_rotation(&topology);
+                info!(mutation.id = %id, topology.id = %topology.id, version = topology.version, "mutation applied");
+            }
+            Outcome::Failed(reason) => {
+                self.failed += 1;
+                warn!(mutation.id = %id, reason, "mutation failed");
+            }
+            Outcome::Unfinished => {}
+        }
+    }
+
     fn note_rotation(&mut self, topology: &Topology) {
         match maze::next_due(topology) {
             Some(due) => self.next_rotation.insert(topology.id, due),
@@ -448,6 +537,10 @@ fn outcomes(record: &TopologyRecord, after: &Topology, trigger: Trigger) -> Vec<
     let is_deployed = record.status.is_deployed();
     let state = |id: &DeckyId| record.decky_states.get(id).copied().unwrap_or(DeckyState::Planned);
     let delta = after.delta_from(before);
+    let deployed = |decky: &Decky| match decky.is_stopped {
+        true => DeckyState::Stopped,
+        false => DeckyState::Running,
+    };
     let put = delta.deckies_put.iter().map(|decky| {
         let old = before.deckies.get(&decky.id);
         let from = if old.is_some() { state(&decky.id) } else { DeckyState::Planned };
@@ -455,7 +548,7 @@ fn outcomes(record: &TopologyRecord, after: &Topology, trigger: Trigger) -> Vec<
             decky_id: decky.id,
             name: decky.name.to_string(),
             from,
-            to: if is_deployed { DeckyState::Running } else { from },
+            to: if is_deployed { deployed(decky) } else { from },
             old_services: old.map(|d| d.service_set()).unwrap_or_default(),
             new_services: decky.service_set(),
             trigger: if old.is_some() { trigger } else { Trigger::Creation },

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use maze::Observed;
+use maze::{Observed, ObservedDecky};
 use model::{DeckyId, DeckyState, Topology, TopologyId, TopologyStatus};
 use store::{DeckyChange, Store, TopologyRecord, TransitionError};
 use tracing::{info, warn};
@@ -99,6 +99,7 @@ async fn keep(
         Err(TransitionError::Conflict { .. }) => {}
         Err(
             error @ (TransitionError::Unknown { .. }
+            | TransitionError::Stale { .. }
             | TransitionError::Illegal { .. }
             | TransitionError::Store(_)),
         ) => {
@@ -117,8 +118,13 @@ impl Truth {
             let own = failures.iter().find(|f| f.step.decky() == Some(id));
             own.or(failures.first()).map(|f| f.error.to_string())
         };
+        let is_whole = |there: &ObservedDecky, decky: &model::Decky| {
+            decky.services.iter().all(|service| there.services.contains(service))
+                && decky.edges.iter().all(|edge| there.has_interface(edge))
+        };
         let state = |decky: &model::Decky| match observed.deckies.get(&decky.id) {
-            Some(there) if decky.services.iter().all(|s| there.services.contains(s)) => {
+            None if decky.is_stopped => (DeckyState::Stopped, None),
+            Some(there) if !decky.is_stopped && is_whole(there, decky) => {
                 (DeckyState::Running, None)
             }
             Some(_) => (DeckyState::Degraded, reason(decky.id)),
@@ -129,9 +135,10 @@ impl Truth {
 
     fn status(&self, before: TopologyStatus) -> TopologyStatus {
         let is = |wanted: DeckyState| self.0.values().filter(|(state, _)| *state == wanted).count();
-        if is(DeckyState::Running) == self.0.len() {
+        let (stopped, all) = (is(DeckyState::Stopped), self.0.len());
+        if is(DeckyState::Running) + stopped == all {
             TopologyStatus::Active
-        } else if before == TopologyStatus::Deploying && is(DeckyState::Failed) == self.0.len() {
+        } else if before == TopologyStatus::Deploying && is(DeckyState::Failed) + stopped == all {
             TopologyStatus::Failed
         } else {
             TopologyStatus::Degraded

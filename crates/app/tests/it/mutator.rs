@@ -153,6 +153,7 @@ fn add_decky() -> Op {
         lan: name("office"),
         services: Some(vec![Service::Ssh, Service::Http]),
         archetype: None,
+        forwards_l3: false,
         ip: None,
         rotate_every_seconds: None,
         position: None,
@@ -192,6 +193,76 @@ async fn a_change_that_no_longer_fits_fails_with_the_code() {
 }
 
 #[tokio::test]
+async fn a_step_that_may_work_later_is_tried_again() {
+    let bench = Bench::deployed(Arc::new(Nobody)).await;
+    bench.fake.fail_kind(StepKind::OpenService, 2, Failure::Transient);
+    let applied = bench.ended(&bench.enqueue(add_decky()).await).await;
+    assert_eq!(applied.state, MutationState::Applied, "{:?}", applied.reason);
+    bench.fake.fail_kind(StepKind::OpenService, 9, Failure::Transient);
+    let rotate = Op::RotateDecky { decky: name("new-01"), services: Some(vec![Service::Ftp]) };
+    let failed = bench.ended(&bench.enqueue(rotate).await).await;
+    assert_eq!(failed.state, MutationState::Failed, "not for ever");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_batch_that_fails_halfway_leaves_nothing_behind() {
+    let bench = Bench::deployed(Arc::new(Nobody)).await;
+    let lab = Op::AddLan { name: name("lab"), subnet: None, is_dmz: false, position: None };
+    let attach = |decky| Op::AttachDecky {
+        decky: name(decky),
+        lan: name("lab"),
+        ip: None,
+        forwards_l3: true,
+    };
+    let batch = Op::Batch { ops: vec![lab, attach("web-01"), attach("db-01")] };
+    bench.fake.fail_kind(StepKind::AttachDecky, 1, Failure::Permanent);
+    let failed = bench.ended(&bench.enqueue(batch.clone()).await).await;
+    assert_eq!(failed.state, MutationState::Failed);
+    assert!(bench.is_as_desired().await, "the previous state is restored");
+    let record = bench.store.topology(bench.topology.id).await.unwrap().unwrap();
+    assert_eq!((record.topology.version, record.topology.lans.len()), (1, 3));
+
+    let applied = bench.ended(&bench.enqueue(batch).await).await;
+    assert_eq!((applied.state, applied.version), (MutationState::Applied, 2));
+    assert!(bench.is_as_desired().await);
+    let removed = |step: &maze::Step| step.kind() == StepKind::RemoveDecky;
+    assert!(!bench.fake.steps().iter().any(removed), "no machine went away for an interface");
+
+    let undo = || Op::Undo { mutations: vec![applied.id], ops: applied.inverse.clone() };
+    let undone = bench.ended(&bench.enqueue(undo()).await).await;
+    assert_eq!(undone.state, MutationState::Applied, "{:?}", undone.reason);
+    let known = bench.store.mutation(applied.id).await.unwrap().unwrap();
+    assert_eq!(known.undone_by, Some(undone.id));
+    let record = bench.store.topology(bench.topology.id).await.unwrap().unwrap();
+    assert_eq!(record.topology.deckies, bench.topology.deckies);
+    assert_eq!(record.topology.lans, bench.topology.lans);
+    let twice = bench.ended(&bench.enqueue(undo()).await).await;
+    assert!(twice.reason.unwrap().starts_with("UNDO_TWICE"));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_stopped_decky_is_off_the_network_until_it_is_started() {
+    let bench = Bench::deployed(Arc::new(Nobody)).await;
+    let decky = bench.topology.decky_named(&name("db-01")).unwrap().id;
+    let state = async || {
+        let record = bench.store.topology(bench.topology.id).await.unwrap().unwrap();
+        record.decky_states[&decky]
+    };
+    bench.ended(&bench.enqueue(Op::StopDecky { decky: name("db-01") }).await).await;
+    assert_eq!(state().await, DeckyState::Stopped);
+    assert!(!bench.fake.observe(bench.topology.id).deckies.contains_key(&decky));
+    // A look at everything finds it where it is wanted.
+    bench.wake.notify_one();
+    bench.ended(&bench.enqueue(add_decky()).await).await;
+    assert_eq!(state().await, DeckyState::Stopped);
+    bench.ended(&bench.enqueue(Op::StartDecky { decky: name("db-01") }).await).await;
+    assert_eq!(state().await, DeckyState::Running);
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn a_network_that_somebody_changed_heals() {
     let bench = Bench::deployed(Arc::new(Nobody)).await;
     let network = bench.fake.network();
@@ -218,9 +289,11 @@ async fn deckies_rotate_when_their_interval_is_over_and_nobody_visits() {
         let bench = Bench::deployed(occupancy).await;
         let rotate_every = Op::UpdateDecky {
             decky: name("web-01"),
+            patch: None,
             services: None,
             rotate_every_seconds: Some(60),
             position: None,
+            force: false,
         };
         bench.ended(&bench.enqueue(rotate_every).await).await;
         bench.ambient.advance(Duration::from_secs(61));

@@ -46,6 +46,16 @@ pub(super) struct Opening {
     pub(super) at: SocketAddr,
 }
 
+impl Machine {
+    /// Its row with the interface of `row` on the LANs that `is_new` names, in the order of `row`.
+    fn with_edges(&self, row: &Decky, is_new: impl Fn(LanId) -> bool) -> Arc<Decky> {
+        let has = |lan: LanId| self.row.edge_on(lan).is_some() || is_new(lan);
+        let here = |edge: &Edge| self.row.edge_on(edge.lan).copied().unwrap_or(*edge);
+        let edges = row.edges.iter().filter(|edge| has(edge.lan)).map(here).collect();
+        Arc::new(Decky { edges, ..Decky::clone(&self.row) })
+    }
+}
+
 impl Network {
     pub(super) fn new(prefix: [u8; 2]) -> Self {
         Self { prefix, sites: BTreeMap::new(), taken: BTreeMap::new() }
@@ -86,6 +96,98 @@ impl Network {
         }
         let machine = Machine { row: row.clone(), addresses, open: BTreeMap::new() };
         self.sites.entry(topology).or_default().deckies.insert(row.id, machine);
+        Ok(())
+    }
+
+    /// One more address for a machine that is there, and what it has open; `None` where it has
+    /// the interface already.
+    pub(super) fn attach(
+        &mut self,
+        topology: TopologyId,
+        row: &Arc<Decky>,
+        lan: LanId,
+    ) -> Result<Option<(Ipv4Addr, Vec<ServiceConfig>)>, StepError> {
+        let site = self.sites.get(&topology);
+        let missing = StepError::MachineMissing { decky: row.id };
+        let machine = site.and_then(|site| site.deckies.get(&row.id)).ok_or(missing)?;
+        if machine.addresses.iter().any(|(there, _)| *there == lan) {
+            return Ok(None);
+        }
+        let has_lan = site.is_some_and(|site| site.lans.contains_key(&lan));
+        let edge = row.edge_on(lan).filter(|_| has_lan);
+        let edge = edge.ok_or(StepError::LanMissing { decky: row.id, lan })?;
+        let second = self.prefix[1];
+        let address = self.free_address(row.id, edge);
+        let address = address.ok_or(StepError::AddressesExhausted { decky: row.id, second })?;
+        Ok(Some((address, machine.open.keys().copied().collect())))
+    }
+
+    /// The machine has the interface that [`Network::attach`] found, and answers there.
+    pub(super) fn attached(
+        &mut self,
+        topology: TopologyId,
+        row: &Arc<Decky>,
+        (lan, address): (LanId, Ipv4Addr),
+        openings: Vec<(ServiceConfig, Opening)>,
+    ) {
+        self.taken.insert(address, row.id);
+        let Some(machine) = self.machine_mut(topology, row.id) else { return };
+        machine.row = machine.with_edges(row, |known| known == lan);
+        machine.addresses.push((lan, address));
+        for (service, opening) in openings {
+            machine.open.entry(service).or_default().push(opening);
+        }
+    }
+
+    /// Forgets an interface; answers what it had open.
+    pub(super) fn detached(
+        &mut self,
+        topology: TopologyId,
+        decky: DeckyId,
+        lan: LanId,
+    ) -> Vec<Opening> {
+        let Some(machine) = self.machine_mut(topology, decky) else { return Vec::new() };
+        let mut row = Decky::clone(&machine.row);
+        row.edges.retain(|edge| edge.lan != lan);
+        machine.row = Arc::new(row);
+        let mut closed = Vec::new();
+        for openings in machine.open.values_mut() {
+            closed.extend(openings.extract_if(.., |opening| opening.lan == lan));
+        }
+        let gone: Vec<_> = machine.addresses.extract_if(.., |(there, _)| *there == lan).collect();
+        for (_, address) in gone {
+            self.taken.remove(&address);
+        }
+        closed
+    }
+
+    /// What the machine has open on one LAN.
+    pub(super) fn openings_on(
+        &self,
+        topology: TopologyId,
+        decky: DeckyId,
+        lan: LanId,
+    ) -> Vec<Opening> {
+        let open = self.machine(topology, decky).into_iter().flat_map(|m| m.open.values());
+        open.flatten().filter(|opening| opening.lan == lan).copied().collect()
+    }
+
+    /// Takes note of the routes: loopback has no packets to route, so they are data only.
+    pub(super) fn set_forwarding(
+        &mut self,
+        topology: TopologyId,
+        row: &Arc<Decky>,
+    ) -> Result<(), StepError> {
+        let missing = StepError::MachineMissing { decky: row.id };
+        let machine = self.machine_mut(topology, row.id).ok_or(missing)?;
+        let mut changed = Decky::clone(&machine.row);
+        changed.forwards_l3 = row.forwards_l3;
+        for edge in &mut changed.edges {
+            if let Some(wanted) = row.edge_on(edge.lan) {
+                edge.forwards_l3 = wanted.forwards_l3;
+            }
+        }
+        machine.row = Arc::new(changed);
         Ok(())
     }
 

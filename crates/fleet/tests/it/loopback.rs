@@ -158,7 +158,7 @@ fn every_interface_listens_or_none_does() {
     let (mut topology, _) = demo(13);
     let office = topology.lan_named(&name("office")).unwrap().id;
     let id = topology.decky_named(&name("app-01")).unwrap().id;
-    let second = Edge { lan: office, address: "10.66.2.77".parse().unwrap() };
+    let second = Edge { lan: office, address: "10.66.2.77".parse().unwrap(), forwards_l3: false };
     Arc::make_mut(topology.deckies.get_mut(&id).unwrap()).edges.push(second);
     let (driver, host) = driver(&claim);
     let at = SocketAddr::from((Ipv4Addr::new(127, claim.second, 2, 77), 20_022));
@@ -183,6 +183,45 @@ fn every_interface_listens_or_none_does() {
     converge(&driver, &topology);
     assert_eq!(driver.endpoints(id).len(), 4);
     assert!(driver.endpoints(id).iter().all(|endpoint| answers(endpoint.listening)));
+}
+
+#[test]
+fn an_interface_comes_and_goes_and_the_others_go_on() {
+    let claim = claim();
+    let (mut topology, ambient) = demo(16);
+    let (driver, host) = driver(&claim);
+    converge(&driver, &topology);
+    let id = topology.decky_named(&name("app-01")).unwrap().id;
+    let before = host.addresses();
+    host.take_log();
+
+    let attach =
+        Op::AttachDecky { decky: name("app-01"), lan: name("office"), ip: None, forwards_l3: true };
+    let applied = maze::apply(&topology, &attach, &ambient).unwrap();
+    let undo = applied.inverse[0].clone();
+    topology = applied.topology;
+    let refused = SocketAddr::from((Ipv4Addr::new(127, claim.second, 2, 12), 20_080));
+    *host.refuse.lock().unwrap() = Some(refused);
+    let steps = maze::plan(Some(&topology), &driver.observe(topology.id));
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    driver.execute(&steps[0]).unwrap_err();
+    assert_eq!(host.addresses(), before, "all services answer there, or none");
+    *host.refuse.lock().unwrap() = None;
+    converge(&driver, &topology);
+    assert_eq!(driver.endpoints(id).len(), 4, "two services on two LANs");
+    assert!(driver.endpoints(id).iter().all(|endpoint| answers(endpoint.listening)));
+    let rotate =
+        Op::RotateDecky { decky: name("app-01"), services: Some(vec![Service::Ftp, Service::Ssh]) };
+    topology = maze::apply(&topology, &rotate, &ambient).unwrap().topology;
+    converge(&driver, &topology);
+    assert_eq!(driver.endpoints(id).len(), 4);
+
+    topology = maze::apply(&topology, &undo, &ambient).unwrap().topology;
+    converge(&driver, &topology);
+    assert_eq!(driver.endpoints(id).len(), 2);
+    assert!(!host.take_log().iter().any(|line| line.contains("gone")), "it was never away");
+    tear_down(&driver, &topology);
+    assert_eq!(host.addresses(), []);
 }
 
 #[test]

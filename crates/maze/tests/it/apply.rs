@@ -142,7 +142,7 @@ fn only_an_empty_lan_is_removed() {
         ],
         expect![[r#"
             - lan lab 192.168.7.0/24
-            undo {"op":"add_lan","payload":{"name":"lab","subnet":"192.168.7.0/24","is_dmz":false}}
+            undo {"op":"restore_lan","payload":{"lan":{"id":"018bcfe5-6800-791e-87c9-2d25bde1bdf0","name":"lab","subnet":"192.168.7.0/24","is_dmz":false,"position":null}}}
         "#]],
     );
 }
@@ -259,9 +259,9 @@ fn decky_is_removed_and_comes_back_the_same() {
     check(
         &[r#"{"op":"remove_decky","payload":{"decky":"db-01"}}"#],
         expect![[r#"
-        - decky db-01 database-server servers=10.66.3.10 [ssh:22 redis:6379]
-        undo {"op":"add_decky","payload":{"name":"db-01","lan":"servers","services":["ssh","redis"],"archetype":"database-server","ip":"10.66.3.10"}}
-    "#]],
+            - decky db-01 database-server servers=10.66.3.10 [ssh:22 redis:6379]
+            undo {"op":"restore_decky","payload":{"decky":{"id":"018bcfe5-6800-787c-9e17-876ac515cf26","name":"db-01","archetype":"database-server","edges":[{"lan":"018bcfe5-6800-7d61-8245-e06bb0bc4f57","address":"10.66.3.10","forwards_l3":false}],"forwards_l3":false,"is_stopped":false,"services":[{"service":"ssh","port":22},{"service":"redis","port":6379}],"rotate_every":null,"rotated_at":"2023-11-14T22:13:20.000000Z","position":null}}}
+        "#]],
     );
     check(
         &[r#"{"op":"remove_decky","payload":{"decky":"db-99"}}"#],
@@ -279,7 +279,7 @@ fn decky_is_updated() {
         expect![[r#"
             - decky web-01 web-server dmz=10.66.1.10 [ssh:22 http:80]
             + decky web-01 web-server dmz=10.66.1.10 [ftp:21] every 300s at 3,-4
-            undo {"op":"update_decky","payload":{"decky":"web-01","services":["ssh","http"],"rotate_every_seconds":0}}
+            undo {"op":"update_decky","payload":{"decky":"web-01","services":["ssh","http"],"rotate_every_seconds":0,"position":null}}
         "#]],
     );
     check(
@@ -296,8 +296,8 @@ fn decky_is_updated() {
     check(
         &[r#"{"op":"update_decky","payload":{"decky":"web-01"}}"#],
         expect![[r#"
-        UPDATE_EMPTY payload: name what to change: services, rotate_every_seconds or position
-    "#]],
+            UPDATE_EMPTY payload: name what to change: services, patch, rotate_every_seconds or position
+        "#]],
     );
     check(
         &[r#"{"op":"update_decky","payload":{"decky":"web-01","services":[],

@@ -6,6 +6,9 @@
 extern crate morgana_maze as maze;
 
 mod apply;
+mod documents;
+mod generate;
+mod live;
 mod plan;
 mod properties;
 mod rotate;
@@ -32,11 +35,14 @@ fn describe(topology: &Topology) -> Vec<String> {
     lines.extend(topology.deckies.values().map(|decky| {
         let edges = decky.edges.iter().map(|edge| {
             let lan = topology.lans.get(&edge.lan).map_or("?", |lan| lan.name.as_str());
-            format!("{lan}={}", edge.address)
+            let forwards = if edge.forwards_l3 { "*" } else { "" };
+            format!("{lan}={}{forwards}", edge.address)
         });
+        let gateway = if decky.forwards_l3 { " gateway" } else { "" };
+        let stopped = if decky.is_stopped { " stopped" } else { "" };
         let services = decky.services.iter().map(|s| format!("{}:{}", s.service, s.port));
         format!(
-            "decky {} {} {} [{}]{}{}",
+            "decky {} {} {} [{}]{}{}{gateway}{stopped}",
             decky.name,
             decky.archetype,
             edges.collect::<Vec<_>>().join(" "),

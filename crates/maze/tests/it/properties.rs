@@ -3,11 +3,13 @@
 use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
 
 use ipnet::Ipv4Net;
-use maze::{Observed, Step, StepKind, apply, plan, validate};
-use model::{Ambient, Archetype, Name, Op, Position, Service, ServiceConfig, Topology};
+use maze::{Observed, Stage, Step, StepKind, apply, plan, validate};
+use model::{
+    Ambient, Archetype, DeckyPatch, LanPatch, Name, Op, Position, Service, ServiceConfig, Topology,
+};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-use crate::{demo, describe};
+use crate::demo;
 
 fn lan_name() -> impl Strategy<Value = Name> {
     select(vec!["dmz", "office", "servers", "lab", "guests"]).prop_map(|n| n.parse().unwrap())
@@ -32,7 +34,26 @@ fn subnet() -> impl Strategy<Value = Ipv4Net> {
     })
 }
 
+fn moved() -> impl Strategy<Value = Option<Option<Position>>> {
+    option::of(position())
+}
+
+fn machine() -> impl Strategy<Value = Option<DeckyPatch>> {
+    let patch = (option::of(select(Archetype::ALL)), option::of(any::<bool>()));
+    option::of(patch.prop_map(|(archetype, forwards_l3)| DeckyPatch { archetype, forwards_l3 }))
+}
+
+/// Any op that a request can make, batches included.
 fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        9 => single(),
+        1 => vec(single(), 0..5).prop_map(|ops| Op::Batch { ops }),
+    ]
+}
+
+fn single() -> impl Strategy<Value = Op> {
+    let attached_ip =
+        (1..4_u8, 2..20_u8).prop_map(|(third, last)| Ipv4Addr::new(10, 66, third, last));
     let ip = (0..4_u8, 0..20_u8).prop_map(|(third, last)| Ipv4Addr::new(10, 66, third, last));
     let every = select(vec![0, 1, 29, 30, 600]);
     prop_oneof![
@@ -45,17 +66,28 @@ fn op() -> impl Strategy<Value = Op> {
             lan_name(),
             option::of(services()),
             option::of(select(Archetype::ALL)),
+            any::<bool>(),
             option::of(ip),
             option::of(every.clone()),
             position()
         )
             .prop_map(
-                |(name, lan, services, archetype, ip, rotate_every_seconds, position)| {
+                |(
+                    name,
+                    lan,
+                    services,
+                    archetype,
+                    forwards_l3,
+                    ip,
+                    rotate_every_seconds,
+                    position,
+                )| {
                     Op::AddDecky {
                         name,
                         lan,
                         services,
                         archetype,
+                        forwards_l3,
                         ip,
                         rotate_every_seconds,
                         position,
@@ -63,14 +95,31 @@ fn op() -> impl Strategy<Value = Op> {
                 }
             ),
         decky_name().prop_map(|decky| Op::RemoveDecky { decky }),
-        (decky_name(), option::of(services()), option::of(every), position()).prop_map(
-            |(decky, services, rotate_every_seconds, position)| Op::UpdateDecky {
-                decky,
-                services,
-                rotate_every_seconds,
-                position
-            }
+        (decky_name(), machine(), option::of(services()), option::of(every.clone()), moved())
+            .prop_map(|(decky, patch, services, rotate_every_seconds, position)| {
+                let force = patch.is_some();
+                Op::UpdateDecky { decky, patch, services, rotate_every_seconds, position, force }
+            }),
+        (
+            lan_name(),
+            option::of(lan_name()),
+            option::of(subnet()),
+            option::of(any::<bool>()),
+            moved()
+        )
+            .prop_map(|(name, renamed, subnet, is_dmz, position)| {
+                let patch = LanPatch { name: renamed, subnet, is_dmz, position };
+                Op::UpdateLan { name, patch }
+            }),
+        (decky_name(), lan_name(), option::of(attached_ip), any::<bool>()).prop_map(
+            |(decky, lan, ip, forwards_l3)| Op::AttachDecky { decky, lan, ip, forwards_l3 }
         ),
+        (decky_name(), lan_name()).prop_map(|(decky, lan)| Op::DetachDecky { decky, lan }),
+        (decky_name(), any::<bool>()).prop_map(|(decky, stops)| {
+            if stops { Op::StopDecky { decky } } else { Op::StartDecky { decky } }
+        }),
+        option::of(every)
+            .prop_map(|rotate_every_seconds| Op::UpdateTopology { rotate_every_seconds }),
         (decky_name(), option::of(services()))
             .prop_map(|(decky, services)| Op::RotateDecky { decky, services }),
     ]
@@ -90,10 +139,13 @@ fn run_with(ops: &[Op]) -> (Topology, Ambient) {
     (topology, ambient)
 }
 
-/// As described, without positions: an undo cannot take a first one away.
-fn without_positions(topology: &Topology) -> Vec<String> {
-    let lines = describe(topology).into_iter();
-    lines.map(|line| line.split(" at ").next().unwrap().to_owned()).collect()
+/// Everything but the version and the times of the last rotations.
+fn lasting(topology: &Topology) -> Topology {
+    let mut lasting = Topology { version: 0, ..topology.clone() };
+    for decky in lasting.deckies.values_mut() {
+        Arc::make_mut(decky).rotated_at = model::Timestamp::from_micros(0);
+    }
+    lasting
 }
 
 /// A network like the topology, with damage: each row and service there or not, or different.
@@ -115,6 +167,9 @@ fn damaged(topology: &Topology, dice: &[u8]) -> Observed {
                     1 => d.name = "stranger".parse().unwrap(),
                     2 => d.archetype = Archetype::DevopsHost,
                     3 => d.edges.clear(),
+                    4 => d.edges.truncate(1),
+                    6 => d.forwards_l3 = !d.forwards_l3,
+                    7 => d.edges.iter_mut().for_each(|e| e.forwards_l3 = !e.forwards_l3),
                     5 => {
                         d.services.insert(ServiceConfig { service: Service::Redis, port: 7000 });
                     }
@@ -131,11 +186,14 @@ fn damaged(topology: &Topology, dice: &[u8]) -> Observed {
 fn rank(kind: StepKind) -> usize {
     match kind {
         StepKind::CloseService => 0,
-        StepKind::RemoveDecky => 1,
-        StepKind::RemoveLan => 2,
-        StepKind::AddLan => 3,
-        StepKind::AddDecky => 4,
-        StepKind::OpenService => 5,
+        StepKind::DetachDecky => 1,
+        StepKind::RemoveDecky => 2,
+        StepKind::RemoveLan => 3,
+        StepKind::AddLan => 4,
+        StepKind::AddDecky => 5,
+        StepKind::AttachDecky => 6,
+        StepKind::SetForwarding => 7,
+        StepKind::OpenService => 8,
     }
 }
 
@@ -154,7 +212,7 @@ proptest! {
             for undo in &applied.inverse {
                 undone = apply(&undone, undo, &ambient).expect("an undo applies").topology;
             }
-            prop_assert_eq!(without_positions(&undone), without_positions(&before));
+            prop_assert_eq!(lasting(&undone), lasting(&before), "{:?}", applied.inverse);
         }
     }
 
@@ -189,10 +247,10 @@ proptest! {
     #[test]
     fn a_change_of_services_touches_one_decky(ops in vec(op(), 0..20), index in any::<prop::sample::Index>()) {
         let (before, ambient) = run_with(&ops);
-        prop_assume!(!before.deckies.is_empty());
-        let empty = Observed::empty(before.id);
-        let observed = plan(Some(&before), &empty).iter().fold(empty, |o, step| o.after(step));
-        let decky = before.deckies.values().nth(index.index(before.deckies.len())).unwrap();
+        prop_assume!(before.deckies.values().any(|decky| !decky.is_stopped));
+        let observed = Observed::of(&before);
+        let running: Vec<_> = before.deckies.values().filter(|d| !d.is_stopped).collect();
+        let decky = running[index.index(running.len())];
         let op = Op::RotateDecky { decky: decky.name.clone(), services: None };
         let after = apply(&before, &op, &ambient).unwrap().topology;
         let steps = plan(Some(&after), &observed);
@@ -200,6 +258,74 @@ proptest! {
         for step in &steps {
             prop_assert_eq!(step.decky(), Some(decky.id));
             prop_assert!(matches!(step.kind(), StepKind::OpenService | StepKind::CloseService));
+        }
+    }
+
+    #[test]
+    fn a_plan_of_a_live_change_touches_only_what_the_op_is_about(ops in vec(op(), 0..20), next in single()) {
+        let (before, ambient) = run_with(&ops);
+        let Ok(preview) = maze::preview(Stage::Live, &before, &next, &ambient) else { return Ok(()) };
+        let after = &preview.applied.topology;
+        let delta = after.delta_from(&before);
+        let changed: BTreeSet<_> = delta.deckies_put.iter().map(|d| d.id).chain(delta.deckies_removed).collect();
+        let mut observed = Observed::of(&before);
+        for step in &preview.steps {
+            prop_assert!(step.decky().is_none_or(|id| changed.contains(&id)), "{step} for {next:?}");
+            observed.advance(step);
+        }
+        prop_assert_eq!(plan(Some(after), &observed), vec![]);
+    }
+
+    #[test]
+    fn a_batch_is_its_ops_one_after_the_other(ops in vec(single(), 1..6)) {
+        let (before, ambient) = demo();
+        let (mut one_by_one, other) = demo();
+        let batch = apply(&before, &Op::Batch { ops: ops.clone() }, &ambient);
+        let all = ops.iter().try_for_each(|op| {
+            one_by_one = apply(&one_by_one, op, &other)?.topology;
+            Ok::<_, Vec<maze::Violation>>(())
+        });
+        prop_assert_eq!(batch.is_ok(), all.is_ok());
+        if let Ok(batch) = batch {
+            prop_assert_eq!(batch.topology.version, before.version + 1);
+            prop_assert_eq!(lasting(&batch.topology), lasting(&one_by_one));
+        }
+    }
+
+    #[test]
+    fn a_document_brings_the_same_maze(ops in vec(op(), 0..20)) {
+        let (topology, ambient) = run_with(&ops);
+        let document = maze::Document::from(&topology);
+        let text = serde_json::to_string(&document).unwrap();
+        let read: maze::Document = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(&read, &document);
+        let imported = read.read(&ambient).unwrap();
+        prop_assert_eq!(maze::Document::from(&imported), document);
+    }
+
+    #[test]
+    fn generated_mazes_are_valid_and_can_be_deployed(
+        seed: u64, depth in 1..7_u32, branching in 1..5_u32, min in 0..5_u32, more in 1..8_u32,
+        forward in 0..101_u32, cross in 0..101_u32
+    ) {
+        let (_, ambient) = demo();
+        let blueprint = maze::Blueprint {
+            seed, depth, branching, deckies_min: min, deckies_max: min + more,
+            bridge_forward_percent: forward, cross_edge_percent: cross,
+        };
+        let name = || "made".parse().unwrap();
+        match maze::generate(name(), &blueprint, &ambient) {
+            Ok(made) => {
+                prop_assert_eq!(validate(&made), vec![]);
+                prop_assert_eq!(maze::deployable(&made), vec![]);
+                prop_assert_eq!(maze::unreachable(&made), vec![]);
+                let again = maze::generate(name(), &blueprint, &ambient).unwrap();
+                prop_assert_eq!(maze::Document::from(&again), maze::Document::from(&made));
+            }
+            Err(violations) => {
+                let lans = (0..depth).map(|level| branching.pow(level)).sum::<u32>();
+                prop_assert!(lans > 256, "{violations:?}");
+            }
         }
     }
 

@@ -65,9 +65,13 @@ fn deckies_are_judged() {
             change_decky(topology, "db-01", |decky| decky.edges.clear());
             change_decky(topology, "app-01", |decky| {
                 decky.edges = vec![
-                    Edge { lan: dmz, address: "10.66.1.10".parse().unwrap() },
-                    Edge { lan: dmz, address: "10.66.1.255".parse().unwrap() },
-                    Edge { lan: ambient.id(), address: "10.66.1.10".parse().unwrap() },
+                    Edge { lan: dmz, address: "10.66.1.10".parse().unwrap(), forwards_l3: false },
+                    Edge { lan: dmz, address: "10.66.1.255".parse().unwrap(), forwards_l3: false },
+                    Edge {
+                        lan: ambient.id(),
+                        address: "10.66.1.10".parse().unwrap(),
+                        forwards_l3: false,
+                    },
                 ];
                 decky.services = vec![
                     ServiceConfig { service: Service::Ftp, port: 0 },

@@ -27,6 +27,15 @@ fn ops() -> Vec<Value> {
         json!({"op": "remove_decky", "payload": {"decky": "web-01"}}),
         json!({"op": "update_decky", "payload": {"decky": "web-01"}}),
         json!({"op": "update_decky", "payload": {"decky": "web-01", "services": [], "rotate_every_seconds": 0, "position": position}}),
+        json!({"op": "update_decky", "payload": {"decky": "web-01", "position": null, "force": true,
+            "patch": {"archetype": "web-server", "forwards_l3": true}}}),
+        json!({"op": "update_lan", "payload": {"name": "dmz", "patch": {"name": "edge", "subnet": "10.1.0.0/24", "is_dmz": false, "position": null}}}),
+        json!({"op": "attach_decky", "payload": {"decky": "web-01", "lan": "office", "ip": "10.66.0.9", "forwards_l3": true}}),
+        json!({"op": "detach_decky", "payload": {"decky": "web-01", "lan": "office"}}),
+        json!({"op": "start_decky", "payload": {"decky": "web-01"}}),
+        json!({"op": "stop_decky", "payload": {"decky": "web-01"}}),
+        json!({"op": "update_topology", "payload": {"rotate_every_seconds": 600}}),
+        json!({"op": "batch", "payload": {"ops": [{"op": "remove_lan", "payload": {"name": "office"}}]}}),
         json!({"op": "rotate_decky", "payload": {"decky": "web-01"}}),
         json!({"op": "rotate_decky", "payload": {"decky": "web-01", "services": ["redis"]}}),
     ]
@@ -78,11 +87,11 @@ fn a_mutation_event_holds_op_and_payload_beside_its_own_fields() {
 fn what_an_op_does_not_know_is_refused() {
     for written in ops() {
         let mut inside = written.clone();
-        inside["payload"]["forwards_l3"] = json!(true);
+        inside["payload"]["colour"] = json!(true);
         let mut beside = written.clone();
-        beside["force"] = json!(true);
+        beside["colour"] = json!(true);
         let mut unknown = written.clone();
-        unknown["op"] = json!("attach_decky");
+        unknown["op"] = json!("paint_decky");
         let mut bare = written.clone();
         bare.as_object_mut().unwrap().remove("payload");
         for refused in [inside.clone(), beside, unknown, bare] {

@@ -44,7 +44,8 @@ battery!(on_sqlite, crate::bench::Bench::sqlite(), {
         teardown_ends_what_is_unfinished,
         failed_mutation_leaves_the_topology,
         applied_mutation_writes_state_and_events,
-        finish_on_a_moved_topology_changes_nothing;
+        finish_on_a_moved_topology_changes_nothing,
+        an_undo_marks_what_it_takes_back;
     journal:
         seq_is_dense_under_writers_and_rollbacks,
         watch_is_never_ahead_of_the_journal,
@@ -53,6 +54,7 @@ battery!(on_sqlite, crate::bench::Bench::sqlite(), {
     topologies:
         rows_come_back_as_they_went,
         status_is_compared_and_set,
+        status_is_set_at_one_version,
         deckies_tell_creation_and_retirement,
         name_is_free_after_teardown,
         reopening_keeps_everything;

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use model::{
-    DeckyState, EventId, MutationId, MutationState, Service, TopologyId, TopologyStatus, Trigger,
-    TypedId as _,
+    DeckyState, EventId, MutationId, MutationState, Op, Service, TopologyId, TopologyStatus,
+    Trigger, TypedId as _,
 };
 use store::{DeckyOutcome, EnqueueError, FinishError, MAX_PENDING, NewMutation, RenewError, Store};
 
@@ -314,4 +314,25 @@ pub(crate) async fn finish_on_a_moved_topology_changes_nothing(bench: Bench) {
     let kept = store.mutation(claim.mutation.id).await.unwrap().unwrap();
     assert_eq!(kept.state, MutationState::Applying, "the claim still holds");
     assert!(claim.mutation.id.created_at() <= kept.requested_at);
+}
+
+pub(crate) async fn an_undo_marks_what_it_takes_back(bench: Bench) {
+    let store = bench.open();
+    let id = bench.active(&store, "maze", 0).await;
+    for decky in ["one", "two", "three"] {
+        store.enqueue(mutation(id, rotate(decky))).await.unwrap();
+        let claim = store.claim("worker", LEASE).await.unwrap().unwrap();
+        apply(&store, &claim).await.unwrap();
+    }
+    let applied = store.applied_mutations(id, 2).await.unwrap();
+    assert_eq!(applied.iter().map(|m| m.version).collect::<Vec<_>>(), [4, 3], "the last first");
+    assert!(applied.iter().all(|mutation| mutation.undone_by.is_none()));
+
+    let undo = Op::Undo { mutations: vec![applied[0].id], ops: vec![rotate("three")] };
+    let undo = store.enqueue(mutation(id, undo)).await.unwrap().mutation;
+    let claim = store.claim("worker", LEASE).await.unwrap().unwrap();
+    apply(&store, &claim).await.unwrap();
+    let applied = store.applied_mutations(id, 10).await.unwrap();
+    let undone: Vec<_> = applied.iter().map(|mutation| mutation.undone_by).collect();
+    assert_eq!(undone, [None, Some(undo.id), None, None]);
 }

@@ -111,3 +111,20 @@ pub(crate) async fn reopening_keeps_everything(bench: Bench) {
     assert_eq!(next.seq, queued.seq + 1);
     journal(&store).await;
 }
+
+pub(crate) async fn status_is_set_at_one_version(bench: Bench) {
+    use TopologyStatus as S;
+    let store = bench.open();
+    let topology = bench.maze("maze", 1);
+    store.create_topology(&topology, "tester").await.unwrap();
+    let deploy = (S::Pending, S::Deploying);
+    let stale = store.set_status_at(topology.id, 7, deploy, Vec::new()).await;
+    assert!(matches!(stale, Err(TransitionError::Stale { expected: 7, current: 1 })), "{stale:?}");
+    let (one, other) = tokio::join!(
+        store.set_status_at(topology.id, 1, deploy, Vec::new()),
+        store.set_status_at(topology.id, 1, deploy, Vec::new())
+    );
+    assert!(one.is_ok() != other.is_ok(), "one wins: {one:?}, {other:?}");
+    let told = |answer| matches!(answer, Err(TransitionError::Conflict { .. }));
+    assert!(told(one) || told(other), "and the other is told");
+}
