@@ -93,7 +93,7 @@ describe("stories", () => {
 describe("the maze's layout", () => {
   const decky = (id: string, ...lans: string[]) => ({
     decky_id: id, name: id, archetype: "linux-server" as const, rotate_every_seconds: null, state: "running" as const, services: [], endpoints: [],
-    interfaces: lans.map((lan) => ({ lan_id: lan, lan, address: "" })),
+    interfaces: lans.map((lan) => ({ lan_id: lan, lan, address: "", forwards_l3: false })),
   });
   const lan = (id: string, is_dmz = false) => ({ lan_id: id, name: id, subnet: "", is_dmz });
 

@@ -22,7 +22,7 @@ function play(world: World, ...events: Envelope[]): { world: World; stale: strin
 
 const DECKY: Decky = {
   decky_id: "d1", name: "web-01", archetype: "web-server", state: "starting",
-  services: [{ service: "http", port: 80 }], interfaces: [{ lan_id: "l1", lan: "dmz", address: "10.66.1.10" }], endpoints: [],
+  services: [{ service: "http", port: 80 }], interfaces: [{ lan_id: "l1", lan: "dmz", address: "10.66.1.10", forwards_l3: false }], endpoints: [],
   rotate_every_seconds: null,
 };
 const MAZE: Topology = {

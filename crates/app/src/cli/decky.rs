@@ -29,6 +29,21 @@ pub(super) enum Decky {
         #[arg(long, value_delimiter = ',')]
         services: Option<Vec<String>>,
     },
+    /// Bring a stopped one back
+    Start {
+        /// `demo/web-01`, an unambiguous name, an id or its beginning
+        decky: String,
+    },
+    /// Take it off the network and keep it in its topology
+    Stop {
+        /// `demo/web-01`, an unambiguous name, an id or its beginning
+        decky: String,
+    },
+    /// Remove it from its topology
+    Retire {
+        /// `demo/web-01`, an unambiguous name, an id or its beginning
+        decky: String,
+    },
 }
 
 impl Decky {
@@ -37,6 +52,9 @@ impl Decky {
             Self::List => list(client).await,
             Self::Show { decky } => render::json(&get(client, &decky).await?),
             Self::Rotate { decky, services } => rotate(client, &decky, services).await,
+            Self::Start { decky } => ask(client, &decky, "start").await,
+            Self::Stop { decky } => ask(client, &decky, "stop").await,
+            Self::Retire { decky } => ask(client, &decky, "retire").await,
         }
     }
 }
@@ -69,4 +87,14 @@ async fn rotate(client: &Client, decky: &str, services: Option<Vec<String>>) -> 
         cell(&found, "name"),
         endpoints(&get(client, &cell(&found, "decky_id")).await?)
     ))
+}
+
+/// Asks for something that needs no more than its name, and follows it to its end.
+async fn ask(client: &Client, decky: &str, verb: &str) -> anyhow::Result<()> {
+    let found = get(client, decky).await?;
+    let events = format!("/api/v1/topologies/{}/events", cell(&found, "topology_id"));
+    let mut frames = client.stream(&events).await?;
+    let path = format!("/api/v1/deckies/{}/{verb}", cell(&found, "decky_id"));
+    let queued = client.post(&path, &json!({})).await?;
+    follow(&mut frames, &cell(&queued, "mutation_id")).await
 }

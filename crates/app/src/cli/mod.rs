@@ -66,7 +66,7 @@ enum Command {
     /// Make, deploy and change mazes
     #[command(subcommand, visible_alias = "topo")]
     Topology(topology::Topology),
-    /// Look at deckies and rotate them
+    /// Look at deckies; rotate, start, stop and retire them
     #[command(subcommand)]
     Decky(decky::Decky),
     /// Who is behind the attackers

@@ -1,6 +1,10 @@
 //! `morgana topology …`.
 
-use std::time::Duration;
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -38,6 +42,36 @@ pub(super) enum Topology {
         #[arg(long, default_value = "empty")]
         template: String,
     },
+    /// Make a topology from a seed: the same seed, the same maze
+    ///
+    /// Example: morgana topology generate big --depth 3 --branching 2 --seed 7
+    #[command(verbatim_doc_comment)]
+    Generate(Generate),
+    /// Check a topology, or a document before it is imported
+    Validate {
+        /// Name, id, or the beginning of an id
+        #[arg(required_unless_present = "file", conflicts_with = "file")]
+        topology: Option<String>,
+        /// A document; - for standard input
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
+    /// Write a topology down: by names, without ids
+    Export {
+        /// Name, id, or the beginning of an id
+        topology: String,
+        /// Where to; standard output where absent
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+    },
+    /// Make a topology from a document that `export` or a person wrote
+    Import {
+        /// The document; - for standard input
+        file: PathBuf,
+        /// Another name than the document's
+        #[arg(long)]
+        name: Option<String>,
+    },
     /// Bring a topology up
     Deploy {
         /// Name, id, or the beginning of an id
@@ -57,21 +91,49 @@ pub(super) enum Topology {
     ///   morgana topology mutate demo rotate_decky decky=web-09
     ///   morgana topology mutate demo remove_decky decky=web-09
     ///   morgana topology mutate demo remove_lan name=lab
+    ///   morgana topology mutate demo attach_decky decky=web-01 lan=office forwards_l3=true
+    ///   morgana topology mutate demo update_lan name=lab patch.name=den
+    ///   morgana topology mutate demo --file changes.json --dry-run
+    ///
+    /// A file holds one op, or a list of ops that come to pass together or not at all:
+    /// [{"op": "add_lan", "payload": {"name": "lab"}}, ...]
     #[command(verbatim_doc_comment)]
     Mutate {
         /// Name, id, or the beginning of an id
         topology: String,
-        /// add_lan, remove_lan, add_decky, remove_decky, update_decky or rotate_decky
-        op: String,
+        /// add_lan, remove_lan, update_lan, add_decky, remove_decky, attach_decky, detach_decky,
+        /// update_decky, rotate_decky, start_decky, stop_decky or update_topology
+        #[arg(required_unless_present = "file", conflicts_with = "file")]
+        op: Option<String>,
         /// Fields of the payload; lists with commas
         #[arg(value_name = "KEY=VALUE", value_parser = key_value)]
         fields: Vec<(String, String)>,
+        /// Ops from a file; - for standard input
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
         /// Refuse unless the topology has this version
         #[arg(long, value_name = "N")]
         expect_version: Option<u64>,
+        /// Change nothing; show what would be done
+        #[arg(long)]
+        dry_run: bool,
         /// Say that it is queued and return
         #[arg(long)]
         no_wait: bool,
+    },
+    /// Take the last changes back, all of them or none
+    Undo {
+        /// Name, id, or the beginning of an id
+        topology: String,
+        /// How many
+        #[arg(long, default_value_t = 1)]
+        count: u32,
+        /// Also where a rotation has changed the same thing since, or a visitor would notice
+        #[arg(long)]
+        force: bool,
+        /// Change nothing; show what would be done
+        #[arg(long)]
+        dry_run: bool,
     },
     /// List changes, newest first
     Mutations {
@@ -83,6 +145,50 @@ pub(super) enum Topology {
     },
 }
 
+/// What a generated topology looks like.
+#[derive(clap::Args)]
+pub(super) struct Generate {
+    /// Its name: lower-case letters, digits and hyphens
+    #[arg(default_value = "maze")]
+    name: String,
+    /// Decides everything that the rest leaves open
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Levels of LANs, the DMZ included: 1 to 16
+    #[arg(long, default_value_t = 3)]
+    depth: u32,
+    /// LANs behind each LAN: 1 to 8
+    #[arg(long, default_value_t = 2)]
+    branching: u32,
+    /// Fewest deckies of a LAN: 0 to 32 (there is always one)
+    #[arg(long, default_value_t = 2)]
+    deckies_min: u32,
+    /// Most deckies of a LAN: 1 to 32
+    #[arg(long, default_value_t = 6)]
+    deckies_max: u32,
+    /// How often the decky between two LANs routes, in percent
+    #[arg(long, default_value_t = 50, value_name = "PERCENT")]
+    bridge_forward: u32,
+    /// How often a LAN has a second way, in percent
+    #[arg(long, default_value_t = 10, value_name = "PERCENT")]
+    cross_edge: u32,
+}
+
+impl Generate {
+    fn body(&self) -> Value {
+        json!({
+            "name": self.name,
+            "seed": self.seed,
+            "depth": self.depth,
+            "branching": self.branching,
+            "deckies_min": self.deckies_min,
+            "deckies_max": self.deckies_max,
+            "bridge_forward_percent": self.bridge_forward,
+            "cross_edge_percent": self.cross_edge,
+        })
+    }
+}
+
 impl Topology {
     pub(super) async fn run(self, client: &Client) -> anyhow::Result<()> {
         match self {
@@ -90,13 +196,19 @@ impl Topology {
             Self::Show { topology, json } => show(client, &topology, json).await,
             Self::Create { name, template } => {
                 let body = json!({ "name": name, "template": template });
-                let made = client.post("/api/v1/topologies", &body).await?;
-                render::line(&format!(
-                    "topology {} ({}) is {}",
-                    cell(&made, "name"),
-                    cell(&made, "topology_id"),
-                    cell(&made, "status")
-                ))
+                made(&client.post("/api/v1/topologies", &body).await?)
+            }
+            Self::Generate(generate) => {
+                made(&client.post("/api/v1/generator", &generate.body()).await?)
+            }
+            Self::Validate { topology, file } => validate(client, topology, file).await,
+            Self::Export { topology, output } => export(client, &topology, output).await,
+            Self::Import { file, name } => {
+                let mut document = read_json(&file)?;
+                if let Some(name) = name {
+                    document["name"] = name.into();
+                }
+                made(&client.post("/api/v1/import", &document).await?)
             }
             Self::Deploy { topology } => {
                 transition(client, &topology, "deploy", &["active", "degraded", "failed"]).await
@@ -104,12 +216,19 @@ impl Topology {
             Self::Teardown { topology } => {
                 transition(client, &topology, "teardown", &["torn_down", "degraded"]).await
             }
-            Self::Mutate { topology, op, fields, expect_version, no_wait } => {
-                let mut body = json!({ "op": op, "payload": payload(&fields)? });
+            Self::Mutate { topology, op, fields, file, expect_version, dry_run, no_wait } => {
+                let mut body = match file {
+                    Some(file) => batch(read_json(&file)?)?,
+                    None => json!({ "op": op, "payload": payload(&fields)? }),
+                };
                 if let Some(version) = expect_version {
                     body["expected_version"] = version.into();
                 }
-                mutate(client, &topology, &body, no_wait).await
+                change(client, &topology, "mutations", &body, How { dry_run, no_wait }).await
+            }
+            Self::Undo { topology, count, force, dry_run } => {
+                let body = json!({ "count": count, "force": force });
+                change(client, &topology, "undo", &body, How { dry_run, no_wait: false }).await
             }
             Self::Mutations { topology, state } => {
                 mutations(client, &topology, state.as_deref()).await
@@ -160,13 +279,25 @@ async fn show(client: &Client, topology: &str, as_json: bool) -> anyhow::Result<
                     format!("  {}", cell(decky, "name")),
                     cell(decky, "state"),
                     cell(decky, "archetype"),
-                    cell(&decky["interfaces"][0], "address"),
+                    addresses(decky),
                     endpoints(decky),
                 ]
             }),
         )?;
     }
     Ok(())
+}
+
+/// `10.66.1.10, office 10.66.2.14 (forwards)`: on its home LAN, then on the others.
+fn addresses(decky: &Value) -> String {
+    let interfaces = decky["interfaces"].as_array().into_iter().flatten().enumerate();
+    let shown = interfaces.map(|(index, interface)| {
+        let forwards = interface["forwards_l3"] == true || decky["forwards_l3"] == true;
+        let forwards = if forwards { " (forwards)" } else { "" };
+        let lan = if index == 0 { String::new() } else { cell(interface, "lan") + " " };
+        format!("{lan}{}{forwards}", cell(interface, "address"))
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// `ssh 127.66.1.10:22, http …`.
@@ -208,48 +339,168 @@ async fn transition(
     bail!("the service ended the stream")
 }
 
-/// `services=http,ssh` is a list, `is_dmz=true` a boolean, numbers are numbers.
+/// `services=http,ssh` is a list, `is_dmz=true` a boolean, numbers are numbers; `patch.name=lab`
+/// is `name` within `patch`.
 fn payload(fields: &[(String, String)]) -> anyhow::Result<Value> {
     let mut payload = Map::new();
     for (key, text) in fields {
-        let value = match key.as_str() {
-            "services" => text.split(',').map(str::trim).collect::<Vec<_>>().into(),
-            "is_dmz" => {
-                text.parse::<bool>().with_context(|| format!("{key} is true or false"))?.into()
+        match key.split_once('.') {
+            Some((outer, inner)) => {
+                let within = payload.entry(outer).or_insert_with(|| json!({}));
+                within[inner] = field(inner, text)?;
             }
-            "rotate_every_seconds" => {
-                text.parse::<u64>().with_context(|| format!("{key} is a whole number"))?.into()
+            None => {
+                payload.insert(key.clone(), field(key, text)?);
             }
-            "position" => {
-                let (x, y) = text.split_once(',').context("position is X,Y")?;
-                json!({ "x": x.parse::<i32>()?, "y": y.parse::<i32>()? })
-            }
-            _ => text.as_str().into(),
-        };
-        payload.insert(key.clone(), value);
+        }
     }
     Ok(payload.into())
 }
 
+fn field(key: &str, text: &str) -> anyhow::Result<Value> {
+    Ok(match key {
+        "services" => text.split(',').map(str::trim).collect::<Vec<_>>().into(),
+        "is_dmz" | "forwards_l3" | "force" => {
+            text.parse::<bool>().with_context(|| format!("{key} is true or false"))?.into()
+        }
+        "rotate_every_seconds" => {
+            text.parse::<u64>().with_context(|| format!("{key} is a whole number"))?.into()
+        }
+        "position" if text == "none" => Value::Null,
+        "position" => {
+            let (x, y) = text.split_once(',').context("position is X,Y or none")?;
+            json!({ "x": x.parse::<i32>()?, "y": y.parse::<i32>()? })
+        }
+        _ => text.into(),
+    })
+}
+
+/// One op, or several as one batch.
+fn batch(read: Value) -> anyhow::Result<Value> {
+    match read {
+        Value::Array(ops) => Ok(json!({ "op": "batch", "payload": { "ops": ops } })),
+        Value::Object(op) => Ok(op.into()),
+        _ => bail!("the file holds neither an op nor a list of ops"),
+    }
+}
+
+/// Longest file that is read.
+const MAX_FILE_BYTES: u64 = 8 << 20;
+
+/// JSON from a file, or from standard input by the name `-`.
+fn read_json(path: &Path) -> anyhow::Result<Value> {
+    let named = || format!("cannot read {}", path.display());
+    let mut text = String::new();
+    if path == Path::new("-") {
+        std::io::stdin().take(MAX_FILE_BYTES).read_to_string(&mut text).with_context(named)?;
+    } else {
+        let file = std::fs::File::open(path).with_context(named)?;
+        file.take(MAX_FILE_BYTES).read_to_string(&mut text).with_context(named)?;
+    }
+    serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))
+}
+
+fn made(made: &Value) -> anyhow::Result<()> {
+    render::line(&format!(
+        "topology {} ({}) is {}: {} LANs, {} deckies",
+        cell(made, "name"),
+        cell(made, "topology_id"),
+        cell(made, "status"),
+        cell(made, "lan_count"),
+        cell(made, "decky_count")
+    ))
+}
+
+/// Says what a topology or a document is worth; fails where it breaks a rule.
+async fn validate(
+    client: &Client,
+    topology: Option<String>,
+    file: Option<PathBuf>,
+) -> anyhow::Result<()> {
+    let verdict = match (topology, file) {
+        (Some(topology), _) => {
+            let path = format!("/api/v1/topologies/{}/validation", segment(&topology));
+            client.get(&path).await?
+        }
+        (None, Some(file)) => {
+            client.post("/api/v1/import?dry_run=true", &read_json(&file)?).await?
+        }
+        (None, None) => bail!("name a topology or a file"),
+    };
+    for warning in verdict["warnings"].as_array().into_iter().flatten() {
+        render::line(&format!("warning: {}", warning.as_str().unwrap_or_default()))?;
+    }
+    let errors = verdict["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    for error in errors {
+        let (code, field) = (cell(error, "code"), cell(error, "field"));
+        render::line(&format!("{code} {field}: {}", cell(error, "message")))?;
+    }
+    match errors.len() {
+        0 => render::line("valid, and can be deployed"),
+        count if verdict["valid"] == true => {
+            bail!("valid, but cannot be deployed: {count} reasons")
+        }
+        count => bail!("not valid: {count} rules are broken"),
+    }
+}
+
+async fn export(client: &Client, topology: &str, to: Option<PathBuf>) -> anyhow::Result<()> {
+    let path = format!("/api/v1/topologies/{}/export", segment(topology));
+    let document = client.get(&path).await?;
+    match to {
+        None => render::json(&document),
+        Some(to) => {
+            let text = serde_json::to_string_pretty(&document)? + "\n";
+            std::fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))
+        }
+    }
+}
+
+/// How a change is asked for.
+struct How {
+    dry_run: bool,
+    no_wait: bool,
+}
+
 /// Posts a change and, unless told not to, follows it to its end.
-pub(super) async fn mutate(
+async fn change(
     client: &Client,
     topology: &str,
+    resource: &str,
     body: &Value,
-    no_wait: bool,
+    how: How,
 ) -> anyhow::Result<()> {
     let base = format!("/api/v1/topologies/{}", segment(topology));
+    if how.dry_run {
+        let plan = client.post(&format!("{base}/{resource}?dry_run=true"), body).await?;
+        return show_plan(&plan);
+    }
     // Subscribed before it is queued: nothing of it can be missed.
     let mut frames = client.stream(&format!("{base}/events")).await?;
-    let queued = client.post(&format!("{base}/mutations"), body).await?;
+    let queued = client.post(&format!("{base}/{resource}"), body).await?;
     let id = cell(&queued, "mutation_id");
-    if no_wait {
+    if how.no_wait {
         return render::line(&format!(
             "mutation {id} is queued at position {}",
             cell(&queued, "position")
         ));
     }
     follow(&mut frames, &id).await
+}
+
+fn show_plan(plan: &Value) -> anyhow::Result<()> {
+    let (op, version) = (cell(plan, "op"), cell(plan, "version"));
+    render::line(&format!("{op} would make version {version}; nothing is changed"))?;
+    for (name, head) in [("changes", "Changes:"), ("steps", "Steps in the network:")] {
+        let lines = plan[name].as_array().map_or(&[][..], Vec::as_slice);
+        if !lines.is_empty() {
+            render::line(head)?;
+        }
+        for line in lines {
+            render::line(&format!("  {}", line.as_str().unwrap_or_default()))?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn follow(frames: &mut Frames, id: &str) -> anyhow::Result<()> {

@@ -66,6 +66,51 @@ async fn the_command_line_changes_a_maze_without_a_bus() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn mazes_are_made_written_down_changed_and_taken_back() {
+    let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
+    let service = with(dir.path(), &prefix, &["--set", "bus=off"], &[]).await;
+    let data_dir = dir.path().display().to_string();
+    let morgana = async |arguments: &[&str]| {
+        let all = [&["--data-dir", &data_dir], arguments].concat();
+        run(BINARY, &all, "").await
+    };
+    let topology = async |arguments: &[&str]| morgana(&[&["topology"], arguments].concat()).await;
+    let made = ["generate", "big", "--depth", "2", "--branching", "2", "--seed", "7"];
+    let said = topology(&made).await;
+    assert!(said.contains("topology big") && said.contains("3 LANs"), "{said}");
+    assert!(topology(&["validate", "big"]).await.contains("can be deployed"));
+    let file = dir.path().join("big.json").display().to_string();
+    topology(&["export", "big", "-o", &file]).await;
+    assert!(topology(&["validate", "--file", &file]).await.contains("can be deployed"));
+    let said = topology(&["import", &file, "--name", "copy"]).await;
+    assert!(said.contains("topology copy") && said.contains("3 LANs"), "{said}");
+    let said = topology(&["deploy", "copy"]).await;
+    assert!(said.contains("active"), "{said}");
+
+    let ops = dir.path().join("ops.json").display().to_string();
+    let batch = r#"[{"op":"add_lan","payload":{"name":"lab"}},
+        {"op":"add_decky","payload":{"name":"lab-01","lan":"lab"}},
+        {"op":"attach_decky","payload":{"decky":"lab-01","lan":"dmz","forwards_l3":true}}]"#;
+    std::fs::write(&ops, batch).unwrap();
+    let said = topology(&["mutate", "copy", "--file", &ops, "--dry-run"]).await;
+    assert!(said.contains("version 2") && said.contains("open ssh on port 22"), "{said}");
+    assert!(!topology(&["show", "copy"]).await.contains("lab-01"), "a dry run changes nothing");
+    assert!(topology(&["mutate", "copy", "--file", &ops]).await.contains("applied"));
+    let shown = topology(&["show", "copy"]).await;
+    assert!(shown.contains("lab-01") && shown.contains("(forwards)"), "{shown}");
+    let said = morgana(&["decky", "stop", "copy/lab-01"]).await;
+    assert!(said.contains("applied"), "{said}");
+    let said = topology(&["undo", "copy", "--dry-run"]).await;
+    assert!(said.contains("decky lab-01 changes"), "{said}");
+    assert!(topology(&["undo", "copy", "--count", "2"]).await.contains("applied"));
+    assert!(!topology(&["show", "copy"]).await.contains("lab-01"));
+    let said = topology(&["undo", "copy"]).await;
+    assert!(said.contains("nothing to take back"), "{said}");
+    assert!(topology(&["teardown", "copy"]).await.contains("torn_down"));
+    service.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_service_the_command_line_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = dir.path().display().to_string();
