@@ -1,13 +1,16 @@
 //! The mutator over a network that fails where it is told to, on a clock that stands still.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
+};
 
 use bus::{Bus, Delivery, OnLag};
 use fleet::{Driver, Failure, Fake};
 use maze::StepKind;
 use model::{
     Ambient, DeckyId, DeckyState, Event, JournalEntry, MutateRequest, MutationState, Name, Op,
-    Payload, Service, Timestamp, Topology, TopologyStatus, Trigger,
+    Payload, Service, Timestamp, Topology, TopologyId, TopologyStatus, Trigger,
 };
 use morgana::{
     flow::mutate::{Mutator, Occupancy},
@@ -56,6 +59,12 @@ fn name(text: &str) -> Name {
 impl Bench {
     /// The demo maze, deployed on a fake network.
     async fn deployed(occupancy: Arc<dyn Occupancy>) -> Self {
+        let fake = Arc::new(Fake::new());
+        Self::on(fake.clone(), fake, occupancy).await
+    }
+
+    /// The same on this driver.
+    async fn on(driver: Arc<dyn Driver>, fake: Arc<Fake>, occupancy: Arc<dyn Occupancy>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ambient = Ambient::seeded(7, Timestamp::from_micros(1_800_000_000_000_000));
         let store = Store::open(dir.path(), ambient.clone()).unwrap();
@@ -63,12 +72,11 @@ impl Bench {
         store.create_topology(&topology, "test").await.unwrap();
         let (pending, deploying) = (TopologyStatus::Pending, TopologyStatus::Deploying);
         store.set_status(topology.id, pending, deploying, None, Vec::new()).await.unwrap();
-        let fake = Arc::new(Fake::new());
         let (bus, wake, stop) =
             (Bus::embedded("test"), Arc::new(Notify::new()), CancellationToken::new());
         let mutator = Mutator {
             store: store.clone(),
-            network: Network::new(fake.clone()),
+            network: Network::new(driver),
             bus: bus.clone(),
             pulse: Pulse::new("mutator", bus.clone(), ambient.clone()),
             ambient: ambient.clone(),
@@ -85,8 +93,12 @@ impl Bench {
     }
 
     async fn enqueue(&self, op: Op) -> MutationRecord {
+        self.enqueue_for(self.topology.id, op).await
+    }
+
+    async fn enqueue_for(&self, topology_id: TopologyId, op: Op) -> MutationRecord {
         let mutation = NewMutation {
-            topology_id: self.topology.id,
+            topology_id,
             op,
             expected_version: None,
             idempotency_key: None,
@@ -239,6 +251,59 @@ async fn a_batch_that_fails_halfway_leaves_nothing_behind() {
     assert_eq!(record.topology.lans, bench.topology.lans);
     let twice = bench.ended(&bench.enqueue(undo()).await).await;
     assert!(twice.reason.unwrap().starts_with("UNDO_TWICE"));
+    bench.end().await;
+}
+
+/// A network in which adding a LAN takes until it is let through.
+struct Gated {
+    fake: Fake,
+    gate: (Mutex<bool>, Condvar),
+}
+
+impl Driver for Gated {
+    fn observe(&self, topology: TopologyId) -> maze::Observed {
+        self.fake.observe(topology)
+    }
+
+    fn execute(&self, step: &maze::Step) -> Result<(), fleet::StepError> {
+        if step.kind() == StepKind::AddLan {
+            let open = self.gate.0.lock().unwrap();
+            drop(self.gate.1.wait_while(open, |open| !*open).unwrap());
+        }
+        self.fake.execute(step)
+    }
+
+    fn endpoints(&self, decky: DeckyId) -> Vec<fleet::Endpoint> {
+        self.fake.endpoints(decky)
+    }
+
+    fn topologies(&self) -> Vec<TopologyId> {
+        self.fake.topologies()
+    }
+}
+
+#[tokio::test]
+async fn a_topology_that_takes_its_time_holds_up_no_other() {
+    let gated = Arc::new(Gated { fake: Fake::new(), gate: (Mutex::new(true), Condvar::new()) });
+    let bench = Bench::on(gated.clone(), Arc::new(Fake::new()), Arc::new(Nobody)).await;
+    let other = maze::demo(name("other"), &bench.ambient);
+    bench.store.create_topology(&other, "test").await.unwrap();
+    *gated.gate.0.lock().unwrap() = false;
+    let lab = Op::AddLan { name: name("lab"), subnet: None, is_dmz: false, position: None };
+    let slow = bench.enqueue(lab.clone()).await;
+    bench
+        .until(async |bench| {
+            let now = bench.store.mutation(slow.id).await.unwrap().unwrap();
+            (now.state == MutationState::Applying).then_some(())
+        })
+        .await;
+    let quick = bench.enqueue_for(other.id, lab).await;
+    assert_eq!(bench.ended(&quick).await.state, MutationState::Applied);
+    let still = bench.store.mutation(slow.id).await.unwrap().unwrap();
+    assert_eq!(still.state, MutationState::Applying);
+    *gated.gate.0.lock().unwrap() = true;
+    gated.gate.1.notify_all();
+    assert_eq!(bench.ended(&slow).await.state, MutationState::Applied);
     bench.end().await;
 }
 
