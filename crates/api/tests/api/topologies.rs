@@ -1,6 +1,8 @@
 //! Topologies and their mutations.
 
+use model::Trigger;
 use serde_json::{Value, json};
+use store::NewMutation;
 
 use crate::client::Service;
 
@@ -157,6 +159,57 @@ async fn a_dry_run_shows_the_plan_and_changes_nothing() {
     assert_eq!(own["errors"][0]["field"], "op");
     let undo = service.request("POST", "/api/v1/topologies/demo/undo").local().send().await;
     assert_eq!((undo.status, undo.code()), (409, "UNDO_UNSAFE".into()));
+    service.shut_down().await;
+}
+
+/// Has an op applied, as the mutator would.
+async fn apply(service: &Service, op: Value, trigger: Trigger) {
+    let record = service.store.topology_named(&"demo".parse().unwrap()).await.unwrap().unwrap();
+    let mutation = NewMutation {
+        topology_id: record.topology.id,
+        op: serde_json::from_value(op).unwrap(),
+        expected_version: None,
+        idempotency_key: None,
+        requested_by: "test".into(),
+        trigger,
+        dedupe_event: None,
+    };
+    service.store.enqueue(mutation).await.unwrap();
+    let lease = std::time::Duration::from_secs(30);
+    let claim = service.store.claim("test", lease).await.unwrap().unwrap();
+    let (topology, mutation) = (&claim.topology.topology, &claim.mutation);
+    let done = maze::apply(topology, &mutation.op, &service.ambient).unwrap();
+    let (id, attempt) = (mutation.id, mutation.attempt);
+    let finish =
+        service.store.finish_applied(id, attempt, &done.topology, &done.inverse, Vec::new());
+    finish.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_undo_is_refused_where_it_is_not_safe() {
+    let service = Service::start().await;
+    demo(&service).await;
+    let add = json!({ "op": "add_decky", "payload": { "name": "new-01", "lan": "office" } });
+    apply(&service, add, Trigger::Operator).await;
+    let rotate = json!({ "op": "rotate_decky", "payload": { "decky": "new-01" } });
+    apply(&service, rotate, Trigger::Scheduled).await;
+    let undo = async |query: &str, body: Value| {
+        let path = format!("/api/v1/topologies/demo/undo{query}");
+        service.post(&path, body).local().send().await
+    };
+    let refused = undo("", json!({})).await;
+    assert_eq!((refused.status, refused.code()), (409, "UNDO_UNSAFE".into()));
+    assert!(refused.body.contains("new-01 was changed since by rotate_decky"), "{}", refused.body);
+    let plan = undo("?dry_run=true", json!({ "force": true })).await;
+    assert_eq!((plan.status, &plan.json()["changes"]), (200, &json!(["decky new-01 goes"])));
+    let many = undo("", json!({ "count": 2, "force": true })).await;
+    assert!(many.body.contains("only 1 mutations"), "{}", many.body);
+    let stale = undo("", json!({ "force": true, "expected_version": 1 })).await;
+    assert_eq!((stale.status, stale.code()), (412, "VERSION_CONFLICT".into()));
+    let queued = undo("", json!({ "force": true })).await;
+    assert_eq!((queued.status, &queued.json()["op"]), (202, &json!("undo")), "{}", queued.body);
+    let early = undo("", json!({ "force": true })).await;
+    assert!(early.body.contains("in the queue still"), "{}", early.body);
     service.shut_down().await;
 }
 
