@@ -4,9 +4,10 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{
+    changes::follow,
     render::{self, cell, items},
     segment,
-    topology::{endpoints, follow},
+    topology::endpoints,
 };
 use crate::client::Client;
 

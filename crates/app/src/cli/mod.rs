@@ -3,6 +3,7 @@
 //! without a service.
 
 mod bus;
+mod changes;
 mod decky;
 mod hub;
 mod relay;

@@ -2,5 +2,6 @@
 
 pub mod mutate;
 pub mod observe;
+mod outcomes;
 pub mod reconcile;
 pub mod relay;

@@ -17,11 +17,11 @@ use bus::{Bus, BusState, Delivery, OnLag, Subscription};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use maze::Stage;
 use model::{
-    Ambient, Decky, DeckyId, DeckyState, EventId, MutateRequest, MutationId, Name, Op, Timestamp,
-    Topology, TopologyId, Trigger,
+    Ambient, DeckyId, EventId, MutateRequest, MutationId, Name, Op, Timestamp, Topology,
+    TopologyId, Trigger,
 };
 use store::{
-    Claim, DeckyOutcome, EnqueueError, FinishError, MutationRecord, NewMutation, Store, StoreError,
+    Claim, EnqueueError, FinishError, MutationRecord, NewMutation, Store, StoreError,
     TopologyRecord,
 };
 use tokio::sync::{Notify, oneshot};
@@ -30,7 +30,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     crash_point,
-    flow::reconcile,
+    flow::{outcomes::outcomes, reconcile},
     network::{Failure, Network, OnFailure},
     workers::Pulse,
 };
@@ -529,42 +529,4 @@ fn reason_of(violations: &[maze::Violation]) -> String {
 
 fn reason_of_failure(failure: &Failure) -> String {
     format!("could not {}: {}", failure.step, failure.error)
-}
-
-/// What a change did to each decky that it touched.
-fn outcomes(record: &TopologyRecord, after: &Topology, trigger: Trigger) -> Vec<DeckyOutcome> {
-    let before = &record.topology;
-    let is_deployed = record.status.is_deployed();
-    let state = |id: &DeckyId| record.decky_states.get(id).copied().unwrap_or(DeckyState::Planned);
-    let delta = after.delta_from(before);
-    let deployed = |decky: &Decky| match decky.is_stopped {
-        true => DeckyState::Stopped,
-        false => DeckyState::Running,
-    };
-    let put = delta.deckies_put.iter().map(|decky| {
-        let old = before.deckies.get(&decky.id);
-        let from = if old.is_some() { state(&decky.id) } else { DeckyState::Planned };
-        DeckyOutcome {
-            decky_id: decky.id,
-            name: decky.name.to_string(),
-            from,
-            to: if is_deployed { deployed(decky) } else { from },
-            old_services: old.map(|d| d.service_set()).unwrap_or_default(),
-            new_services: decky.service_set(),
-            trigger: if old.is_some() { trigger } else { Trigger::Creation },
-        }
-    });
-    let removed =
-        delta.deckies_removed.iter().filter_map(|id| before.deckies.get(id)).map(|decky| {
-            DeckyOutcome {
-                decky_id: decky.id,
-                name: decky.name.to_string(),
-                from: state(&decky.id),
-                to: DeckyState::Retired,
-                old_services: decky.service_set(),
-                new_services: Vec::new(),
-                trigger: Trigger::Retirement,
-            }
-        });
-    put.chain(removed).collect()
 }
