@@ -13,8 +13,8 @@ use utoipa::{
 use crate::routes::{
     access, deckies, documents,
     hub::{decisions, domains, goals, progress, repos, sweep, tasks, topics, workstreams},
-    mutations, observed, relay, schemas, service, snapshots, streams, tokens, topologies, undo, users,
-    workers,
+    mutations, observed, relay, schemas, service, snapshots, streams, tokens, topologies, undo,
+    users, workers,
 };
 
 #[derive(OpenApi)]
