@@ -405,8 +405,12 @@ export interface components {
             decky_id: components["schemas"]["Id"];
             /** @description Open services; empty where it is not deployed. */
             endpoints: components["schemas"]["Endpoint"][];
+            /** @description Whether it is a gateway: routes between all of its LANs. */
+            forwards_l3: boolean;
             /** @description The first is on its home LAN. */
             interfaces: components["schemas"]["Interface"][];
+            /** @description Whether it is taken off the network for now. */
+            is_stopped: boolean;
             name: string;
             next_rotation_at: components["schemas"]["Moment"] | null;
             position: components["schemas"]["Position"] | null;
@@ -418,6 +422,27 @@ export interface components {
             /** @description Name of the topology. */
             topology: string;
             topology_id: components["schemas"]["Id"];
+        };
+        /** @description A decky of a document. */
+        DeckyDocument: {
+            /** @description `linux-server` where absent. */
+            archetype?: string | null;
+            forwards_l3?: boolean;
+            /** @description The first is on its home LAN. */
+            interfaces: components["schemas"]["InterfaceDocument"][];
+            is_stopped?: boolean;
+            name: string;
+            position?: components["schemas"]["Place"] | null;
+            /** Format: int64 */
+            rotate_every_seconds?: number | null;
+            /** @description The first of the archetype's pool where absent. */
+            services?: components["schemas"]["ServiceDocument"][] | null;
+        };
+        /** @description What makes a machine the one that it is; what is absent stays. */
+        DeckyPatch: {
+            archetype?: components["schemas"]["Archetype"] | null;
+            /** @description Whether it is a gateway: routes between all of its LANs. Its home is the DMZ then. */
+            forwards_l3?: boolean | null;
         };
         /** @enum {string} */
         DeckyState: "planned" | "starting" | "running" | "degraded" | "stopped" | "failed" | "retired";
@@ -526,6 +551,46 @@ export interface components {
             /** @description For people. */
             message: string;
         };
+        /** @description A maze to make from a seed: the same seed makes the same maze on any machine. */
+        GenerateTopology: {
+            /**
+             * Format: int32
+             * @description LANs behind each LAN; 2 where absent.
+             */
+            branching?: number | null;
+            /**
+             * Format: int32
+             * @description How often the decky between two LANs routes, in percent; 50 where absent.
+             */
+            bridge_forward_percent?: number | null;
+            /**
+             * Format: int32
+             * @description How often a LAN has a second way, in percent; 10 where absent.
+             */
+            cross_edge_percent?: number | null;
+            /**
+             * Format: int32
+             * @description Most deckies of a LAN; 6 where absent.
+             */
+            deckies_max?: number | null;
+            /**
+             * Format: int32
+             * @description Fewest deckies of a LAN; 2 where absent. There is always one.
+             */
+            deckies_min?: number | null;
+            /**
+             * Format: int32
+             * @description Levels of LANs, the DMZ included; 3 where absent.
+             */
+            depth?: number | null;
+            /** @description A lower-case DNS label that no other topology has. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Decides everything that the rest leaves open; 0 where absent.
+             */
+            seed?: number;
+        };
         /** @enum {string} */
         GoalState: "draft" | "active" | "achieved" | "retired";
         /** @description Whether the service answers. */
@@ -567,9 +632,19 @@ export interface components {
         /** @description An interface of a decky. */
         Interface: {
             address: string;
+            /** @description Whether the decky routes between this LAN and its home. */
+            forwards_l3: boolean;
             /** @description Name of the LAN. */
             lan: string;
             lan_id: components["schemas"]["Id"];
+        };
+        /** @description An interface of a document. */
+        InterfaceDocument: {
+            /** @description IPv4; allocated where absent. */
+            address?: string | null;
+            forwards_l3?: boolean;
+            /** @description Name of the LAN. */
+            lan: string;
         };
         /** @description A LAN. */
         Lan: {
@@ -579,6 +654,24 @@ export interface components {
             position: components["schemas"]["Position"] | null;
             /** @description CIDR. */
             subnet: string;
+        };
+        /** @description A LAN of a document. */
+        LanDocument: {
+            is_dmz?: boolean;
+            name: string;
+            position?: components["schemas"]["Place"] | null;
+            /** @description CIDR; allocated where absent. */
+            subnet?: string | null;
+        };
+        /** @description What changes about a network; what is absent stays. */
+        LanPatch: {
+            /** @description Whether it faces the outside. Not of a live topology. */
+            is_dmz?: boolean | null;
+            /** @description Another name. */
+            name?: string | null;
+            position?: components["schemas"]["Place"] | null;
+            /** @description CIDR; its deckies keep their places in it. Not of a live topology. */
+            subnet?: string | null;
         };
         /** @description A live frame: one event. */
         LiveFrame: {
@@ -638,6 +731,7 @@ export interface components {
             state: components["schemas"]["MutationState"];
             topology_id: components["schemas"]["Id"];
             trigger: components["schemas"]["Trigger"];
+            undone_by: components["schemas"]["Id"] | null;
             /**
              * Format: int64
              * @description The topology's version when it was queued; once applied, the one that it made.
@@ -688,10 +782,22 @@ export interface components {
             };
         } | {
             /** @enum {string} */
+            op: "update_lan";
+            /** @description Changes a network; what is absent stays. */
+            payload: {
+                /** @description Which. */
+                name: string;
+                /** @description What changes. */
+                patch: components["schemas"]["LanPatch"];
+            };
+        } | {
+            /** @enum {string} */
             op: "add_decky";
             /** @description A new machine. */
             payload: {
                 archetype?: components["schemas"]["Archetype"] | null;
+                /** @description Whether it is a gateway: routes between all of its LANs. Its home is the DMZ then. */
+                forwards_l3?: boolean;
                 /** @description Allocated where absent. */
                 ip?: string | null;
                 /** @description Its home LAN. */
@@ -717,11 +823,38 @@ export interface components {
             };
         } | {
             /** @enum {string} */
+            op: "attach_decky";
+            /** @description One more interface. */
+            payload: {
+                /** @description Which machine. */
+                decky: string;
+                /** @description Whether the machine routes between this network and its home. */
+                forwards_l3?: boolean;
+                /** @description Allocated where absent. */
+                ip?: string | null;
+                /** @description On which network. */
+                lan: string;
+            };
+        } | {
+            /** @enum {string} */
+            op: "detach_decky";
+            /** @description One interface fewer. */
+            payload: {
+                /** @description Which machine. */
+                decky: string;
+                /** @description From which network; not its home. */
+                lan: string;
+            };
+        } | {
+            /** @enum {string} */
             op: "update_decky";
             /** @description Changes a machine; what is absent stays. */
             payload: {
                 /** @description Which. */
                 decky: string;
+                /** @description Whether visitors may notice: needed for `patch` where the topology is live. */
+                force?: boolean;
+                patch?: components["schemas"]["DeckyPatch"] | null;
                 position?: components["schemas"]["Place"] | null;
                 /**
                  * Format: int64
@@ -739,6 +872,41 @@ export interface components {
                 decky: string;
                 /** @description Picked where absent. */
                 services?: components["schemas"]["Service"][] | null;
+            };
+        } | {
+            /** @enum {string} */
+            op: "start_decky";
+            /** @description Brings a stopped machine back. */
+            payload: {
+                /** @description Which. */
+                decky: string;
+            };
+        } | {
+            /** @enum {string} */
+            op: "stop_decky";
+            /** @description Takes a machine off the network and keeps it in the topology. */
+            payload: {
+                /** @description Which. */
+                decky: string;
+            };
+        } | {
+            /** @enum {string} */
+            op: "update_topology";
+            /** @description Changes what holds for the whole topology. */
+            payload: {
+                /**
+                 * Format: int64
+                 * @description Of deckies without an interval of their own; 0 means never.
+                 */
+                rotate_every_seconds?: number | null;
+            };
+        } | {
+            /** @enum {string} */
+            op: "batch";
+            /** @description Several changes that come to pass together or not at all. */
+            payload: {
+                /** @description In this order; none of them a batch. At most 1,000. */
+                ops: components["schemas"]["Op"][];
             };
         };
         /** @description An order that is on its way. */
@@ -898,8 +1066,12 @@ export interface components {
                 decky_id: components["schemas"]["Id"];
                 /** @description Open services; empty where it is not deployed. */
                 endpoints: components["schemas"]["Endpoint"][];
+                /** @description Whether it is a gateway: routes between all of its LANs. */
+                forwards_l3: boolean;
                 /** @description The first is on its home LAN. */
                 interfaces: components["schemas"]["Interface"][];
+                /** @description Whether it is taken off the network for now. */
+                is_stopped: boolean;
                 name: string;
                 next_rotation_at: components["schemas"]["Moment"] | null;
                 position: components["schemas"]["Position"] | null;
@@ -1002,6 +1174,7 @@ export interface components {
                 state: components["schemas"]["MutationState"];
                 topology_id: components["schemas"]["Id"];
                 trigger: components["schemas"]["Trigger"];
+                undone_by: components["schemas"]["Id"] | null;
                 /**
                  * Format: int64
                  * @description The topology's version when it was queued; once applied, the one that it made.
@@ -1152,6 +1325,11 @@ export interface components {
                 name: string;
                 /** @description Why it has this status. */
                 reason: string | null;
+                /**
+                 * Format: int64
+                 * @description Between scheduled rotations of deckies without an interval of their own.
+                 */
+                rotate_every_seconds: number | null;
                 status: components["schemas"]["TopologyStatus"];
                 status_changed_at: components["schemas"]["Moment"];
                 topology_id: components["schemas"]["Id"];
@@ -1232,6 +1410,20 @@ export interface components {
             x: number;
             /** Format: int32 */
             y: number;
+        };
+        /** @description What a change would do. */
+        Plan: {
+            /** @description LANs and deckies that come, change and go. */
+            changes: string[];
+            /** @description What it does, such as `add_decky`. */
+            op: string;
+            /** @description What would be done in the network, in order; nothing where the topology is not deployed. */
+            steps: string[];
+            /**
+             * Format: int64
+             * @description The version that it would make.
+             */
+            version: number;
         };
         /** @description Where the console draws something. */
         Position: {
@@ -1342,6 +1534,15 @@ export interface components {
             /** Format: int32 */
             port: number;
             service: components["schemas"]["Service"];
+        };
+        /** @description A service of a document: its name, or its name with its port. */
+        ServiceDocument: string | {
+            /**
+             * Format: int32
+             * @description Its own where absent.
+             */
+            port?: number | null;
+            service: string;
         };
         /** @description One connection of a visitor. */
         Session: {
@@ -1545,6 +1746,22 @@ export interface components {
             deckies: components["schemas"]["Decky"][];
             lans: components["schemas"]["Lan"][];
         };
+        /** @description A topology by names, without ids: what `export` writes and `import` reads. */
+        TopologyDocument: {
+            deckies: components["schemas"]["DeckyDocument"][];
+            /**
+             * Format: int32
+             * @description 1.
+             */
+            format: number;
+            lans: components["schemas"]["LanDocument"][];
+            name: string;
+            /**
+             * Format: int64
+             * @description Of deckies without an interval of their own.
+             */
+            rotate_every_seconds?: number | null;
+        };
         /** @description `snapshot` of a topology's stream. */
         TopologySnapshot: {
             deckies: components["schemas"]["Decky"][];
@@ -1576,6 +1793,11 @@ export interface components {
             name: string;
             /** @description Why it has this status. */
             reason: string | null;
+            /**
+             * Format: int64
+             * @description Between scheduled rotations of deckies without an interval of their own.
+             */
+            rotate_every_seconds: number | null;
             status: components["schemas"]["TopologyStatus"];
             status_changed_at: components["schemas"]["Moment"];
             topology_id: components["schemas"]["Id"];
@@ -1589,6 +1811,25 @@ export interface components {
         Trigger: "creation" | "scheduled" | "operator" | "activity" | "behavioural" | "retirement";
         /** @enum {string} */
         Truncation: "bytes" | "duration" | "idle" | "facts" | "panic" | "mutation" | "shutdown";
+        /** @description What to take back. */
+        UndoRequest: {
+            /**
+             * @description How many mutations, the last applied first: 1 to 100.
+             * @default 1
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Refuse where the topology has another version; the same as `If-Match`.
+             * @default null
+             */
+            expected_version: number | null;
+            /**
+             * @description Also where a rotation has changed the same thing since, or where a visitor would notice.
+             * @default false
+             */
+            force: boolean;
+        };
         /** @description A user of the control surface. */
         User: {
             created_at: components["schemas"]["Moment"];
@@ -1596,6 +1837,17 @@ export interface components {
             name: string;
             role: components["schemas"]["Role"];
             user_id: components["schemas"]["Id"];
+        };
+        /** @description What a topology is worth. */
+        Validation: {
+            /** @description Whether it can be deployed: it is valid, and something of it faces the outside. */
+            deployable: boolean;
+            /** @description Rules that are broken. */
+            errors: components["schemas"]["FieldError"][];
+            /** @description Whether it keeps every rule. */
+            valid: boolean;
+            /** @description What is allowed, but perhaps not meant. */
+            warnings: string[];
         };
         /** @description A worker. */
         Worker: {
