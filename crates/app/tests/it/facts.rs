@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{Events, Prefix, Service};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -29,11 +29,24 @@ async fn web_server(service: &Service) -> String {
 
 /// A whole visit: a request, its answer, and the end.
 async fn visit(address: &str) {
-    tokio::time::timeout(PATIENCE, get(address)).await.expect("a visitor is answered");
+    let stream = TcpStream::connect(address).await.unwrap();
+    tokio::time::timeout(PATIENCE, get(stream)).await.expect("a visitor is answered");
 }
 
-async fn get(address: &str) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
+/// The same, but the request comes when the database knows of the visitor: in another batch.
+async fn visit_in_two_batches(service: &Service) {
+    let stream = TcpStream::connect(web_server(service).await).await.unwrap();
+    let client = service.client();
+    let known = async {
+        while client.get("/api/v1/sessions").await.unwrap()["items"] == json!([]) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, known).await.expect("the session is known");
+    tokio::time::timeout(PATIENCE, get(stream)).await.expect("a visitor is answered");
+}
+
+async fn get(mut stream: TcpStream) {
     let request = "GET /left-behind HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -84,7 +97,11 @@ async fn check(point: &str) {
     demo(dir.path(), &prefix).await.terminate().await;
     let environment = [("MORGANA_CRASH_AT", point)];
     let mut victim = with(dir.path(), &prefix, &["--demo"], &environment).await;
-    visit(&web_server(&victim).await).await;
+    if point.ends_with(":2") {
+        visit_in_two_batches(&victim).await;
+    } else {
+        visit(&web_server(&victim).await).await;
+    }
     victim.wait_for_error("crash point").await;
     // Where the observer stands still, facts go on into the stream.
     let is_whole = point != "facts-stored";

@@ -52,9 +52,14 @@ async fn a_database_from_before_the_hub_is_brought_up_to_date() {
     store.close().await;
     raw(&bench)
         .execute_batch(
-            "DROP TABLE progress; DROP TABLE tasks; DROP TABLE decisions; DROP TABLE workstreams;
+            "DROP INDEX mutations_applied;
+             DROP TABLE progress; DROP TABLE tasks; DROP TABLE decisions; DROP TABLE workstreams;
              DROP TABLE topics; DROP TABLE repos; DROP TABLE domain_goals; DROP TABLE domains;
              ALTER TABLE journal DROP COLUMN context;
+             ALTER TABLE topologies DROP COLUMN rotate_every;
+             ALTER TABLE deckies DROP COLUMN forwards_l3;
+             ALTER TABLE deckies DROP COLUMN is_stopped;
+             ALTER TABLE mutations DROP COLUMN undone_by;
              DELETE FROM schema_version WHERE version > 2;",
         )
         .unwrap();
