@@ -10,6 +10,7 @@ mod driver;
 mod error;
 mod fake;
 mod loopback;
+pub mod switch;
 
 pub use driver::{DecoyHost, Driver, Endpoint, Opened};
 pub use error::StepError;

@@ -1,0 +1,458 @@
+//! The layer-2 switch in which a decky is a row: frames in, frames out, in place.
+//!
+//! It stands between real segments (uplinks) and namespaces in which a kernel answers for many
+//! machines (classes), and is the one place that knows each machine. It answers ARP, pings and
+//! closed ports itself; a TCP connection to an open port goes to the class, with addresses
+//! translated and everything rewritten that would give the kernel away. Nothing leaves a class
+//! but answers to connections that a visitor opened.
+//!
+//! Pure: frames and the time in, frames out. It must not know descriptors, namespaces, stores or
+//! protocols above TCP. All input is hostile: nothing here panics, and every table is bounded.
+
+mod answer;
+mod counters;
+mod flow;
+mod frame;
+mod personality;
+mod route;
+mod shape;
+mod table;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::{collections::HashMap, net::Ipv4Addr};
+
+pub use counters::{Count, Counters};
+pub use flow::MAX_FLOWS;
+pub use frame::{Frame, MAX_FRAME, Mac, Offload, VNET_LEN};
+pub use personality::{
+    Echoed, IcmpStyle, IpId, IpStyle, IsnStyle, Kernel, Personalities, Personality,
+    PersonalityError, PersonalityId, Reorder, ResetAck, Stray, TcpStyle,
+};
+pub use table::{
+    ClassId, Interface, MAX_PORTS, MAX_SLOTS, MachineId, MachineRow, Refusal, Segment, Slot,
+    Update, UplinkId,
+};
+
+use self::{
+    answer::Voice,
+    flow::{Flow, Flows, Key, Way},
+    frame::{ACK, FIN, ICMP, Ip, RST, SYN, TCP, Tcp, UDP},
+    route::{Route, Routes},
+    table::{Table, Wire},
+};
+
+/// Our end of the link to a namespace; nobody outside ever sees it.
+pub const GATEWAY_MAC: Mac = Mac([0x02, 0x6d, 0x67, 0, 0, 2]);
+/// The namespace's end of it.
+pub const CLASS_MAC: Mac = Mac([0x02, 0x6d, 0x67, 0, 0, 1]);
+
+/// Most addresses of real hosts that are remembered.
+const MAX_NEIGHBOURS: usize = 4096;
+
+/// Where a frame comes from, or goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Side {
+    /// A real segment.
+    Uplink(UplinkId),
+    /// A namespace.
+    Class(ClassId),
+}
+
+/// What becomes of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Nothing.
+    Drop,
+    /// It is sent there, as it is now.
+    Send(Side),
+}
+
+/// Why a frame goes nowhere: what is counted.
+type Outcome = Result<Side, Count>;
+
+/// The switch. One thread has it; nothing in it is shared.
+#[derive(Debug)]
+pub struct Switch {
+    table: Table,
+    flows: Flows,
+    routes: Routes,
+    personalities: Personalities,
+    neighbours: HashMap<(UplinkId, Ipv4Addr), Mac, foldhash::fast::FixedState>,
+    counters: Counters,
+}
+
+impl Switch {
+    /// Without any machine. The seed is secret: it keeps visitors from choosing collisions.
+    pub fn new(personalities: Personalities, seed: u64) -> Self {
+        Self::with_flow_limit(personalities, seed, MAX_FLOWS)
+    }
+
+    /// Like [`Switch::new`], with another limit for connections.
+    pub fn with_flow_limit(personalities: Personalities, seed: u64, flows: usize) -> Self {
+        Self {
+            table: Table::new(seed),
+            flows: Flows::new(flows, seed.rotate_left(17)),
+            routes: Routes::default(),
+            personalities,
+            neighbours: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Changes the table. Frames that come after see the change.
+    ///
+    /// # Errors
+    /// Where the change does not fit; nothing changed then.
+    pub fn apply(&mut self, update: Update) -> Result<(), Refusal> {
+        let keeps_ways = matches!(update, Update::SetPorts { .. });
+        let applied = self.table.apply(update);
+        if !keeps_ways {
+            self.routes.forget();
+        }
+        applied
+    }
+
+    /// What it did so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Counts something that happened outside.
+    pub fn count(&mut self, what: Count, by: u64) {
+        self.counters.add(what, by);
+    }
+
+    /// How many connections are known.
+    pub fn flows(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// The real host that was heard of at an address.
+    pub fn neighbour(&self, uplink: UplinkId, address: Ipv4Addr) -> Option<Mac> {
+        self.neighbours.get(&(uplink, address)).copied()
+    }
+
+    /// Forgets what was heard of an address, to listen anew.
+    pub fn forget_neighbour(&mut self, uplink: UplinkId, address: Ipv4Addr) {
+        self.neighbours.remove(&(uplink, address));
+    }
+
+    /// Makes the frame that asks whether a real host has the address (RFC 5227).
+    pub fn probe(frame: &mut Frame, mac: Mac, address: Ipv4Addr) {
+        answer::arp_probe(frame, mac, address);
+    }
+
+    /// Forgets old connections, a few at a time. To be called now and then; `now` is in
+    /// milliseconds, from any beginning.
+    pub fn tick(&mut self, now: u64) {
+        /// A table that is full is gone through in some 4 s at 100 ticks a second.
+        const BUDGET: usize = 1024;
+        self.flows.sweep(now, BUDGET);
+    }
+
+    /// Takes a frame and says what becomes of it. It is rewritten in place.
+    pub fn receive(&mut self, from: Side, frame: &mut Frame, now: u64) -> Verdict {
+        let outcome = match from {
+            Side::Uplink(uplink) => {
+                self.counters.add(Count::UplinkFrames, 1);
+                self.take_uplink(uplink, frame, now)
+            }
+            Side::Class(class) => {
+                self.counters.add(Count::ClassFrames, 1);
+                self.take_class(class, frame, now)
+            }
+        };
+        match outcome {
+            Ok(side) => {
+                self.counters.add(Count::Sent, 1);
+                Verdict::Send(side)
+            }
+            Err(why) => {
+                self.counters.add(why, 1);
+                Verdict::Drop
+            }
+        }
+    }
+
+    fn take_uplink(&mut self, uplink: UplinkId, frame: &mut Frame, now: u64) -> Outcome {
+        if frame.source_mac().is_group() {
+            return Err(Count::Malformed);
+        }
+        match wire::be16(frame.bytes(), 12) {
+            0x0806 => self.arp(uplink, frame),
+            0x0800 => self.ip(uplink, frame, now),
+            _ => Err(Count::Ignored),
+        }
+    }
+
+    fn arp(&mut self, uplink: UplinkId, frame: &mut Frame) -> Outcome {
+        let arp = answer::arp(frame.bytes()).ok_or(Count::Malformed)?;
+        let wire = Wire::Uplink(uplink);
+        self.hear_of(uplink, arp.sender, arp.sender_mac)?;
+        let asked = if arp.is_request { self.table.at_address(wire, arp.target) } else { None };
+        let port = asked.and_then(|slot| self.table.port(slot)).ok_or(Count::Ignored)?;
+        let to = frame.target_mac();
+        if !to.is_group() && to != port.mac {
+            return Err(Count::Ignored);
+        }
+        answer::arp_reply(frame, arp, port.mac);
+        self.counters.add(Count::ArpAnswers, 1);
+        Ok(Side::Uplink(uplink))
+    }
+
+    /// Remembers a real host; an error where it has the address of a decky.
+    fn hear_of(&mut self, uplink: UplinkId, address: Ipv4Addr, mac: Mac) -> Result<(), Count> {
+        if address.is_unspecified() {
+            return Ok(());
+        }
+        let ours = self.table.at_address(Wire::Uplink(uplink), address);
+        if let Some(port) = ours.and_then(|slot| self.table.port(slot)) {
+            let is_echo = port.mac == mac;
+            return Err(if is_echo { Count::Ignored } else { Count::AddressConflicts });
+        }
+        let place = (uplink, address);
+        if self.neighbours.len() < MAX_NEIGHBOURS || self.neighbours.contains_key(&place) {
+            self.neighbours.insert(place, mac);
+        }
+        Ok(())
+    }
+
+    fn ip(&mut self, uplink: UplinkId, frame: &mut Frame, now: u64) -> Outcome {
+        let to = frame.target_mac();
+        let wire = Wire::Uplink(uplink);
+        // Before anything else is looked at: most frames of a busy segment are for others.
+        let target = wire::array(frame.bytes(), 30).map(Ipv4Addr::from);
+        let direct = target.and_then(|target| self.table.at_address(wire, target));
+        let direct = direct.and_then(|slot| Some((slot, *self.table.port(slot)?)));
+        let by_mac = || self.table.at_mac(wire, to);
+        let (slot, our_mac) = match direct {
+            Some((slot, port)) if port.mac == to => (slot, port.mac),
+            _ => (by_mac().ok_or(Count::Ignored)?, to),
+        };
+        let ip = frame::ip(frame.bytes()).ok_or(Count::Malformed)?;
+        if !is_plausible(ip.source) || self.table.at_address(wire, ip.source).is_some() {
+            return Err(Count::Malformed);
+        }
+        let mut way = Way { uplink, peer_mac: frame.source_mac(), our_mac, hops: 0 };
+        let port = self.table.port(slot).ok_or(Count::Ignored)?;
+        if port.address == ip.target {
+            return self.deliver(slot, way, frame, ip, now);
+        }
+        let route = self.routes.find(&self.table, slot, ip.target).ok_or(Count::Unroutable)?;
+        let target = self.forward(&route, &mut way, frame, ip)?;
+        let Some(target) = target else { return Ok(Side::Uplink(uplink)) };
+        let ip = frame::ip(frame.bytes()).ok_or(Count::Malformed)?;
+        self.deliver(target, way, frame, ip, now)
+    }
+
+    /// Takes a packet over forwarding deckies: to the target, or the frame has become the answer
+    /// of the decky at which its time ended.
+    fn forward(
+        &mut self,
+        route: &Route,
+        way: &mut Way,
+        frame: &mut Frame,
+        ip: Ip,
+    ) -> Result<Option<Slot>, Count> {
+        let last = usize::from(ip.ttl.saturating_sub(1));
+        if let Some(slot) = route.hops.get(last).copied() {
+            way.hops = last as u8;
+            let (mut voice, icmp) = self.voice(slot, way.hops).ok_or(Count::Unroutable)?;
+            if ip.protocol == ICMP && wire::byte(frame.bytes(), ip.l4) != 8 {
+                return Err(Count::Expired);
+            }
+            voice.tos = icmp.error_tos;
+            answer::error(frame, ip, (11, 0), voice, *way);
+            self.counters.add(Count::Expired, 1);
+            return Ok(None);
+        }
+        way.hops = route.hops.len() as u8;
+        let target = route.target.ok_or(Count::Unroutable)?;
+        shape::age(frame.bytes_mut(), ip, way.hops);
+        self.counters.add(Count::Forwarded, 1);
+        Ok(Some(target))
+    }
+
+    /// How an ICMP message of the machine looks after so many hops.
+    fn voice(&mut self, slot: Slot, hops: u8) -> Option<(Voice, IcmpStyle)> {
+        let port = *self.table.port(slot)?;
+        let machine = self.table.machine_mut(port.machine)?;
+        let style = self.personalities.get(machine.manner.personality);
+        let ttl = style.ip.ttl.saturating_sub(hops);
+        let voice = Voice { address: port.address, ttl, id: machine.next_ip_id(1), tos: 0 };
+        Some((voice, style.icmp))
+    }
+
+    fn deliver(&mut self, slot: Slot, way: Way, frame: &mut Frame, ip: Ip, now: u64) -> Outcome {
+        if ip.is_fragment {
+            return Err(Count::Fragments);
+        }
+        match ip.protocol {
+            TCP => self.tcp(slot, way, frame, ip, now),
+            ICMP => self.icmp(slot, way, frame, ip, now),
+            UDP => self.udp(slot, way, frame, ip, now),
+            _ => Err(Count::Ignored),
+        }
+    }
+
+    fn icmp(&mut self, slot: Slot, way: Way, frame: &mut Frame, ip: Ip, now: u64) -> Outcome {
+        let bytes = frame.bytes();
+        if wire::byte(bytes, ip.l4) != 8 {
+            return self.icmp_error(slot, frame, ip, now);
+        }
+        let message = bytes.get(ip.l4..ip.end).unwrap_or_default();
+        let is_sound = message.len() >= 8 && wire::checksum(message, 0) == 0;
+        if !is_sound || ip.l4 != frame::ETHERNET + 20 {
+            return Err(Count::Malformed);
+        }
+        let tos = wire::byte(bytes, frame::ETHERNET + 1);
+        let (mut voice, style) = self.voice(slot, way.hops).ok_or(Count::Ignored)?;
+        voice.tos = if style.echo_tos == Echoed::Kept { tos } else { 0 };
+        answer::echo_reply(frame, ip, voice, style.echo_code == Echoed::Kept, way);
+        self.counters.add(Count::EchoAnswers, 1);
+        Ok(Side::Uplink(way.uplink))
+    }
+
+    /// An error about a connection is the kernel's business; all others are nobody's.
+    fn icmp_error(&mut self, slot: Slot, frame: &mut Frame, ip: Ip, now: u64) -> Outcome {
+        let (inner, port, peer_port) = shape::quoted(frame.bytes(), ip).ok_or(Count::Ignored)?;
+        let key = Key { slot, port, peer: inner.target, peer_port };
+        let flow = self.flows.get(key, now).ok_or(Count::Ignored)?;
+        shape::inbound_error(frame.bytes_mut(), ip, inner, flow);
+        frame.clear_header();
+        let class = flow.who.class;
+        frame.set_macs(CLASS_MAC, GATEWAY_MAC);
+        Ok(Side::Class(class))
+    }
+
+    fn udp(&mut self, slot: Slot, way: Way, frame: &mut Frame, ip: Ip, now: u64) -> Outcome {
+        let is_whole = ip.payload_len() >= 8;
+        if !is_whole || !ip.is_intact(frame.bytes(), frame.offload()) {
+            return Err(Count::Malformed);
+        }
+        let port = self.table.port(slot).ok_or(Count::Ignored)?;
+        let machine = self.table.machine_mut(port.machine).ok_or(Count::Ignored)?;
+        let icmp = self.personalities.get(machine.manner.personality).icmp;
+        if !machine.may_refuse(icmp.unreachable_every_ms, icmp.unreachable_burst, now) {
+            return Err(Count::Strays);
+        }
+        let (mut voice, _) = self.voice(slot, way.hops).ok_or(Count::Ignored)?;
+        voice.tos = icmp.error_tos;
+        answer::error(frame, ip, (3, 3), voice, way);
+        self.counters.add(Count::Unreachables, 1);
+        Ok(Side::Uplink(way.uplink))
+    }
+
+    fn tcp(&mut self, slot: Slot, way: Way, frame: &mut Frame, ip: Ip, now: u64) -> Outcome {
+        let tcp = frame::tcp(frame.bytes(), ip).ok_or(Count::Malformed)?;
+        let (port, peer, peer_port) = (tcp.target_port, ip.source, tcp.source_port);
+        let key = Key { slot, port, peer, peer_port };
+        let place = self.table.port(slot).ok_or(Count::Ignored)?;
+        let machine = self.table.machine(place.machine).ok_or(Count::Ignored)?;
+        let manner = machine.manner;
+        let is_open = machine.has_open(port);
+        let is_syn = tcp.flags & (SYN | ACK | RST | FIN) == SYN;
+        let known = self.flows.get(key, now).filter(|flow| flow.who.serial == manner.serial);
+        match known {
+            // A port that closed meanwhile answers no new SYN, of an old connection's ends either.
+            Some(flow) if is_open || !is_syn => {
+                flow.note_peer(tcp.flags, way, now);
+                Ok(to_class(frame, ip, tcp, flow))
+            }
+            None if is_open && is_syn => {
+                let flow = Flow::new(key, manner, way, now);
+                if !self.flows.open(flow, now) {
+                    return Err(Count::FlowsRefused);
+                }
+                self.counters.add(Count::Flows, 1);
+                Ok(to_class(frame, ip, tcp, &flow))
+            }
+            _ => self.refuse(slot, way, frame, (ip, tcp), is_open),
+        }
+    }
+
+    /// A segment that belongs to no connection gets what the personality gives it.
+    fn refuse(
+        &mut self,
+        slot: Slot,
+        way: Way,
+        frame: &mut Frame,
+        (ip, tcp): (Ip, Tcp),
+        is_open: bool,
+    ) -> Outcome {
+        let port = *self.table.port(slot).ok_or(Count::Ignored)?;
+        let machine = self.table.machine_mut(port.machine).ok_or(Count::Ignored)?;
+        let style = self.personalities.get(machine.manner.personality);
+        let is_stray = is_open && tcp.flags & ACK == 0 && style.tcp.stray == Stray::Ignore;
+        if tcp.flags & RST != 0 || is_stray {
+            return Err(Count::Strays);
+        }
+        if !ip.is_intact(frame.bytes(), frame.offload()) {
+            return Err(Count::Malformed);
+        }
+        let id = match style.ip.id {
+            IpId::Kernel => 0,
+            IpId::Counter => machine.next_ip_id(1),
+        };
+        let ttl = style.ip.ttl.saturating_sub(way.hops);
+        let voice = Voice { address: port.address, ttl, id, tos: 0 };
+        let other_ack = style.tcp.reset_ack == ResetAck::Other;
+        answer::reset(frame, (ip, tcp), voice, other_ack, way);
+        self.counters.add(Count::Resets, 1);
+        Ok(Side::Uplink(way.uplink))
+    }
+
+    /// Out go only segments of connections that a visitor opened, never one that opens another.
+    fn take_class(&mut self, class: ClassId, frame: &mut Frame, now: u64) -> Outcome {
+        const DENIED: Count = Count::EgressDenied;
+        let ip = frame::ip(frame.bytes()).ok_or(DENIED)?;
+        if ip.protocol != TCP || ip.is_fragment {
+            return Err(DENIED);
+        }
+        let tcp = frame::tcp(frame.bytes(), ip).ok_or(DENIED)?;
+        let slot = Slot::of_inside(ip.source).ok_or(DENIED)?;
+        let port = *self.table.port(slot).ok_or(DENIED)?;
+        let machine = self.table.machine_mut(port.machine).ok_or(DENIED)?;
+        let key = Key { slot, port: tcp.source_port, peer: ip.target, peer_port: tcp.target_port };
+        let flow = self.flows.get(key, now).ok_or(DENIED)?;
+        let is_its = flow.who.serial == machine.manner.serial && flow.who.class == class;
+        if !is_its || tcp.flags & (SYN | ACK) == SYN {
+            return Err(DENIED);
+        }
+        let style = self.personalities.get(flow.who.personality);
+        if tcp.flags & SYN != 0 && flow.kernel_isn != Some(tcp.seq) {
+            flow.kernel_isn = Some(tcp.seq);
+            let wanted = style.tcp.isn.as_ref().map(|isn| machine.next_isn(isn));
+            flow.shift = wanted.map_or(0, |isn| isn.wrapping_sub(tcp.seq));
+        }
+        flow.note_kernel(tcp.flags, now);
+        let offload = frame.offload();
+        let payload = ip.end - tcp.payload;
+        let packets = match usize::from(offload.segment) {
+            0 => 1,
+            segment => payload.div_ceil(segment).max(1) as u16,
+        };
+        let bytes = frame.bytes_mut();
+        shape::number(bytes, style.ip.id, || machine.next_ip_id(packets));
+        shape::outbound(bytes, (ip, tcp), flow, style, port.address, offload.partial);
+        let way = flow.way;
+        frame.set_macs(way.peer_mac, way.our_mac);
+        Ok(Side::Uplink(way.uplink))
+    }
+}
+
+fn to_class(frame: &mut Frame, ip: Ip, tcp: Tcp, flow: &Flow) -> Side {
+    let partial = frame.offload().partial;
+    shape::inbound(frame.bytes_mut(), ip, tcp, flow, partial);
+    frame.set_macs(CLASS_MAC, GATEWAY_MAC);
+    Side::Class(flow.who.class)
+}
+
+/// Whether anybody can have this address: not a group's, not our side's, not of this machine.
+fn is_plausible(source: Ipv4Addr) -> bool {
+    let [first, ..] = source.octets();
+    let ours = [Ipv4Addr::new(169, 254, 1, 1), Ipv4Addr::new(169, 254, 1, 2)];
+    first != 0 && first != 127 && first < 224 && !ours.contains(&source)
+}
