@@ -1,7 +1,7 @@
 //! The seam between fleet and decoys: what a driver opens, a decoy answers.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         mpsc::{SyncSender, sync_channel},
@@ -10,8 +10,11 @@ use std::{
 };
 
 use decoys::{DriverHandle, Entry, Place};
-use fleet::{DecoyHost, Opened};
-use model::{DeckyId, InstallationSecret, LanId, Persona, Service, Truncation};
+use fleet::{Bound, DecoyHost, Gate, Opened};
+use model::{
+    Decky, DeckyId, InstallationSecret, LanId, Persona, Service, ServiceConfig, TopologyId,
+    Truncation,
+};
 use tokio::runtime::Handle;
 
 use crate::flow::mutate::Occupancy;
@@ -46,26 +49,53 @@ fn key_maker() -> SyncSender<Arc<Persona>> {
     sender
 }
 
-impl DecoyHost for Host {
-    fn open(&self, opened: Opened) -> Result<(), String> {
-        let decky = &opened.decky;
-        let at = opened.listener.local_addr().map_err(|error| error.to_string())?;
-        let edge = decky.edges.iter().find(|edge| edge.lan == opened.lan);
+impl Host {
+    /// Who answers for a service of a decky on one of its LANs.
+    fn entry(
+        &self,
+        topology_id: TopologyId,
+        lan_id: LanId,
+        decky: &Decky,
+        service: ServiceConfig,
+    ) -> Result<Entry, String> {
+        let edge = decky.edges.iter().find(|edge| edge.lan == lan_id);
         let address = edge.ok_or("the decky has no interface on this LAN")?.address;
         let persona = Persona::derive(&self.secret, decky.id, &decky.name, decky.archetype);
         let persona = Arc::new(persona);
-        if opened.service.service == Service::Ssh {
+        if service.service == Service::Ssh {
             // Full means later, not never.
             let _ = self.keys.try_send(persona.clone());
         }
-        let entry = Entry {
-            topology_id: opened.topology,
-            lan_id: opened.lan,
-            decky_id: decky.id,
-            service: opened.service.service,
-            persona,
-            local: SocketAddr::new(address.into(), opened.service.port),
-        };
+        let local = SocketAddr::new(address.into(), service.port);
+        let (decky_id, service) = (decky.id, service.service);
+        Ok(Entry { topology_id, lan_id, decky_id, service, persona, local })
+    }
+}
+
+impl DecoyHost for Host {
+    fn open_gate(&self, Gate { tag, listener }: Gate) -> Result<(), String> {
+        let listening = self.runtime.block_on(self.decoys.listen(tag, listener));
+        listening.map_err(|error| error.to_string())
+    }
+
+    fn close_gate(&self, tag: LanId, port: u16) {
+        let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        self.runtime.block_on(self.decoys.unlisten(tag, at));
+    }
+
+    fn bind(&self, bound: Bound) -> Result<(), String> {
+        let entry = self.entry(bound.topology, bound.lan, &bound.decky, bound.service)?;
+        self.decoys.bind(Place { lan: bound.tag, at: bound.at }, &entry);
+        Ok(())
+    }
+
+    fn unbind(&self, tag: LanId, at: SocketAddr) {
+        self.decoys.unbind(Place { lan: tag, at });
+    }
+
+    fn open(&self, opened: Opened) -> Result<(), String> {
+        let at = opened.listener.local_addr().map_err(|error| error.to_string())?;
+        let entry = self.entry(opened.topology, opened.lan, &opened.decky, opened.service)?;
         let place = Place { lan: opened.lan, at };
         self.decoys.bind(place, &entry);
         let listening = self.runtime.block_on(self.decoys.listen(opened.lan, opened.listener));

@@ -54,8 +54,48 @@ pub struct Opened {
     pub listener: TcpListener,
 }
 
+/// A listener that many deckies share: a connection's local address says which one was meant.
+#[derive(Debug)]
+pub struct Gate {
+    /// Stands in the place of a LAN where the host looks up who was meant. The addresses behind
+    /// a gate are the driver's own, so that LANs with equal subnets are told apart.
+    pub tag: LanId,
+    /// Bound to all addresses, listening, non-blocking.
+    pub listener: TcpListener,
+}
+
+/// Who answers at an address behind a gate.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// The gate's tag.
+    pub tag: LanId,
+    /// The local address of the connections that are meant.
+    pub at: SocketAddr,
+    /// Of which topology.
+    pub topology: TopologyId,
+    /// On which LAN.
+    pub lan: LanId,
+    /// The machine.
+    pub decky: Arc<Decky>,
+    /// What it shall speak.
+    pub service: ServiceConfig,
+}
+
 /// Who serves what a driver opens. It must not call the driver back from within these.
 pub trait DecoyHost: Send + Sync {
+    /// Takes over a listener that deckies will share; returns once it is served. Connections to
+    /// an address that nobody is bound to are closed.
+    fn open_gate(&self, gate: Gate) -> Result<(), String>;
+
+    /// Drops the shared listener of this tag and port; returns once it is closed.
+    fn close_gate(&self, tag: LanId, port: u16);
+
+    /// From now on this decky answers there.
+    fn bind(&self, bound: Bound) -> Result<(), String>;
+
+    /// Nobody answers there any more; sessions go on. Unknown ones are fine.
+    fn unbind(&self, tag: LanId, at: SocketAddr);
+
     /// Takes a listener over; returns once it is served. The error is a reason for operators.
     fn open(&self, opened: Opened) -> Result<(), String>;
 

@@ -1,9 +1,14 @@
 //! Why a step failed, in words that an operator can act on.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use maze::StepKind;
 use model::{DeckyId, LanId, Service};
+
+use crate::switch::{Mac, Refusal};
 
 /// A step that failed. Nothing of it remains.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +129,38 @@ pub enum StepError {
         /// In its own words.
         reason: String,
     },
+    /// The address is not for deckies.
+    #[error("{address} is protected: deckies never take it (key `fleet.protected`)")]
+    Protected {
+        /// Which.
+        address: Ipv4Addr,
+    },
+    /// A real host has the address.
+    #[error(
+        "{address} belongs to a real host ({mac}): give the decky another address, or take the \
+         host off the segment"
+    )]
+    RealHost {
+        /// Which.
+        address: Ipv4Addr,
+        /// The host's hardware address.
+        mac: Mac,
+    },
+    /// Two LANs on one real segment want the same address, or a number is used up.
+    #[error("the switch refuses it")]
+    Switch(#[from] Refusal),
+    /// The kernel does not make a namespace or a listener.
+    #[error("cannot {what}; Morgana has to run as root for the netns driver")]
+    Kernel {
+        /// What was tried.
+        what: String,
+        /// From the kernel.
+        #[source]
+        source: io::Error,
+    },
+    /// The network was taken down for good, by `panic` or because the switch died.
+    #[error("the network is switched off; start Morgana again to get it back")]
+    Off,
     /// A failure that a test asked for.
     #[error("step {kind:?} failed as scripted")]
     Scripted {
@@ -141,7 +178,8 @@ impl StepError {
             Self::AddressInUse { .. } | Self::DescriptorsExhausted { .. } | Self::Host { .. } => {
                 true
             }
-            Self::Listen { source, .. } => {
+            Self::RealHost { .. } => true,
+            Self::Listen { source, .. } | Self::Kernel { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory)
             }
             Self::Scripted { transient, .. } => *transient,
@@ -152,7 +190,10 @@ impl StepError {
             | Self::Exists { .. }
             | Self::AddressesExhausted { .. }
             | Self::PortOutOfRange { .. }
-            | Self::PortTaken { .. } => false,
+            | Self::PortTaken { .. }
+            | Self::Protected { .. }
+            | Self::Switch(_)
+            | Self::Off => false,
         }
     }
 }

@@ -10,9 +10,12 @@ mod driver;
 mod error;
 mod fake;
 mod loopback;
+mod netns;
+mod row;
 pub mod switch;
 
-pub use driver::{DecoyHost, Driver, Endpoint, Opened};
+pub use driver::{Bound, DecoyHost, Driver, Endpoint, Gate, Opened};
 pub use error::StepError;
 pub use fake::{Failure, Fake, FakeNetwork};
 pub use loopback::{Loopback, LoopbackConfig, LoopbackError, Ports};
+pub use netns::{MacChoice, Netns, NetnsConfig, NetnsError, Report, Uplink};

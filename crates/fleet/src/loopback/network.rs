@@ -11,7 +11,10 @@ use std::{
 use maze::{ObservedDecky, ObservedLan};
 use model::{Decky, DeckyId, Edge, LanId, ServiceConfig, TopologyId};
 
-use crate::StepError;
+use crate::{
+    StepError,
+    row::{with_interface, with_routes, without_interface},
+};
 
 /// How many derived addresses are tried before giving up; a /16 that is half full is missed by
 /// all of them once in 2^64.
@@ -44,16 +47,6 @@ pub(super) struct Machine {
 pub(super) struct Opening {
     pub(super) lan: LanId,
     pub(super) at: SocketAddr,
-}
-
-impl Machine {
-    /// Its row with the interface of `row` on the LANs that `is_new` names, in the order of `row`.
-    fn with_edges(&self, row: &Decky, is_new: impl Fn(LanId) -> bool) -> Arc<Decky> {
-        let has = |lan: LanId| self.row.edge_on(lan).is_some() || is_new(lan);
-        let here = |edge: &Edge| self.row.edge_on(edge.lan).copied().unwrap_or(*edge);
-        let edges = row.edges.iter().filter(|edge| has(edge.lan)).map(here).collect();
-        Arc::new(Decky { edges, ..Decky::clone(&self.row) })
-    }
 }
 
 impl Network {
@@ -132,7 +125,7 @@ impl Network {
     ) {
         self.taken.insert(address, row.id);
         let Some(machine) = self.machine_mut(topology, row.id) else { return };
-        machine.row = machine.with_edges(row, |known| known == lan);
+        machine.row = with_interface(&machine.row, row, lan);
         machine.addresses.push((lan, address));
         for (service, opening) in openings {
             machine.open.entry(service).or_default().push(opening);
@@ -147,9 +140,7 @@ impl Network {
         lan: LanId,
     ) -> Vec<Opening> {
         let Some(machine) = self.machine_mut(topology, decky) else { return Vec::new() };
-        let mut row = Decky::clone(&machine.row);
-        row.edges.retain(|edge| edge.lan != lan);
-        machine.row = Arc::new(row);
+        machine.row = without_interface(&machine.row, lan);
         let mut closed = Vec::new();
         for openings in machine.open.values_mut() {
             closed.extend(openings.extract_if(.., |opening| opening.lan == lan));
@@ -180,14 +171,7 @@ impl Network {
     ) -> Result<(), StepError> {
         let missing = StepError::MachineMissing { decky: row.id };
         let machine = self.machine_mut(topology, row.id).ok_or(missing)?;
-        let mut changed = Decky::clone(&machine.row);
-        changed.forwards_l3 = row.forwards_l3;
-        for edge in &mut changed.edges {
-            if let Some(wanted) = row.edge_on(edge.lan) {
-                edge.forwards_l3 = wanted.forwards_l3;
-            }
-        }
-        machine.row = Arc::new(changed);
+        machine.row = with_routes(&machine.row, row);
         Ok(())
     }
 

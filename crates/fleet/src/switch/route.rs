@@ -54,18 +54,20 @@ fn search(table: &Table, entry: Slot, target: Ipv4Addr) -> Option<Route> {
     let mut queue: VecDeque<Vec<(Slot, MachineId)>> = VecDeque::new();
     queue.push_back(vec![(entry, first.machine)]);
     while let Some(way) = queue.pop_front() {
-        let (_, last) = way.last().copied()?;
-        let Some(machine) = table.machine(last).filter(|machine| machine.forwards) else {
+        let (came_in, last) = way.last().copied()?;
+        let Some(machine) = table.machine(last) else { continue };
+        let routed = || machine.interfaces.iter().filter(|interface| interface.routes);
+        if !routed().any(|interface| interface.slot == came_in) {
             continue;
-        };
+        }
         let hops = || way.iter().map(|(slot, _)| *slot).collect();
         // One of the forwarding decky's own addresses is no further hop: it is there.
-        let own = machine.interfaces.iter().find(|interface| interface.address == target);
+        let own = routed().find(|interface| interface.address == target);
         if let Some(own) = own {
             let before = way[..way.len() - 1].iter().map(|(slot, _)| *slot).collect();
             return Some(Route { hops: before, target: Some(own.slot) });
         }
-        for interface in &machine.interfaces {
+        for interface in routed() {
             let Some(segment) = table.segments.get(&interface.segment) else { continue };
             if !matches!(segment.wire, Wire::Inner(_)) || !seen.insert(interface.segment) {
                 continue;

@@ -74,6 +74,14 @@ pub enum Update {
     PutMachine(MachineRow),
     /// A machine goes, with its connections.
     DropMachine(MachineId),
+    /// A machine gets and loses interfaces, or routes otherwise; connections over those that stay
+    /// go on.
+    SetInterfaces {
+        /// Which machine.
+        machine: MachineId,
+        /// All of its interfaces.
+        interfaces: Vec<Interface>,
+    },
     /// A machine opens and closes ports; connections stay.
     SetPorts {
         /// Which machine.
@@ -96,8 +104,6 @@ pub struct MachineRow {
     pub clock: u32,
     /// Where its randomness comes from.
     pub seed: u64,
-    /// Whether it routes between its segments.
-    pub forwards: bool,
     /// Its interfaces.
     pub interfaces: Vec<Interface>,
     /// Its open TCP ports.
@@ -115,6 +121,8 @@ pub struct Interface {
     pub address: Ipv4Addr,
     /// Its hardware address.
     pub mac: Mac,
+    /// Whether the machine routes between this segment and the others of which that is true.
+    pub routes: bool,
 }
 
 /// Why an update was refused. Nothing changed.
@@ -174,7 +182,6 @@ pub(super) struct SegmentRow {
 #[derive(Debug)]
 pub(super) struct Machine {
     pub(super) manner: Manner,
-    pub(super) forwards: bool,
     pub(super) interfaces: Box<[Interface]>,
     ports: Box<[u16]>,
     ip_id: u16,
@@ -193,6 +200,11 @@ struct Bucket {
 }
 
 impl Machine {
+    /// Whether it routes between any of its segments.
+    fn forwards(&self) -> bool {
+        self.interfaces.iter().filter(|interface| interface.routes).count() > 1
+    }
+
     pub(super) fn has_open(&self, port: u16) -> bool {
         self.ports.binary_search(&port).is_ok()
     }
@@ -297,7 +309,7 @@ impl Table {
         self.by_mac.get(&(wire, mac)).copied()
     }
 
-    /// The other machines on a segment that forward, each with its slot there.
+    /// The other machines that route from a segment, each with its slot there.
     pub(super) fn forwarders_on(
         &self,
         segment: Segment,
@@ -306,7 +318,8 @@ impl Table {
         let known = self.forwarders.iter().filter(move |id| **id != but);
         known.flat_map(move |id| {
             let interfaces = self.machine(*id).into_iter().flat_map(|m| &m.interfaces);
-            interfaces.filter(move |i| i.segment == segment).map(|i| (i.slot, *id))
+            let from_here = interfaces.filter(move |i| i.segment == segment && i.routes);
+            from_here.map(|i| (i.slot, *id))
         })
     }
 
@@ -330,6 +343,13 @@ impl Table {
                 self.drop_machine(id);
                 Ok(())
             }
+            Update::SetInterfaces { machine, interfaces } => {
+                self.machine(machine).ok_or(Refusal::MachineMissing(machine))?;
+                self.check_places(machine, &interfaces)?;
+                self.withdraw(machine);
+                self.place(machine, interfaces);
+                Ok(())
+            }
             Update::SetPorts { machine, ports } => {
                 let ports = sorted(ports)?;
                 let row = self.machine_mut(machine).ok_or(Refusal::MachineMissing(machine))?;
@@ -347,33 +367,7 @@ impl Table {
         if self.machine(row.id).is_some() {
             return Err(Refusal::Exists(row.id));
         }
-        let mut taken = Vec::with_capacity(row.interfaces.len());
-        for interface in &row.interfaces {
-            if !(1..=MAX_SLOTS).contains(&interface.slot.0) {
-                return Err(Refusal::Beyond { what: "the number of interfaces" });
-            }
-            let segment = self.segments.get(&interface.segment);
-            let wire = segment.ok_or(Refusal::SegmentMissing(interface.segment))?.wire;
-            let (place, address) = ((wire, interface.address), interface.address);
-            if self.by_address.contains_key(&place) || taken.contains(&place) {
-                return Err(Refusal::AddressTaken { address });
-            }
-            let count = row.interfaces.iter().filter(|other| other.slot == interface.slot).count();
-            if self.port(interface.slot).is_some() || count > 1 {
-                return Err(Refusal::Exists(row.id));
-            }
-            taken.push(place);
-        }
-        for (interface, (wire, address)) in row.interfaces.iter().zip(taken) {
-            let port =
-                Port { machine: row.id, segment: interface.segment, address, mac: interface.mac };
-            *entry(&mut self.slots, interface.slot.0) = Some(port);
-            self.by_address.insert((wire, address), interface.slot);
-            self.by_mac.insert((wire, interface.mac), interface.slot);
-            if let Some(segment) = self.segments.get_mut(&interface.segment) {
-                segment.machines += 1;
-            }
-        }
+        self.check_places(row.id, &row.interfaces)?;
         self.serial = self.serial.wrapping_add(1);
         let manner = Manner {
             personality: row.personality,
@@ -383,8 +377,7 @@ impl Table {
         };
         let mut machine = Machine {
             manner,
-            forwards: row.forwards,
-            interfaces: row.interfaces.into(),
+            interfaces: Box::default(),
             ports,
             ip_id: 0,
             isn: 0,
@@ -394,17 +387,65 @@ impl Table {
         };
         machine.ip_id = machine.roll() as u16;
         machine.isn = machine.roll() as u32;
-        if row.forwards {
-            self.forwarders.insert(row.id);
-        }
         *entry(&mut self.machines, row.id.0) = Some(machine);
+        self.place(row.id, row.interfaces);
         Ok(())
     }
 
     fn drop_machine(&mut self, id: MachineId) {
-        let row = self.machines.get_mut(id.0 as usize).and_then(Option::take);
+        self.withdraw(id);
+        if let Some(row) = self.machines.get_mut(id.0 as usize) {
+            *row = None;
+        }
+    }
+
+    /// Whether the machine can have these interfaces: no other has their slots or addresses.
+    fn check_places(&self, id: MachineId, interfaces: &[Interface]) -> Result<(), Refusal> {
+        let is_other = |slot: Slot| self.port(slot).is_some_and(|port| port.machine != id);
+        let mut taken = Vec::with_capacity(interfaces.len());
+        for interface in interfaces {
+            if !(1..=MAX_SLOTS).contains(&interface.slot.0) {
+                return Err(Refusal::Beyond { what: "the number of interfaces" });
+            }
+            let segment = self.segments.get(&interface.segment);
+            let wire = segment.ok_or(Refusal::SegmentMissing(interface.segment))?.wire;
+            let (place, address) = ((wire, interface.address), interface.address);
+            if self.at_address(wire, address).is_some_and(is_other) || taken.contains(&place) {
+                return Err(Refusal::AddressTaken { address });
+            }
+            let count = interfaces.iter().filter(|other| other.slot == interface.slot).count();
+            if is_other(interface.slot) || count > 1 {
+                return Err(Refusal::Exists(id));
+            }
+            taken.push(place);
+        }
+        Ok(())
+    }
+
+    /// Gives a machine that has none these interfaces; they were checked.
+    fn place(&mut self, id: MachineId, interfaces: Vec<Interface>) {
+        for interface in &interfaces {
+            let Interface { slot, segment, address, mac, .. } = *interface;
+            *entry(&mut self.slots, slot.0) = Some(Port { machine: id, segment, address, mac });
+            if let Some(row) = self.segments.get_mut(&segment) {
+                row.machines += 1;
+                self.by_address.insert((row.wire, address), slot);
+                self.by_mac.insert((row.wire, mac), slot);
+            }
+        }
+        if let Some(machine) = self.machine_mut(id) {
+            machine.interfaces = interfaces.into();
+            if machine.forwards() {
+                self.forwarders.insert(id);
+            }
+        }
+    }
+
+    /// Takes a machine's interfaces.
+    fn withdraw(&mut self, id: MachineId) {
         self.forwarders.remove(&id);
-        for interface in row.iter().flat_map(|machine| &machine.interfaces) {
+        let row = self.machine_mut(id).map(|machine| std::mem::take(&mut machine.interfaces));
+        for interface in row.iter().flatten() {
             if let Some(port) = self.slots.get_mut(interface.slot.0 as usize) {
                 *port = None;
             }
@@ -452,6 +493,7 @@ mod tests {
             segment: Segment(on),
             address: address.parse().unwrap(),
             mac: Mac([0, 0x15, 0x5d, 0, 0, id as u8]),
+            routes: false,
         };
         Update::PutMachine(MachineRow {
             id: MachineId(id),
@@ -459,7 +501,6 @@ mod tests {
             class: ClassId(0),
             clock: 0,
             seed: 1,
-            forwards: false,
             interfaces: vec![interface],
             ports: vec![80, 22, 80],
         })
@@ -502,6 +543,51 @@ mod tests {
         table.apply(machine(3, 1, 3, "10.0.0.1")).unwrap();
         assert_eq!(table.at_address(wire, Ipv4Addr::new(10, 0, 0, 1)), Some(Slot(1)));
         assert_eq!(table.at_mac(wire, Mac([0, 0x15, 0x5d, 0, 0, 3])), Some(Slot(1)));
+    }
+
+    #[test]
+    fn interfaces_come_and_go_whole() {
+        let mut table = Table::new(1);
+        for (id, subnet) in [(1, "10.0.0.0/24"), (2, "10.1.0.0/24")] {
+            table.apply(segment(id, subnet, None)).unwrap();
+        }
+        table.apply(machine(1, 1, 1, "10.0.0.1")).unwrap();
+        table.apply(machine(2, 2, 2, "10.1.0.2")).unwrap();
+        let at = |slot: u32, on: u32, address: &str, routes| Interface {
+            slot: Slot(slot),
+            segment: Segment(on),
+            address: address.parse().unwrap(),
+            mac: Mac([0, 0x15, 0x5d, 0, 1, slot as u8]),
+            routes,
+        };
+        let set = |id: u32, interfaces: &[Interface]| {
+            let (machine, interfaces) = (MachineId(id), interfaces.to_vec());
+            Update::SetInterfaces { machine, interfaces }
+        };
+        let home = |routes| at(1, 1, "10.0.0.1", routes);
+        let taken = table.apply(set(1, &[home(true), at(3, 2, "10.1.0.2", true)]));
+        assert_eq!(taken, Err(Refusal::AddressTaken { address: Ipv4Addr::new(10, 1, 0, 2) }));
+        let same_slot = table.apply(set(1, &[home(true), at(2, 2, "10.1.0.1", true)]));
+        assert_eq!(same_slot, Err(Refusal::Exists(MachineId(1))));
+        assert_eq!(table.machine(MachineId(1)).unwrap().interfaces.len(), 1, "nothing changed");
+        let nobody = table.apply(set(9, &[]));
+        assert_eq!(nobody, Err(Refusal::MachineMissing(MachineId(9))));
+
+        let second = Wire::Inner(Segment(2));
+        let forwarders = |table: &Table| table.forwarders_on(Segment(2), MachineId(9)).count();
+        for (routes, expected) in [(false, 0), (true, 1)] {
+            let both = [home(true), at(3, 2, "10.1.0.1", routes)];
+            table.apply(set(1, &both)).unwrap();
+            assert_eq!(table.at_address(second, Ipv4Addr::new(10, 1, 0, 1)), Some(Slot(3)));
+            assert_eq!(forwarders(&table), expected);
+        }
+        table.apply(set(1, &[home(true)])).unwrap();
+        assert_eq!(table.at_address(second, Ipv4Addr::new(10, 1, 0, 1)), None);
+        assert!(table.port(Slot(3)).is_none());
+        assert_eq!(forwarders(&table), 0);
+        let in_use = table.apply(Update::DropSegment(Segment(1)));
+        assert_eq!(in_use, Err(Refusal::SegmentInUse(Segment(1))), "it still has its home");
+        assert!(table.machine(MachineId(1)).unwrap().has_open(22), "ports stay");
     }
 
     #[test]

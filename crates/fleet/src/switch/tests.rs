@@ -35,6 +35,7 @@ fn machine(id: u32, personality: &str, forwards: bool, on: &[(u32, &str)]) -> Up
         segment: Segment(*on),
         address: address.parse().unwrap(),
         mac: mac(id * 10 + nth as u32),
+        routes: forwards,
     };
     Update::PutMachine(MachineRow {
         id: MachineId(id),
@@ -42,7 +43,6 @@ fn machine(id: u32, personality: &str, forwards: bool, on: &[(u32, &str)]) -> Up
         class: ClassId(u8::from(personality.starts_with("windows"))),
         clock: 1_000_000,
         seed: u64::from(id),
-        forwards,
         interfaces: on.iter().enumerate().map(interface).collect(),
         ports: vec![22, 80],
     })
@@ -409,7 +409,7 @@ fn offloaded_segments_take_as_many_numbers_as_they_become() {
 #[test]
 fn nothing_leaves_a_namespace_that_nobody_asked_for() {
     let mut switch = maze();
-    let mut denied = |switch: &mut Switch, from, segment: Segm<'_>| {
+    let denied = |switch: &mut Switch, from, segment: Segm<'_>| {
         let before = switch.counters().get(Count::EgressDenied);
         assert_eq!(send(switch, from, segment).0, Verdict::Drop);
         assert_eq!(switch.counters().get(Count::EgressDenied), before + 1);

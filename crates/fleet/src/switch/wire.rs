@@ -155,7 +155,8 @@ mod tests {
             covered.replaced(&mut bytes, &old, &new);
             let wanted = fold(sum(&new, u32::from(rest)));
             // Zero has two forms in ones' complement.
-            let same = |a: u16, b: u16| a == b || (a % 0xffff == 0 && b % 0xffff == 0);
+            let is_zero = |sum: u16| sum.is_multiple_of(0xffff);
+            let same = |a: u16, b: u16| a == b || (is_zero(a) && is_zero(b));
             prop_assert!(same(be16(&bytes, 0), wanted));
         }
     }

@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use fleet::{DecoyHost, Driver, Loopback, LoopbackConfig, LoopbackError, Opened, Ports, StepError};
+use fleet::{
+    Bound, DecoyHost, Driver, Gate, Loopback, LoopbackConfig, LoopbackError, Opened, Ports,
+    StepError,
+};
 use maze::{Observed, Step};
 use model::{DeckyId, Edge, LanId, Name, Op, Service, ServiceConfig, Topology};
 
@@ -48,6 +51,22 @@ impl Host {
 }
 
 impl DecoyHost for Host {
+    fn open_gate(&self, gate: Gate) -> Result<(), String> {
+        panic!("the loopback driver shares no listener: {gate:?}")
+    }
+
+    fn close_gate(&self, tag: LanId, port: u16) {
+        panic!("the loopback driver shares no listener: {tag} {port}")
+    }
+
+    fn bind(&self, bound: Bound) -> Result<(), String> {
+        panic!("the loopback driver shares no listener: {bound:?}")
+    }
+
+    fn unbind(&self, tag: LanId, at: SocketAddr) {
+        panic!("the loopback driver shares no listener: {tag} {at}")
+    }
+
     fn open(&self, opened: Opened) -> Result<(), String> {
         let at = opened.listener.local_addr().unwrap();
         if *self.refuse.lock().unwrap() == Some(at) {

@@ -6,6 +6,7 @@ extern crate morgana_fleet as fleet;
 
 mod fake;
 mod loopback;
+mod netns;
 
 use maze::Step;
 use model::{Ambient, Timestamp, Topology};

@@ -1,0 +1,130 @@
+//! What the netns driver is told, why it cannot start, and what it reports.
+
+use std::{io, os::fd::AsFd as _, path::PathBuf, time::Duration};
+
+use ipnet::Ipv4Net;
+use model::{Ambient, InstallationSecret};
+
+use super::{link::Links, runner::Link, sys};
+use crate::switch::{Count, Mac, Personalities};
+
+/// Where deckies meet the real network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uplink {
+    /// On this interface.
+    Interface(String),
+    /// On this interface of the namespace behind a file, such as `/run/netns/lab`.
+    InterfaceWithin {
+        /// The namespace.
+        netns: PathBuf,
+        /// The interface.
+        name: String,
+    },
+    /// On an interface that is made for them: this machine is their visitor.
+    Demo {
+        /// What it is called.
+        name: String,
+        /// This machine's address on it, with the subnet.
+        address: Ipv4Net,
+    },
+}
+
+/// Which hardware addresses deckies show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum MacChoice {
+    /// Each its own, of a vendor that fits.
+    #[default]
+    Own,
+    /// All of them that of the uplink: for networks that drop foreign ones.
+    Host(Mac),
+}
+
+/// How a [`Netns`] works.
+#[derive(Clone, Debug)]
+pub struct NetnsConfig {
+    /// Where deckies meet the real network.
+    pub uplink: Uplink,
+    /// Which hardware addresses they show.
+    pub mac: MacChoice,
+    /// What they can be.
+    pub personalities: Personalities,
+    /// Addresses that no decky ever takes.
+    pub protected: Vec<Ipv4Net>,
+    /// How long to listen for a real host before an address on the uplink is taken; zero trusts
+    /// what was heard by chance.
+    pub listen_first: Duration,
+    /// Whether the kernel may leave checksums and segmentation to the switch and back.
+    pub offloads: bool,
+    /// What hardware addresses, clocks and numbers derive from.
+    pub secret: InstallationSecret,
+    /// Time and randomness.
+    pub ambient: Ambient,
+}
+
+/// Why the driver cannot work here.
+#[derive(Debug, thiserror::Error)]
+pub enum NetnsError {
+    /// The uplink cannot be had.
+    #[error("cannot use {uplink} as the uplink: it has to exist, and Morgana has to run as root")]
+    Uplink {
+        /// Which.
+        uplink: String,
+        /// From the kernel.
+        #[source]
+        source: io::Error,
+    },
+    /// The switch's thread cannot be started.
+    #[error("cannot start the switch")]
+    Switch(#[source] io::Error),
+}
+
+/// What the switch did so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Each count with its name.
+    pub counts: Vec<(&'static str, u64)>,
+    /// Connections that are known now.
+    pub connections: usize,
+}
+
+impl Report {
+    /// One count.
+    pub fn get(&self, what: Count) -> u64 {
+        self.counts.iter().find(|(name, _)| *name == what.as_str()).map_or(0, |(_, count)| *count)
+    }
+}
+
+impl std::fmt::Display for Uplink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Interface(name) | Self::Demo { name, .. } => write!(f, "`{name}`"),
+            Self::InterfaceWithin { netns, name } => {
+                write!(f, "`{name}` of the namespace `{}`", netns.display())
+            }
+        }
+    }
+}
+
+/// Opens the way to the real network.
+pub(super) fn open_uplink(config: &NetnsConfig) -> io::Result<Link> {
+    let headers = config.offloads;
+    let packet = |name: &str| {
+        let index = Links::open()?.index(name)?;
+        Ok(Link::Packet { socket: sys::open_packet(index, headers)?, headers })
+    };
+    match &config.uplink {
+        Uplink::Interface(name) => packet(name),
+        Uplink::InterfaceWithin { netns, name } => {
+            let namespace = std::fs::File::open(netns)?;
+            sys::within(namespace.as_fd(), || packet(name))
+        }
+        Uplink::Demo { name, address } => {
+            let tap = sys::open_tap(name, headers)?;
+            let links = Links::open()?;
+            let index = links.index(name)?;
+            links.up(index)?;
+            links.add_address(index, address.addr(), address.prefix_len())?;
+            Ok(Link::Tap(tap))
+        }
+    }
+}
