@@ -1,12 +1,17 @@
 //! Start and stop: which component is made from which, in what order they begin and end.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
 use api::{ApiConfig, Handles};
 use bus::Bus;
-use fleet::{Fake, Loopback, LoopbackConfig, LoopbackError};
+use fleet::{
+    Fake, Loopback, LoopbackConfig, LoopbackError, MacChoice, Netns, NetnsConfig, NetnsError,
+    Uplink,
+    switch::{Personalities, PersonalityError},
+};
 use intel::Analyst;
-use model::Ambient;
+use ipnet::Ipv4Net;
+use model::{Ambient, InstallationSecret};
 use store::{Store, StoreError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -53,6 +58,12 @@ pub enum StartError {
     /// The loopback driver does not work here.
     #[error("the loopback driver does not work here (key `fleet.loopback_prefix`)")]
     Loopback(#[from] LoopbackError),
+    /// The netns driver does not work here.
+    #[error("the netns driver does not work here (key `fleet.uplink`)")]
+    Netns(#[from] NetnsError),
+    /// A personality file is wrong.
+    #[error("cannot use the personalities (key `fleet.personalities`)")]
+    Personalities(#[from] PersonalityError),
     /// The bus or its streams cannot be had.
     #[error(transparent)]
     Bus(#[from] BusError),
@@ -125,7 +136,8 @@ impl Morgana {
         observer.catch_up().await?;
 
         let (decoys, visitors) = decoys::Driver::new(decoy_limits(config), ambient.clone(), facts);
-        let network = network(config, Host::new(visitors.clone(), secret))?;
+        let host_of_decoys = Host::new(visitors.clone(), secret.clone());
+        let network = network(config, host_of_decoys, secret, &ambient)?;
         let handles = Handles {
             store: store.clone(),
             bus: bus.clone(),
@@ -267,7 +279,12 @@ fn create_private(path: &std::path::Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-fn network(config: &Config, host: Host) -> Result<Network, LoopbackError> {
+fn network(
+    config: &Config,
+    host: Host,
+    secret: InstallationSecret,
+    ambient: &Ambient,
+) -> Result<Network, StartError> {
     let driver: Arc<dyn fleet::Driver> = match config.driver {
         DriverChoice::Loopback => {
             let loopback = LoopbackConfig {
@@ -277,9 +294,43 @@ fn network(config: &Config, host: Host) -> Result<Network, LoopbackError> {
             };
             Arc::new(Loopback::new(loopback, Arc::new(host))?)
         }
+        DriverChoice::Netns => {
+            Arc::new(Netns::new(netns(config, secret, ambient)?, Arc::new(host))?)
+        }
         DriverChoice::Fake => Arc::new(Fake::new()),
     };
     Ok(Network::new(driver))
+}
+
+/// This machine's address and the subnet of the interface that is made where none is named: that
+/// of the demo's outer LAN.
+const DEMO_UPLINK: (&str, Ipv4Addr, u8) = ("morgana0", Ipv4Addr::new(10, 66, 1, 254), 24);
+
+fn netns(
+    config: &Config,
+    secret: InstallationSecret,
+    ambient: &Ambient,
+) -> Result<NetnsConfig, PersonalityError> {
+    let keys = &config.netns;
+    let mut personalities = Personalities::built_in();
+    if let Some(directory) = &keys.personalities {
+        personalities.extend_from(directory)?;
+    }
+    let (name, address, bits) = DEMO_UPLINK;
+    let uplink = match &keys.uplink {
+        Some(name) => Uplink::Interface(name.clone()),
+        None => Uplink::Demo { name: name.into(), address: Ipv4Net::new_assert(address, bits) },
+    };
+    Ok(NetnsConfig {
+        uplink,
+        mac: MacChoice::Own,
+        personalities,
+        protected: keys.protected.clone(),
+        listen_first: keys.listen_first,
+        offloads: true,
+        secret,
+        ambient: ambient.clone(),
+    })
 }
 
 fn decoy_limits(config: &Config) -> decoys::Limits {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::{
     BusSocket, Config, DriverChoice, LogFormat, bus,
-    values::{choice, log_filter, loopback, maybe, parsed, path, prefix, shown, within, word},
+    values::{
+        choice, list_of, log_filter, loopback, maybe, networks, parsed, path, prefix, shown,
+        within, word,
+    },
 };
 
 /// One key: its name, what it means, and how its value is taken.
@@ -189,19 +192,52 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "fleet.driver",
-        meaning: "what makes the network: loopback or fake",
+        meaning: "what makes the network: loopback, netns (needs root) or fake",
         also: None,
         set: |c, v| {
-            choice(v, &[("loopback", DriverChoice::Loopback), ("fake", DriverChoice::Fake)])
-                .map(|d| c.driver = d)
+            let known = [
+                ("loopback", DriverChoice::Loopback),
+                ("netns", DriverChoice::Netns),
+                ("fake", DriverChoice::Fake),
+            ];
+            choice(v, &known).map(|d| c.driver = d)
         },
         show: |c| {
             match c.driver {
                 DriverChoice::Loopback => "loopback",
+                DriverChoice::Netns => "netns",
                 DriverChoice::Fake => "fake",
             }
             .into()
         },
+    },
+    Key {
+        name: "fleet.uplink",
+        meaning: "interface where netns deckies meet the network; off makes one, morgana0",
+        also: None,
+        set: |c, v| maybe(v, word).map(|name| c.netns.uplink = name),
+        show: |c| shown(c.netns.uplink.as_ref()),
+    },
+    Key {
+        name: "fleet.personalities",
+        meaning: "directory with more personalities for netns deckies, or off",
+        also: None,
+        set: |c, v| maybe(v, path).map(|p| c.netns.personalities = p),
+        show: |c| shown(c.netns.personalities.as_ref().map(|p| p.display())),
+    },
+    Key {
+        name: "fleet.protected",
+        meaning: "subnets, by commas, of which netns deckies never take an address",
+        also: None,
+        set: |c, v| networks(v).map(|list| c.netns.protected = list),
+        show: |c| list_of(&c.netns.protected),
+    },
+    Key {
+        name: "fleet.listen_millis",
+        meaning: "how long to listen for a real host before an address is taken (0 to 5000)",
+        also: None,
+        set: |c, v| within(v, 0, 5000).map(|n| c.netns.listen_first = Duration::from_millis(n)),
+        show: |c| c.netns.listen_first.as_millis().to_string(),
     },
     Key {
         name: "fleet.loopback_prefix",

@@ -37,6 +37,8 @@ pub struct Config {
     pub bus: BusConfig,
     /// What makes the network.
     pub driver: DriverChoice,
+    /// `fleet.uplink` and what else the netns driver is told.
+    pub netns: NetnsKeys,
     /// First two octets of the loopback driver's addresses.
     pub loopback_prefix: [u8; 2],
     /// Added to port numbers that the process may not bind.
@@ -68,11 +70,37 @@ pub struct VisitorLimits {
     pub idle: Duration,
 }
 
+/// What the netns driver is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetnsKeys {
+    /// The interface where deckies meet the real network; `None` makes one for a demo.
+    pub uplink: Option<String>,
+    /// A directory with more personalities.
+    pub personalities: Option<PathBuf>,
+    /// Addresses that no decky takes.
+    pub protected: Vec<ipnet::Ipv4Net>,
+    /// How long to listen for a real host before an address is taken.
+    pub listen_first: Duration,
+}
+
+impl Default for NetnsKeys {
+    fn default() -> Self {
+        Self {
+            uplink: None,
+            personalities: None,
+            protected: Vec::new(),
+            listen_first: Duration::ZERO,
+        }
+    }
+}
+
 /// `fleet.driver`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriverChoice {
     /// Each decky has its own loopback address.
     Loopback,
+    /// Real machines on a real segment; needs root.
+    Netns,
     /// No network at all: for tests and for trying the API.
     Fake,
 }
@@ -128,6 +156,7 @@ impl Config {
             driver: DriverChoice::Loopback,
             loopback_prefix: [127, 66],
             port_offset: 20_000,
+            netns: NetnsKeys::default(),
             poll: Duration::from_secs(10),
             lease: Duration::from_secs(30),
             limits: VisitorLimits {

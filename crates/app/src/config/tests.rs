@@ -43,7 +43,7 @@ fn every_error_names_its_key() {
     for part in [
         "configuration has 5 errors",
         "FILE: lisen: unknown key",
-        "FILE: fleet.driver: `docker` is not loopback or fake",
+        "FILE: fleet.driver: `docker` is not loopback or netns or fake",
         "FILE: fleet.loopback_prefix: `10.1` is not a prefix",
         "MORGANA_MUTATOR_POLL_SECONDS: `0` is not a whole number from 1 to 3600",
         "--set log.level: `[` is no log filter",

@@ -72,3 +72,18 @@ pub(super) fn word(value: &str) -> Result<String, String> {
         false => Err(format!("`{value}` is not a name")),
     }
 }
+
+/// Subnets, divided by commas; a single address is a subnet too. Nothing is none.
+pub(super) fn networks(value: &str) -> Result<Vec<ipnet::Ipv4Net>, String> {
+    let one = |part: &str| {
+        let address = part.parse::<std::net::Ipv4Addr>().map(ipnet::Ipv4Net::from);
+        let network = address.or_else(|_| part.parse());
+        network.map_err(|_| format!("`{part}` is not a subnet such as 10.0.0.0/24"))
+    };
+    value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(one).collect()
+}
+
+/// The list as [`networks`] reads it.
+pub(super) fn list_of(networks: &[ipnet::Ipv4Net]) -> String {
+    networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
