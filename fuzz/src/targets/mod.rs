@@ -15,6 +15,7 @@ mod shell;
 mod ssh;
 mod ssh_client;
 mod subjects;
+mod switch;
 mod text;
 mod visit;
 
@@ -67,4 +68,5 @@ pub const TARGETS: &[Target] = &[
     bus_headers::TARGET,
     bus_matcher::TARGET,
     bus_segment::TARGET,
+    switch::TARGET,
 ];
