@@ -2,6 +2,8 @@
 //! another. Needs root; says so and passes where there is none. Everything that is made has the
 //! test's own name and is removed at the end.
 
+mod steps;
+
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
@@ -30,6 +32,8 @@ use crate::{converge, tear_down};
 
 /// Longest wait for anything that has to happen.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long nothing has to come for it to count as silence.
+const SILENCE: Duration = Duration::from_millis(200);
 
 /// A gate that is served: what stops it, and the thread that does it.
 type Served = (Arc<AtomicBool>, JoinHandle<()>);
@@ -257,6 +261,43 @@ fn banner(address: Ipv4Addr, port: u16) -> io::Result<String> {
     let mut line = String::new();
     io::BufRead::read_line(&mut io::BufReader::new(connect(address, port)?), &mut line)?;
     Ok(line.trim_end().to_owned())
+}
+
+/// What came back for an echo request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Echo,
+    Expired,
+}
+
+/// Sends an echo request that lives for so many hops; who answered within the time, and what.
+fn ping(to: Ipv4Addr, hops: u32, wait: Duration) -> Option<(Ipv4Addr, Answer)> {
+    use rustix::net::{AddressFamily, SocketType, ipproto, socket, sockopt};
+    static NUMBERS: AtomicU32 = AtomicU32::new(0);
+    let number = (NUMBERS.fetch_add(1, SeqCst) as u16).to_be_bytes();
+    let echo = [8, 0, 0, 0, b'm', b'g', number[0], number[1]];
+    let sum: u32 = echo.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+    let checksum = (!(sum + (sum >> 16)) as u16).to_be_bytes();
+    let mut request = echo;
+    request[2..4].copy_from_slice(&checksum);
+    let socket = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).unwrap();
+    sockopt::set_ip_ttl(&socket, hops).unwrap();
+    let socket = std::net::UdpSocket::from(socket);
+    socket.send_to(&request, (to, 0)).ok()?;
+    let until = std::time::Instant::now() + wait;
+    let mut packet = [0; 1500];
+    loop {
+        let left = until.checked_duration_since(std::time::Instant::now())?;
+        socket.set_read_timeout(Some(left.max(Duration::from_millis(1)))).unwrap();
+        let Ok((length, SocketAddr::V4(from))) = socket.recv_from(&mut packet) else { continue };
+        let icmp = packet.get(20..length).unwrap_or_default();
+        let is_ours = |at: usize| icmp.get(at + 4..at + 8) == Some(&echo[4..]);
+        match icmp.first() {
+            Some(0) if is_ours(0) => return Some((*from.ip(), Answer::Echo)),
+            Some(11) if is_ours(28) => return Some((*from.ip(), Answer::Expired)),
+            _ => {}
+        }
+    }
 }
 
 #[test]
