@@ -114,8 +114,7 @@ impl Morgana {
         let warden = Warden::new(bus.clone(), ambient.clone(), roster);
         let workers = Arc::new(warden.handle());
         let (nats_url, server) = watch::channel(config.nats_url.clone());
-        let epoch = &store.installation().epoch;
-        let mut lifecycle = Lifecycle::new(epoch, host.streams.clone(), server);
+        let mut lifecycle = Lifecycle::new(store.clone(), host.streams.clone(), server);
         lifecycle.prepare().await;
         let relay =
             Relay::new(store.clone(), ambient.clone()).with(BusSink(bus.clone())).with(lifecycle);

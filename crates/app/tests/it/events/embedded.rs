@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bus::stream::{ConsumerConfig, StreamConfig};
+use bus::stream::{ConsumerConfig, StreamConfig, Streams};
 use morgana::flow::relay::Lifecycle;
 use serde_json::Value;
 
@@ -42,18 +42,18 @@ async fn a_consumer_reads_what_the_journal_has() {
 }
 
 /// A stream of ours with a window that is over at once.
-async fn forgetful(world: &World) {
+pub(super) async fn forgetful(streams: &Streams) {
     let config = StreamConfig {
         duplicate_window: Duration::from_millis(1),
         ..StreamConfig::new(STREAM.parse().unwrap(), vec!["org.>".into()])
     };
-    world.streams.ensure(config).await.unwrap();
+    streams.ensure(config).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_between_delivery_and_cursor_doubles_nothing() {
     let world = World::new(None);
-    forgetful(&world).await;
+    forgetful(&world.streams).await;
     for round in 0..6 {
         let life = world.start().await;
         world.say(20 + round).await;

@@ -2,7 +2,11 @@
 //! often.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,7 +39,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) struct World {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     pub(super) store: Store,
     pub(super) streams: Streams,
     pub(super) ambient: Ambient,
@@ -50,6 +54,30 @@ pub(super) struct Life {
     running: Option<JoinHandle<()>>,
     /// Its own, so that nothing of it outlives a kill.
     runtime: Option<Runtime>,
+    log: Log,
+}
+
+/// What a life has logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Has it all that this thread logs, as long as the thread lives.
+    fn attach(&self) {
+        let log = self.clone();
+        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone());
+        std::mem::forget(tracing::subscriber::set_default(lines.finish()));
+    }
 }
 
 impl World {
@@ -60,24 +88,41 @@ impl World {
         let files = dir.path().join("streams");
         let streams = Streams::open(files, StreamsConfig::default(), ambient.clone()).unwrap();
         let (server, said) = (watch::channel(server).0, AtomicUsize::new(0));
-        Self { _dir: dir, store, streams, ambient, server, said }
+        Self { dir, store, streams, ambient, server, said }
+    }
+
+    /// The database's next life: a new epoch over the same journal.
+    pub(super) async fn reborn(mut self) -> Self {
+        let epoch = self.store.installation().epoch.clone();
+        self.store.close().await;
+        std::fs::remove_file(self.dir.path().join("morgana.opening")).unwrap();
+        self.store = Store::open(self.dir.path(), self.ambient.clone()).unwrap();
+        assert_ne!(self.store.installation().epoch, epoch);
+        self
     }
 
     /// Starts the sink; done when its first position is kept, so that no event is missed.
     pub(super) async fn start(&self) -> Life {
-        let epoch = &self.store.installation().epoch;
-        let mut sink = Lifecycle::new(epoch, self.streams.clone(), self.server.subscribe());
+        let server = self.server.subscribe();
+        let mut sink = Lifecycle::new(self.store.clone(), self.streams.clone(), server);
         sink.prepare().await;
         let relay = Relay::new(self.store.clone(), self.ambient.clone()).with(sink);
         let (stop, handle) = (CancellationToken::new(), relay.handle());
         let pulse = Pulse::new("relay", Bus::off(), self.ambient.clone());
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let log = Log::default();
+        let attached = log.clone();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .on_thread_start(move || attached.attach())
+            .enable_all()
+            .build()
+            .unwrap();
         let running = runtime.spawn(relay.run(pulse, stop.clone()));
         until("a first position", async || {
             self.store.sink_position(Lifecycle::NAME).await.unwrap().is_some()
         })
         .await;
-        Life { stop, handle, running: Some(running), runtime: Some(runtime) }
+        Life { stop, handle, running: Some(running), runtime: Some(runtime), log }
     }
 
     /// Journals so many lifecycle events of several types, one transaction for each dozen.
@@ -177,6 +222,12 @@ pub(super) async fn sent_of(store: &Store) -> Vec<String> {
 impl Life {
     pub(super) fn status(&self) -> SinkStatus {
         self.handle.sinks().remove(0)
+    }
+
+    /// How many lines of its log hold this.
+    pub(super) fn said(&self, text: &str) -> usize {
+        let log = self.log.0.lock().unwrap();
+        String::from_utf8_lossy(&log).lines().filter(|line| line.contains(text)).count()
     }
 
     /// Has it try now what waits.

@@ -2,6 +2,7 @@
 
 use bus::stream::Streams;
 use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Message, Unreachable, embedded::EmbeddedLink, nats::NatsLink};
 
@@ -15,6 +16,9 @@ pub(super) const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
 pub(super) const EXPECTED_LAST: &str = "Nats-Expected-Last-Msg-Id";
 /// What the headers of a message take at most, in bytes.
 const HEADER_BYTES: usize = 512;
+/// Messages of the stream that are asked for at once: over a long line, one after the other would
+/// take longer than a delivery may; more would hold that many bodies.
+const LOOKED_UP_AT_ONCE: usize = 32;
 
 /// A connection to the stream, which is there.
 pub(super) enum Link {
@@ -70,20 +74,31 @@ impl Link {
         }
     }
 
-    /// The bodies of the newest `most` messages, newest first.
-    pub(super) async fn tail(&self, most: u64) -> Result<Vec<Bytes>, Unreachable> {
+    /// What `read` makes of the newest `most` messages' bodies, newest first.
+    pub(super) async fn tail<T>(
+        &self,
+        most: u64,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, Unreachable> {
         let (first, last) = match self {
             Self::Embedded(link) => link.range().await?,
             Self::Nats(link) => link.range().await?,
         };
-        let mut bodies = Vec::new();
-        for seq in (first.max((last + 1).saturating_sub(most))..=last).rev() {
-            bodies.extend(match self {
-                Self::Embedded(link) => link.get(seq).await?,
-                Self::Nats(link) => link.get(seq).await?,
-            });
+        // Messages are counted from 1; in an empty stream first and last may be 0.
+        let oldest = first.max((last + 1).saturating_sub(most)).max(1);
+        stream::iter((oldest..=last).rev())
+            .map(|seq| self.get(seq))
+            .buffered(LOOKED_UP_AT_ONCE)
+            .try_filter_map(async |body| Ok(body.and_then(|body| read(&body))))
+            .try_collect()
+            .await
+    }
+
+    async fn get(&self, seq: u64) -> Result<Option<Bytes>, Unreachable> {
+        match self {
+            Self::Embedded(link) => link.get(seq).await,
+            Self::Nats(link) => link.get(seq).await,
         }
-        Ok(bodies)
     }
 
     /// Publishes in this order and waits for every answer; chained: each only right behind the

@@ -1,13 +1,17 @@
 //! How far the stream has what we sent: per subject, asked once per connection.
 //!
-//! Messages of others on our subjects say nothing about us. Where the newest of a subject is
-//! theirs, ours is looked for among the newest messages of the whole stream; beyond those the
-//! stream's own window against repetitions has to do.
+//! A message says that only where the journal has its id at its sequence. Any other is somebody
+//! else's, whatever it says of itself: another life of the database sends under our source, too,
+//! and so can whoever may publish. Where the newest message of a subject is not ours, ours is
+//! looked for among the newest messages of the whole stream; beyond those the stream's own window
+//! against repetitions has to do.
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
+use exports::{event_type, type_of};
+use model::EventId;
 use serde_json::Value;
+use store::Store;
 
 use super::{Message, Unreachable, link::Link};
 
@@ -15,26 +19,50 @@ use super::{Message, Unreachable, link::Link};
 const TAIL: u64 = 256;
 
 /// What is known of the stream since the connection was made.
-#[derive(Debug, Default)]
 pub(super) struct Marks {
+    journal: Store,
+    /// Who we are in the events.
+    source: String,
     /// The position of the newest event of ours, by subject; 0 where there is none.
     newest: HashMap<&'static str, u64>,
-    /// The same of the stream's newest messages, where that had to be asked.
-    tail: Option<HashMap<String, u64>>,
+    /// The stream's newest messages, newest first, where they had to be asked for.
+    tail: Option<Vec<Claim>>,
+    /// Whether it was said that somebody else speaks in our name.
+    has_told: bool,
+}
+
+/// What a message says it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Claim {
+    id: EventId,
+    subject: &'static str,
+    sequence: u64,
+    /// Whether its source is ours.
+    in_our_name: bool,
 }
 
 impl Marks {
+    /// Nothing is known yet. `source` is who we are in the events of this journal.
+    pub(super) fn new(journal: Store, source: String) -> Self {
+        Self { journal, source, newest: HashMap::new(), tail: None, has_told: false }
+    }
+
+    /// Everything has to be asked again.
+    pub(super) fn forget(&mut self) {
+        self.newest.clear();
+        self.tail = None;
+    }
+
     /// Whether the stream has this message from an earlier connection.
     pub(super) async fn hold(
         &mut self,
         message: &Message,
-        source: &str,
         link: &Link,
     ) -> Result<bool, Unreachable> {
         let newest = match self.newest.get(message.subject) {
             Some(newest) => *newest,
             None => {
-                let newest = self.ask(message.subject, source, link).await?;
+                let newest = self.ask(message.subject, link).await?;
                 self.newest.insert(message.subject, newest);
                 newest
             }
@@ -42,41 +70,68 @@ impl Marks {
         Ok(message.sequence <= newest)
     }
 
-    async fn ask(
-        &mut self,
-        subject: &'static str,
-        source: &str,
-        link: &Link,
-    ) -> Result<u64, Unreachable> {
+    async fn ask(&mut self, subject: &'static str, link: &Link) -> Result<u64, Unreachable> {
         let Some(body) = link.last(subject).await? else { return Ok(0) };
-        if let Some((_, sequence)) = ours(&body, source) {
-            return Ok(sequence);
+        let newest = Claim::read(&body, &self.source);
+        if let Some(claim) = newest.filter(|claim| claim.subject == subject)
+            && self.is_ours(&claim).await?
+        {
+            return Ok(claim.sequence);
         }
+        let tail = self.tail(link).await?.iter();
+        let of_subject: Vec<Claim> =
+            tail.filter(|claim| claim.subject == subject).cloned().collect();
+        for claim in of_subject {
+            if self.is_ours(&claim).await? {
+                return Ok(claim.sequence);
+            }
+        }
+        Ok(0)
+    }
+
+    async fn tail(&mut self, link: &Link) -> Result<&[Claim], Unreachable> {
         if self.tail.is_none() {
-            self.tail = Some(newest(&link.tail(TAIL).await?, source));
+            let source = &self.source;
+            self.tail = Some(link.tail(TAIL, |body| Claim::read(body, source)).await?);
         }
-        Ok(self.tail.as_ref().and_then(|tail| tail.get(subject)).copied().unwrap_or(0))
+        Ok(self.tail.as_deref().unwrap_or_default())
+    }
+
+    /// Whether it is what the journal has there.
+    async fn is_ours(&mut self, claim: &Claim) -> Result<bool, Unreachable> {
+        let found = self.journal.journal_after(claim.sequence.saturating_sub(1), 1).await;
+        let found = found.map_err(|error| Unreachable(error.to_string()))?;
+        let entry = found.first();
+        let is_same = entry.is_some_and(|entry| {
+            let subject = type_of(entry).map(|event| event.name);
+            (entry.seq, entry.id, subject) == (Some(claim.sequence), claim.id, Some(claim.subject))
+        });
+        // Where a later one is the first that is left, what stood there was pruned.
+        let is_pruned = entry.is_some_and(|entry| entry.seq > Some(claim.sequence));
+        if claim.in_our_name && !is_same && !is_pruned && !self.has_told {
+            tracing::error!(
+                subject = claim.subject,
+                sequence = claim.sequence,
+                "the stream has events of our source that the journal does not know, of another \
+                 life of this database or of somebody else; they are passed over"
+            );
+            self.has_told = true;
+        }
+        Ok(is_same)
     }
 }
 
-/// The newest position of ours by subject, among messages.
-fn newest(bodies: &[Bytes], source: &str) -> HashMap<String, u64> {
-    let mut newest = HashMap::new();
-    for (subject, sequence) in bodies.iter().filter_map(|body| ours(body, source)) {
-        let known = newest.entry(subject).or_insert(0);
-        *known = sequence.max(*known);
+impl Claim {
+    /// What an event says it is; none where it is no event that we know.
+    fn read(body: &[u8], source: &str) -> Option<Self> {
+        let event: Value = serde_json::from_slice(body).ok()?;
+        Some(Self {
+            id: event["id"].as_str()?.parse().ok()?,
+            subject: event_type(event["type"].as_str()?)?.name,
+            sequence: event["sequence"].as_str()?.parse().ok()?,
+            in_our_name: event["source"] == source,
+        })
     }
-    newest
-}
-
-/// Subject and position of an event that we sent; none where somebody else did.
-fn ours(body: &[u8], source: &str) -> Option<(String, u64)> {
-    let event: Value = serde_json::from_slice(body).ok()?;
-    if event["source"] != source {
-        return None;
-    }
-    let sequence = event["sequence"].as_str()?.parse().ok()?;
-    Some((event["type"].as_str()?.to_owned(), sequence))
 }
 
 #[cfg(test)]
@@ -84,20 +139,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_our_own_events_say_how_far_we_are() {
-        let body = |source: &str, sequence: &str| {
-            Bytes::from(format!(
-                r#"{{"source":"{source}","type":"org.a.b.c","sequence":"{sequence}"}}"#
-            ))
+    fn only_an_event_says_what_it_is() {
+        let id = "019b76da-a800-7075-baa3-b893e730ac81";
+        let body = |id: &str, event_type: &str, sequence: &str| {
+            format!(
+                r#"{{"source":"us","id":"{id}","type":"{event_type}","sequence":"{sequence}"}}"#
+            )
         };
-        let bodies = [
-            body("them", "00000000000000000099"),
-            Bytes::from_static(b"no JSON"),
-            body("us", "00000000000000000012"),
-            body("us", "00000000000000000007"),
-            body("us", "many"),
-        ];
-        assert_eq!(newest(&bodies, "us"), [("org.a.b.c".to_owned(), 12)].into());
-        assert_eq!(ours(&bodies[0], "us"), None);
+        let subject = "org.statehub.task.stale";
+        let claim = |in_our_name| {
+            Some(Claim { id: id.parse().unwrap(), subject, sequence: 12, in_our_name })
+        };
+        let sequence = "00000000000000000012";
+        for (body, source, expected) in [
+            (body(id, subject, sequence), "us", claim(true)),
+            (body(id, subject, sequence), "them", claim(false)),
+            (body(id, subject, "many"), "us", None),
+            (body("1", subject, sequence), "us", None),
+            (body(id, "org.orders.order.placed", sequence), "us", None),
+            ("no JSON".into(), "us", None),
+        ] {
+            assert_eq!(Claim::read(body.as_bytes(), source), expected, "{body}");
+        }
     }
 }

@@ -24,6 +24,7 @@ use bus::stream::Streams;
 use bytes::Bytes;
 use exports::{cloudevent, type_of};
 use model::JournalEntry;
+use store::Store;
 use tokio::sync::watch;
 
 use self::{
@@ -62,14 +63,15 @@ impl Lifecycle {
     /// The sink's name.
     pub const NAME: &str = "activity-events";
 
-    /// Of the installation with this epoch; to the server where one is named, else to `streams`.
-    pub fn new(epoch: &str, streams: Streams, server: NatsUrl) -> Self {
+    /// Of what `store` journals; to the server where one is named, else to `streams`.
+    pub fn new(store: Store, streams: Streams, server: NatsUrl) -> Self {
+        let source = format!("urn:morgana:{}", store.installation().epoch);
         Self {
-            source: format!("urn:morgana:{epoch}"),
+            source: source.clone(),
             streams,
             server,
             link: None,
-            marks: Marks::default(),
+            marks: Marks::new(store, source),
             is_shared: false,
             in_doubt: false,
         }
@@ -102,7 +104,7 @@ impl Lifecycle {
     /// Lets go of the connection; what is known of the stream has to be asked again.
     fn part(&mut self) {
         self.link = None;
-        self.marks = Marks::default();
+        self.marks.forget();
         self.in_doubt = false;
         self.is_shared = false;
     }
@@ -149,7 +151,7 @@ impl Lifecycle {
         if let Some(reason) = link.too_large(message) {
             return Ok(Some(Outcome::Refused(reason)));
         }
-        let is_there = self.marks.hold(message, &self.source, link).await?;
+        let is_there = self.marks.hold(message, link).await?;
         Ok(is_there.then_some(Outcome::Delivered))
     }
 
