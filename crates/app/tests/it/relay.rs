@@ -35,6 +35,8 @@ enum Act {
     Away,
     /// It takes the entry, and then the process dies before it hears of it.
     TakeAndDie,
+    /// It takes the entry, and goes on when it may.
+    TakeAndWait,
 }
 
 /// What outlives the process: the script, and what arrived.
@@ -45,6 +47,7 @@ struct Other {
     /// What was refused once, where the sink stays with its word.
     refused: Mutex<Option<BTreeSet<u64>>>,
     died: Notify,
+    may_go: Notify,
 }
 
 impl Other {
@@ -104,7 +107,7 @@ impl Sink for Scripted {
             if act == Act::Away {
                 return Err(Unreachable("connection refused".into()));
             }
-            if matches!(act, Act::Take | Act::TakeAndDie) {
+            if matches!(act, Act::Take | Act::TakeAndDie | Act::TakeAndWait) {
                 let arrived = (entry.seq.unwrap(), subject_key(entry));
                 self.other.received.lock().unwrap().push(arrived);
             }
@@ -119,6 +122,10 @@ impl Sink for Scripted {
                     if self.order == Order::Pipelined {
                         break;
                     }
+                }
+                Act::TakeAndWait => {
+                    self.other.may_go.notified().await;
+                    outcomes.push(Outcome::Delivered);
                 }
                 Act::Take | Act::Away => outcomes.push(Outcome::Delivered),
             }
@@ -193,6 +200,17 @@ impl Bench {
         assert!(held.is_ok(), "never: {what}; received {:?}", self.other.received());
     }
 
+    /// Waits until no dead letter is to be tried again.
+    async fn until_retried(&self) {
+        let waiting = async {
+            while !self.store.retrying_dead_letters("scripted", 1).await.unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let held = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(held.is_ok(), "never tried again; received {:?}", self.other.received());
+    }
+
     async fn dead(&self) -> BTreeSet<u64> {
         let page = self.store.dead_letters("scripted", None, 1000).await.unwrap();
         page.items.iter().filter_map(|letter| letter.entry.seq).collect()
@@ -227,6 +245,10 @@ impl Life {
     }
 }
 
+fn is_waiting(life: &Life) -> bool {
+    matches!(life.handle.sinks()[0].state, SinkState::Waiting { .. })
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_that_fails_holds_its_key_and_nobody_else() {
     let bench = Bench::new(Order::Pipelined, Resume::Cursor);
@@ -250,8 +272,7 @@ async fn a_sink_that_is_away_blames_no_entry() {
     bench.script(&[Act::Away; 60]);
     let life = bench.start();
     bench.say("0123").await;
-    let is_waiting = || matches!(life.handle.sinks()[0].state, SinkState::Waiting { .. });
-    bench.until(is_waiting, "it waits").await;
+    bench.until(|| is_waiting(&life), "it waits").await;
     bench.until_settled(&life).await;
     assert_eq!(bench.other.received(), [1, 2, 3, 4]);
     assert!(bench.dead().await.is_empty(), "an outage of an hour buries nothing");
@@ -275,9 +296,7 @@ async fn dead_letters_are_kept_and_retried_on_demand() {
     let retry = async || {
         assert_eq!(bench.store.retry_dead_letters("scripted", None).await.unwrap(), 1);
         life.handle.wake("scripted");
-        while !bench.store.retrying_dead_letters("scripted", 9).await.unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        bench.until_retried().await;
     };
     retry().await;
     let letter = bench.store.dead_letters("scripted", None, 9).await.unwrap().items.remove(0);
@@ -285,6 +304,62 @@ async fn dead_letters_are_kept_and_retried_on_demand() {
     bench.script(&[Act::Away, Act::Take]);
     retry().await;
     assert_eq!(bench.other.received(), [1, 3, 2]);
+    assert!(bench.dead().await.is_empty());
+    life.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_waits_for_what_may_have_arrived_before_it() {
+    let bench = Bench::new(Order::OnePerKey, Resume::Cursor);
+    bench.script(&[Act::Refuse]);
+    let life = bench.start();
+    bench.say("0").await;
+    bench.until_settled(&life).await;
+    life.end().await;
+
+    // An earlier life may have delivered what stands behind the cursor.
+    bench.say("0000").await;
+    bench.store.retry_dead_letters("scripted", None).await.unwrap();
+    bench.script(&[Act::Take, Act::Take, Act::Take, Act::Take, Act::TakeAndDie]);
+    let life = bench.start();
+    bench.other.died.notified().await;
+    assert_eq!(bench.other.received(), [2, 3, 4, 5, 1]);
+    let kept = bench.store.sink_position("scripted").await.unwrap();
+    assert_eq!(kept, Some(5), "nothing before the letter comes again");
+    life.kill().await;
+
+    // So may a delivery that failed.
+    bench.script(&[Act::Refuse]);
+    let life = bench.start();
+    bench.until_retried().await;
+    bench.script(&[Act::Away]);
+    bench.say("0000").await;
+    bench.until(|| is_waiting(&life), "it waits").await;
+    bench.store.retry_dead_letters("scripted", None).await.unwrap();
+    life.handle.wake("scripted");
+    bench.until_retried().await;
+    assert_eq!(bench.other.received()[5..], [6, 7, 8, 9, 1]);
+    life.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_letters_let_new_entries_pass() {
+    let bench = Bench::new(Order::Pipelined, Resume::Cursor);
+    bench.script(&[Act::Refuse; 100]);
+    let life = bench.start();
+    bench.say(&"0".repeat(100)).await;
+    bench.until_settled(&life).await;
+    life.end().await;
+    bench.script(&[Act::TakeAndWait]);
+    let life = bench.start();
+    bench.store.retry_dead_letters("scripted", None).await.unwrap();
+    life.handle.wake("scripted");
+    bench.until(|| !bench.other.received().is_empty(), "a letter arrives").await;
+    bench.say("1").await;
+    bench.other.may_go.notify_one();
+    bench.until_retried().await;
+    let place = bench.other.received().iter().position(|seq| *seq == 101);
+    assert!(place.is_some_and(|place| place < 30), "behind {place:?} letters");
     assert!(bench.dead().await.is_empty());
     life.end().await;
 }

@@ -21,8 +21,8 @@ const BATCH: usize = 256;
 const SAVE_ENTRIES: u64 = 1024;
 /// or after this long, whichever comes first.
 const SAVE_AFTER: Duration = Duration::from_secs(1);
-/// Dead letters that are retried at once.
-const LETTERS: usize = 64;
+/// Dead letters that are retried before others get their turn again: each is a round trip.
+const LETTERS: usize = 16;
 /// The sink looks by itself this often, so that a lost wake-up costs latency only.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -45,6 +45,9 @@ pub(super) struct Runner<S> {
     retry_at: Option<Instant>,
     /// Whether dead letters may wait to be delivered again.
     has_letters: bool,
+    /// Entries up to here may have arrived without our knowing: before a crash, or in a delivery
+    /// that failed.
+    in_doubt: u64,
 }
 
 impl<S: Sink> Runner<S> {
@@ -64,6 +67,7 @@ impl<S: Sink> Runner<S> {
             trouble: None,
             retry_at: None,
             has_letters: true,
+            in_doubt: head,
         }
     }
 
@@ -126,15 +130,15 @@ impl<S: Sink> Runner<S> {
         if self.is_save_due() && !self.save().await {
             return false;
         }
-        if !self.retry_letters().await {
-            return false;
-        }
-        let has_more = self.fill().await;
+        let mut is_busy = self.fill().await;
         let batch = self.outbox.ready(Instant::now(), BATCH);
-        if batch.entries.is_empty() {
-            return has_more;
+        if !batch.entries.is_empty() {
+            is_busy = self.deliver(batch).await;
         }
-        self.deliver(batch).await
+        if self.retry_at.is_none() {
+            is_busy |= self.retry_letters().await;
+        }
+        is_busy && self.retry_at.is_none()
     }
 
     /// Reads the journal while there is room; whether something was read.
@@ -168,9 +172,10 @@ impl<S: Sink> Runner<S> {
             Ok(outcomes) => {
                 crash_point("relay-delivered");
                 self.settle(&batch, outcomes);
-                self.retry_at.is_none()
+                true
             }
             Err(Unreachable(reason)) => {
+                self.in_doubt = self.outbox.read();
                 self.failed(&reason);
                 false
             }
@@ -197,10 +202,7 @@ impl<S: Sink> Runner<S> {
             warn!(sink = self.sink.name(), seq = letter.entry.seq, reason = %letter.reason, "an entry is a dead letter");
         }
         self.dead.extend(dead);
-        self.failures = 0;
-        if self.trouble.take().is_some() {
-            info!(sink = self.sink.name(), "a sink works again");
-        }
+        self.works();
         self.unsaved_since.get_or_insert_with(Instant::now);
         let now = self.ambient.now();
         self.desk.note(|status| {
@@ -211,22 +213,29 @@ impl<S: Sink> Runner<S> {
         });
     }
 
-    /// Delivers what an operator wants retried, one by one; whether all of it is settled.
+    /// Delivers some of what an operator wants retried, one by one; whether there may be more.
+    ///
+    /// A letter comes to stand behind entries that are younger than it. A sink that asks how far
+    /// it is by its newest entry is misled by that, so letters wait until everything before them
+    /// is settled and kept: then nothing of it comes again, whatever happens.
     async fn retry_letters(&mut self) -> bool {
-        while self.has_letters {
-            let letters = match self.store.retrying_dead_letters(self.sink.name(), LETTERS).await {
-                Ok(letters) => letters,
-                Err(error) => {
-                    self.failed(&error.to_string());
-                    return false;
-                }
-            };
-            self.has_letters = letters.len() == LETTERS;
-            for letter in letters {
-                if !self.retry_letter(letter).await {
-                    self.has_letters = true;
-                    return false;
-                }
+        if !self.has_letters || self.outbox.position() < self.in_doubt {
+            return false;
+        }
+        let letters = match self.store.retrying_dead_letters(self.sink.name(), LETTERS).await {
+            Ok(letters) => letters,
+            Err(error) => {
+                self.failed(&error.to_string());
+                return false;
+            }
+        };
+        self.has_letters = !letters.is_empty();
+        if letters.is_empty() || !self.save().await {
+            return false;
+        }
+        for letter in letters {
+            if !self.retry_letter(letter).await {
+                return false;
             }
         }
         true
@@ -242,6 +251,7 @@ impl<S: Sink> Runner<S> {
                 return false;
             }
         };
+        self.works();
         let outcome = match outcome {
             Some(Outcome::Delivered) => Ok(()),
             Some(Outcome::Later(reason) | Outcome::Refused(reason)) => Err(reason),
@@ -292,6 +302,14 @@ impl<S: Sink> Runner<S> {
             "a sink stands still until its position can be kept"
         );
         self.failed(&error.to_string());
+    }
+
+    /// The sink was reached.
+    fn works(&mut self) {
+        self.failures = 0;
+        if self.trouble.take().is_some() {
+            info!(sink = self.sink.name(), "a sink works again");
+        }
     }
 
     /// Nothing is tried for a while.

@@ -79,7 +79,7 @@ async fn what_never_fits_is_a_dead_letter_until_it_does() {
     world.streams.ensure(limited(Some(4096))).await.unwrap();
     let life = world.start().await;
     world.say(3).await;
-    world.journal(vec![world.decision(&"long ".repeat(2000))]).await;
+    world.journal(vec![world.long_decision()]).await;
     world.say(3).await;
     world.until_settled(&life).await;
     life.end().await;

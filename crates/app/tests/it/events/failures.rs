@@ -162,9 +162,7 @@ async fn a_stream_that_is_full_and_discards_what_is_new() {
     world.say(40).await;
     life.until_trouble("the stream refuses: maximum messages exceeded").await;
     assert_eq!(reader.count().await, 25);
-    let wider = json!({"name": STREAM, "subjects": ["org.>"], "max_msgs": 1000, "discard": "new",
-        "storage": "file"});
-    reader.ask(&format!("$JS.API.STREAM.UPDATE.{STREAM}"), wider).await;
+    reader.update(STREAM, &["org.>"], json!({"max_msgs": 1000, "discard": "new"})).await;
     assert_whole(&world, life, &server).await;
 }
 

@@ -24,15 +24,23 @@ impl Reader {
         serde_json::from_slice(&answer.payload).unwrap()
     }
 
-    /// Makes the stream with a small window before the sink finds it.
-    pub(super) async fn make(&self, name: &str, subjects: &[&str], more: Value) -> Value {
+    /// Makes a stream before the sink finds it.
+    pub(super) async fn make(&self, name: &str, subjects: &[&str], more: Value) {
+        self.configure("CREATE", name, subjects, more).await;
+    }
+
+    /// Gives a stream another configuration.
+    pub(super) async fn update(&self, name: &str, subjects: &[&str], more: Value) {
+        self.configure("UPDATE", name, subjects, more).await;
+    }
+
+    async fn configure(&self, verb: &str, name: &str, subjects: &[&str], more: Value) {
         let mut config = json!({"name": name, "subjects": subjects, "storage": "file"});
         for (key, value) in more.as_object().into_iter().flatten() {
             config[key] = value.clone();
         }
-        let made = self.ask(&format!("$JS.API.STREAM.CREATE.{name}"), config).await;
-        assert!(made.get("error").is_none(), "{made}");
-        made
+        let answer = self.ask(&format!("$JS.API.STREAM.{verb}.{name}"), config).await;
+        assert!(answer.get("error").is_none(), "{answer}");
     }
 
     async fn last_seq(&self, stream: &str) -> u64 {

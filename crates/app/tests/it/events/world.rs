@@ -196,6 +196,11 @@ impl World {
         })
     }
 
+    /// A decision whose event has more than 4 KiB.
+    pub(super) fn long_decision(&self) -> Payload {
+        self.decision(&"long ".repeat(2000))
+    }
+
     /// The ids that must have arrived, in the order of the journal.
     pub(super) async fn expected(&self) -> Vec<String> {
         sent_of(&self.store).await
@@ -204,6 +209,14 @@ impl World {
     pub(super) async fn until_settled(&self, life: &Life) {
         let head = self.store.journal_head();
         until("everything is settled", async || life.status().position >= head).await;
+    }
+
+    /// Waits until no dead letter is to be tried again.
+    pub(super) async fn until_retried(&self) {
+        until("every letter was tried again", async || {
+            self.store.retrying_dead_letters(Lifecycle::NAME, 1).await.unwrap().is_empty()
+        })
+        .await;
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Marks {
     newest: HashMap<&'static str, u64>,
     /// The stream's newest messages, newest first, where they had to be asked for.
     tail: Option<Vec<Claim>>,
+    /// The id of the last dead letter that was stored.
+    letter: Option<String>,
     /// Whether it was said that somebody else speaks in our name.
     has_told: bool,
 }
@@ -44,13 +46,15 @@ struct Claim {
 impl Marks {
     /// Nothing is known yet. `source` is who we are in the events of this journal.
     pub(super) fn new(journal: Store, source: String) -> Self {
-        Self { journal, source, newest: HashMap::new(), tail: None, has_told: false }
+        let (newest, tail, letter, has_told) = (HashMap::new(), None, None, false);
+        Self { journal, source, newest, tail, letter, has_told }
     }
 
     /// Everything has to be asked again.
     pub(super) fn forget(&mut self) {
         self.newest.clear();
         self.tail = None;
+        self.letter = None;
     }
 
     /// Whether the stream has this message from an earlier connection.
@@ -68,6 +72,26 @@ impl Marks {
             }
         };
         Ok(message.sequence <= newest)
+    }
+
+    /// Whether the stream has this dead letter. It may be older than what is there already, so
+    /// it is looked for itself.
+    pub(super) async fn hold_letter(
+        &mut self,
+        letter: &Message,
+        link: &Link,
+    ) -> Result<bool, Unreachable> {
+        if self.letter.as_ref() == Some(&letter.id) {
+            return Ok(true);
+        }
+        let is_it =
+            |claim: &Claim| claim.sequence == letter.sequence && claim.id.to_string() == letter.id;
+        Ok(self.tail(link).await?.iter().any(is_it))
+    }
+
+    /// The stream has this dead letter now.
+    pub(super) fn note_letter(&mut self, letter: &Message) {
+        self.letter = Some(letter.id.clone());
     }
 
     async fn ask(&mut self, subject: &'static str, link: &Link) -> Result<u64, Unreachable> {

@@ -194,10 +194,19 @@ impl Lifecycle {
     async fn send_letter(&mut self, letter: &JournalEntry) -> Result<Vec<Outcome>, Unreachable> {
         self.connect().await?;
         let Some(message) = self.message(letter) else { return Ok(vec![Outcome::Delivered]) };
-        if let Some(reason) = self.link.as_ref().and_then(|link| link.too_large(&message)) {
+        let Some(link) = &self.link else { return Ok(Vec::new()) };
+        if let Some(reason) = link.too_large(&message) {
             return Ok(vec![Outcome::Refused(reason)]);
         }
-        self.publish(&[message]).await
+        if self.marks.hold_letter(&message, link).await? {
+            return Ok(vec![Outcome::Delivered]);
+        }
+        let letters = [message];
+        let outcomes = self.publish(&letters).await?;
+        if outcomes == [Outcome::Delivered] {
+            self.marks.note_letter(&letters[0]);
+        }
+        Ok(outcomes)
     }
 
     fn parted<T>(&mut self, sent: Result<T, Unreachable>) -> Result<T, Unreachable> {
