@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use api::{RelayView, SinkState};
@@ -362,6 +362,31 @@ async fn many_letters_let_new_entries_pass() {
     assert!(place.is_some_and(|place| place < 30), "behind {place:?} letters");
     assert!(bench.dead().await.is_empty());
     life.end().await;
+}
+
+/// The clock runs: with it standing still, the last moment would be over at once.
+#[tokio::test]
+async fn an_end_delivers_what_is_there() {
+    let bench = Bench::new(Order::OnePerKey, Resume::Cursor);
+    let life = bench.start();
+    bench.say("0").await;
+    bench.until_settled(&life).await;
+    bench.say("000").await;
+    life.end().await;
+    assert_eq!(bench.other.received(), [1, 2, 3, 4]);
+    assert_eq!(bench.store.sink_position("scripted").await.unwrap(), Some(4));
+
+    // Not longer than a moment where that does not go on.
+    bench.script(&[Act::TakeAndWait]);
+    let life = bench.start();
+    bench.say("0").await;
+    let began = Instant::now();
+    life.end().await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let life = bench.start();
+    bench.until_settled(&life).await;
+    life.end().await;
+    bench.assert_whole().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! The task of one sink: reads the journal into its outbox, delivers, saves where it is, waits.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, pin::pin, sync::Arc, time::Duration};
 
 use api::SinkState;
 use model::Ambient;
@@ -21,6 +21,8 @@ const BATCH: usize = 256;
 const SAVE_ENTRIES: u64 = 1024;
 /// or after this long, whichever comes first.
 const SAVE_AFTER: Duration = Duration::from_secs(1);
+/// After the stop, what is there is delivered for this long at most.
+const LAST_TURNS: Duration = Duration::from_millis(500);
 /// Dead letters that are retried before others get their turn again: each is a round trip.
 const LETTERS: usize = 16;
 /// The sink looks by itself this often, so that a lost wake-up costs latency only.
@@ -77,13 +79,23 @@ impl<S: Sink> Runner<S> {
             return;
         }
         let desk = self.desk.clone();
-        while !stop.is_cancelled() {
+        let mut over = pin!(async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_TURNS).await;
+        });
+        loop {
             head.borrow_and_update();
             // Cut in the middle of a delivery, its batch comes again: at least once.
-            let Some(is_busy) = stop.run_until_cancelled(self.turn()).await else { break };
+            let is_busy = tokio::select! {
+                () = &mut over => break,
+                is_busy = self.turn() => is_busy,
+            };
             self.show();
             if is_busy {
                 continue;
+            }
+            if stop.is_cancelled() {
+                break;
             }
             // Cancel-safe: tokens, watches, notifications and timers keep what is not taken.
             tokio::select! {
