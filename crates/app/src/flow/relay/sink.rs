@@ -22,9 +22,10 @@ pub trait Sink: Send + 'static {
     /// Entries of the same key arrive in their order; those of others need not wait for them.
     fn key(&self, entry: &JournalEntry) -> String;
 
-    /// Delivers a batch: one outcome per entry, in order; entries without an outcome count as
-    /// not tried. After a crash entries come again that had arrived before. Cut off after
-    /// [`super::DELIVERY_TIMEOUT`], and then the whole batch comes again.
+    /// Delivers a batch: one outcome per entry, in order. Entries without an outcome count as
+    /// not tried: they have not arrived. After a crash entries come again that had arrived
+    /// before, and so does the whole batch after an error, or where it is cut off after
+    /// [`super::DELIVERY_TIMEOUT`].
     fn deliver(
         &mut self,
         batch: &[Arc<JournalEntry>],

@@ -104,6 +104,24 @@ async fn what_never_fits_is_a_dead_letter_until_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_in_the_place_of_ours_is_taken() {
+    let world = World::new(None);
+    let life = world.start().await;
+    // Of each type: nothing more needs to be asked.
+    world.say(9).await;
+    world.until_settled(&life).await;
+    world.streams.remove(STREAM).await.unwrap();
+    let other = StreamConfig::new("OTHER".parse().unwrap(), vec!["org.>".into()]);
+    world.streams.ensure(other).await.unwrap();
+    world.say(5).await;
+    life.until_trouble("expected stream").await;
+    life.wake();
+    world.until_settled(&life).await;
+    life.end().await;
+    assert_eq!(Reader::Embedded(world.streams.clone()).all_of("OTHER").await.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_of_others_on_our_subjects_is_named_and_waited_for() {
     let world = World::new(None);
     let theirs = StreamConfig::new("ORDERS".parse().unwrap(), vec!["org.orders.>".into()]);

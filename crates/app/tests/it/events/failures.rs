@@ -6,6 +6,7 @@ use morgana::flow::relay::Lifecycle;
 use serde_json::json;
 
 use super::{
+    proxy::{Proxy, Way},
     reader::{Reader, STREAM},
     server::NatsServer,
     world::{Life, World, until},
@@ -157,13 +158,63 @@ async fn a_stream_that_is_full_and_discards_what_is_new() {
     let Some(server) = NatsServer::with_jetstream() else { return };
     let reader = Reader::of(&server.url()).await;
     reader.make(STREAM, &["org.>"], json!({"max_msgs": 25, "discard": "new"})).await;
-    let world = World::new(Some(server.url()));
+    let proxy = Proxy::to(server.port()).await;
+    let world = World::new(Some(proxy.url()));
     let life = world.start().await;
     world.say(40).await;
     life.until_trouble("the stream refuses: maximum messages exceeded").await;
     assert_eq!(reader.count().await, 25);
+    // However often it is tried, that is said once, on one connection.
+    for _ in 0..3 {
+        let failures = life.status().failures;
+        life.wake();
+        until("it has tried again", async || life.status().failures > failures).await;
+    }
+    let lines = ["events go to a NATS server", "a sink fails"];
+    assert_eq!(lines.map(|line| life.said(line)), [1, 1]);
+    assert_eq!(proxy.accepted(), 1);
     reader.update(STREAM, &["org.>"], json!({"max_msgs": 1000, "discard": "new"})).await;
     assert_whole(&world, life, &server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_comes_back_is_not_told_again() {
+    let Some(server) = NatsServer::with_jetstream() else { return };
+    let proxy = Proxy::to(server.port()).await;
+    let world = World::new(Some(proxy.url()));
+    let life = world.start().await;
+    for _ in 0..3 {
+        proxy.set(Way::Open);
+        life.wake();
+        world.say(5).await;
+        world.until_settled(&life).await;
+        proxy.set(Way::Cut);
+        world.say(5).await;
+        life.until_failing().await;
+    }
+    assert_eq!(life.said("events go to a NATS server"), 1);
+    proxy.set(Way::Open);
+    assert_whole(&world, life, &server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_in_the_place_of_ours_is_taken() {
+    let Some(server) = NatsServer::with_jetstream() else { return };
+    let world = World::new(Some(server.url()));
+    let life = world.start().await;
+    // Of each type: nothing more needs to be asked.
+    world.say(9).await;
+    world.until_settled(&life).await;
+    let reader = Reader::of(&server.url()).await;
+    reader.ask(&format!("$JS.API.STREAM.DELETE.{STREAM}"), json!({})).await;
+    reader.make("OTHER", &["org.>"], json!({})).await;
+    world.say(5).await;
+    life.until_trouble("expected stream").await;
+    life.wake();
+    world.until_settled(&life).await;
+    assert_eq!(life.said("events go to a NATS server"), 2);
+    life.end().await;
+    assert_eq!(reader.all_of("OTHER").await.len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,15 +59,12 @@ async fn check_lost_acknowledgements(between: Between) {
     let has_letters = between == Between::Letters;
     let mut letters = Vec::new();
     for _ in 0..4 {
-        world.say(20).await;
         if has_letters {
             world.journal(vec![world.long_decision()]).await;
             letters.extend(world.expected().await.pop());
-            until("the letter is kept", async || {
-                world.store.dead_letter_counts().await.unwrap().contains_key(Lifecycle::NAME)
-            })
-            .await;
+            world.until_letters(1).await;
         }
+        world.say(20).await;
         world.until_settled(&life).await;
         meddle().await;
         let (delivered, stored) = (life.status().delivered, reader.count().await);

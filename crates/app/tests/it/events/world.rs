@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use api::{RelayView as _, SinkStatus};
+use api::{RelayView as _, SinkState, SinkStatus};
 use bus::{
     Bus,
     stream::{Streams, StreamsConfig},
@@ -211,6 +211,15 @@ impl World {
         until("everything is settled", async || life.status().position >= head).await;
     }
 
+    /// Waits until so many dead letters are kept.
+    pub(super) async fn until_letters(&self, count: u64) {
+        until("so many dead letters", async || {
+            let counts = self.store.dead_letter_counts().await.unwrap();
+            counts.get(Lifecycle::NAME).copied().unwrap_or(0) == count
+        })
+        .await;
+    }
+
     /// Waits until no dead letter is to be tried again.
     pub(super) async fn until_retried(&self) {
         until("every letter was tried again", async || {
@@ -246,6 +255,14 @@ impl Life {
     /// Has it try now what waits.
     pub(super) fn wake(&self) {
         self.handle.wake(Lifecycle::NAME);
+    }
+
+    /// Waits until it waits to try again.
+    pub(super) async fn until_failing(&self) {
+        until("it waits to try again", async || {
+            matches!(self.status().state, SinkState::Waiting { .. })
+        })
+        .await;
     }
 
     /// Waits until it says that this is wrong.

@@ -88,6 +88,9 @@ fn answer(answer: Result<bus::stream::PubAck, PublishError>) -> Answer {
         Err(PublishError::Refused(
             error @ (AppendError::TooLarge { .. } | AppendError::LongField { .. }),
         )) => Answer::TooLarge(error.to_string()),
+        Err(error @ (PublishError::NoStream | PublishError::Headers(_))) => {
+            Answer::Elsewhere(with_sources(&error))
+        }
         Err(error) => Answer::Failed(with_sources(&error)),
     }
 }

@@ -12,6 +12,8 @@ use super::{
 /// Codes of the server's errors (`err_code`) that mean something to us.
 const NO_MESSAGE: u64 = 10037;
 const TOO_LARGE: u64 = 10054;
+const NO_STREAM: u64 = 10059;
+const OTHER_STREAM: u64 = 10060;
 const WRONG_LAST_MESSAGE: u64 = 10070;
 
 /// An error of JetStream's API.
@@ -136,6 +138,7 @@ pub(super) fn acknowledged(body: &[u8]) -> Answer {
         Err(error) => match error.code {
             TOO_LARGE => Answer::TooLarge(error.description),
             WRONG_LAST_MESSAGE => Answer::OtherLast,
+            NO_STREAM | OTHER_STREAM => Answer::Elsewhere(format!("the stream refuses: {error}")),
             _ => Answer::Failed(format!("the stream refuses: {error}")),
         },
     }
@@ -157,6 +160,7 @@ mod tests {
             (error(10054, "too big"), Answer::TooLarge("too big".into())),
             (error(10070, "wrong last msg ID: x"), Answer::OtherLast),
             (error(10023, "disk full"), Answer::Failed("the stream refuses: disk full".into())),
+            (error(10060, "other"), Answer::Elsewhere("the stream refuses: other".into())),
             ("{}".into(), Answer::Failed("its acknowledgement names no stream".into())),
             ("+OK".into(), Answer::Failed("the stream refuses: its answer is no JSON".into())),
         ] {

@@ -26,6 +26,14 @@ pub(super) enum Link {
     Nats(Box<NatsLink>),
 }
 
+/// Where events go, where that is not in this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The server's URL, without what lets us in.
+    pub(super) server: String,
+    pub(super) stream: String,
+}
+
 /// What the stream says to one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -37,6 +45,8 @@ pub(super) enum Answer {
     OtherLast,
     /// It does not take it now.
     Failed(String),
+    /// It is gone, or another one has its subjects.
+    Elsewhere(String),
 }
 
 impl Link {
@@ -56,7 +66,15 @@ impl Link {
         }
     }
 
-    /// Why the stream would never take this message.
+    /// Where it goes to, where that is not in this process.
+    pub(super) fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Nats(link) => Some(link.place()),
+        }
+    }
+
+    /// Why the stream did not take this message when the connection was made.
     pub(super) fn too_large(&self, message: &Message) -> Option<String> {
         let limit = match self {
             Self::Embedded(link) => link.limit(),

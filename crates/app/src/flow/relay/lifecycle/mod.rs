@@ -28,7 +28,7 @@ use store::Store;
 use tokio::sync::watch;
 
 use self::{
-    link::{Answer, Link},
+    link::{Answer, Link, Place},
     marks::Marks,
 };
 use super::{Order, Outcome, Resume, Sink, Unreachable};
@@ -48,6 +48,22 @@ pub struct Lifecycle {
     is_shared: bool,
     /// What is under way; still set where a delivery was cut in the middle.
     in_doubt: bool,
+    /// Where events go, as told last.
+    told: Option<Place>,
+}
+
+/// Why nothing was delivered.
+enum Trouble {
+    /// The stream takes nothing now. The connection is good, and nothing is in doubt.
+    Refused(String),
+    /// The connection has to be made anew.
+    Lost(Unreachable),
+}
+
+impl From<Unreachable> for Trouble {
+    fn from(unreachable: Unreachable) -> Self {
+        Self::Lost(unreachable)
+    }
 }
 
 /// An event on its way.
@@ -74,6 +90,7 @@ impl Lifecycle {
             marks: Marks::new(store, source),
             is_shared: false,
             in_doubt: false,
+            told: None,
         }
     }
 
@@ -96,9 +113,19 @@ impl Lifecycle {
         }
         if self.link.is_none() {
             let server = self.server.borrow_and_update().clone();
-            self.link = Some(Link::open(server.as_deref(), &self.streams).await?);
+            let link = Link::open(server.as_deref(), &self.streams).await?;
+            self.tell_place(link.place().cloned());
+            self.link = Some(link);
         }
         Ok(())
+    }
+
+    /// Tells where events go, where that is somewhere else than before.
+    fn tell_place(&mut self, place: Option<Place>) {
+        if let Some(Place { server, stream }) = place.as_ref().filter(|_| self.told != place) {
+            tracing::info!(server, stream.name = stream, "events go to a NATS server");
+        }
+        self.told = place;
     }
 
     /// Lets go of the connection; what is known of the stream has to be asked again.
@@ -120,7 +147,7 @@ impl Lifecycle {
     }
 
     /// Delivers as much of the batch as goes at once.
-    async fn send(&mut self, batch: &[Arc<JournalEntry>]) -> Result<Vec<Outcome>, Unreachable> {
+    async fn send(&mut self, batch: &[Arc<JournalEntry>]) -> Result<Vec<Outcome>, Trouble> {
         self.connect().await?;
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut fresh = Vec::new();
@@ -147,21 +174,24 @@ impl Lifecycle {
 
     /// What became of a message that need not be sent.
     async fn settled(&mut self, message: &Message) -> Result<Option<Outcome>, Unreachable> {
-        let Some(link) = &self.link else { return Ok(None) };
-        if let Some(reason) = link.too_large(message) {
+        if let Some(reason) = self.too_large(message) {
             return Ok(Some(Outcome::Refused(reason)));
         }
+        let Some(link) = &self.link else { return Ok(None) };
         let is_there = self.marks.hold(message, link).await?;
         Ok(is_there.then_some(Outcome::Delivered))
     }
 
+    fn too_large(&self, message: &Message) -> Option<String> {
+        self.link.as_ref()?.too_large(message)
+    }
+
     /// Publishes, chained where nobody else does; answers for as many as are settled.
-    async fn publish(&mut self, messages: &[Message]) -> Result<Vec<Outcome>, Unreachable> {
+    async fn publish(&mut self, messages: &[Message]) -> Result<Vec<Outcome>, Trouble> {
         let Some(link) = &mut self.link else { return Ok(Vec::new()) };
         let is_chained = !self.is_shared;
         self.in_doubt = true;
         let answers = link.publish(messages, is_chained).await?;
-        self.in_doubt = false;
         let mut outcomes = Vec::with_capacity(answers.len());
         let mut follows_own = false;
         for (message, answer) in messages.iter().zip(answers) {
@@ -179,25 +209,30 @@ impl Lifecycle {
                     self.is_shared |= follows_own;
                     break;
                 }
-                Answer::Failed(reason) if outcomes.is_empty() => return Err(Unreachable(reason)),
-                Answer::Failed(_) => {
-                    // What came behind it may be there already: the stream is asked.
-                    self.in_doubt = !is_chained;
-                    break;
+                Answer::Elsewhere(reason) => return Err(Unreachable(reason).into()),
+                // Without a chain, what came behind it may be there.
+                Answer::Failed(reason) if !is_chained && outcomes.len() + 1 < messages.len() => {
+                    return Err(Unreachable(reason).into());
                 }
+                Answer::Failed(reason) if outcomes.is_empty() => {
+                    self.in_doubt = false;
+                    return Err(Trouble::Refused(reason));
+                }
+                Answer::Failed(_) => break,
             }
         }
+        self.in_doubt = false;
         Ok(outcomes)
     }
 
     /// Publishes a dead letter, whatever is in the stream already but itself.
-    async fn send_letter(&mut self, letter: &JournalEntry) -> Result<Vec<Outcome>, Unreachable> {
+    async fn send_letter(&mut self, letter: &JournalEntry) -> Result<Vec<Outcome>, Trouble> {
         self.connect().await?;
         let Some(message) = self.message(letter) else { return Ok(vec![Outcome::Delivered]) };
-        let Some(link) = &self.link else { return Ok(Vec::new()) };
-        if let Some(reason) = link.too_large(&message) {
+        if let Some(reason) = self.too_large(&message) {
             return Ok(vec![Outcome::Refused(reason)]);
         }
+        let Some(link) = &self.link else { return Ok(Vec::new()) };
         if self.marks.hold_letter(&message, link).await? {
             return Ok(vec![Outcome::Delivered]);
         }
@@ -209,8 +244,15 @@ impl Lifecycle {
         Ok(outcomes)
     }
 
-    fn parted<T>(&mut self, sent: Result<T, Unreachable>) -> Result<T, Unreachable> {
-        sent.inspect_err(|_| self.part())
+    /// Lets go of the connection where it has to be made anew.
+    fn parted(&mut self, sent: Result<Vec<Outcome>, Trouble>) -> Result<Vec<Outcome>, Unreachable> {
+        sent.map_err(|trouble| match trouble {
+            Trouble::Refused(reason) => Unreachable(reason),
+            Trouble::Lost(unreachable) => {
+                self.part();
+                unreachable
+            }
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Message, Unreachable,
     jetstream::{self, ApiError, Request},
-    link::{Answer, headers},
+    link::{Answer, Place, headers},
     stream::{ACTIVITY_EVENTS, Choice, Found, choose},
 };
 
@@ -36,7 +36,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// A connection, and the stream behind it.
 pub(super) struct NatsLink {
     client: Client,
-    name: String,
+    place: Place,
     limit: usize,
     lost: CancellationToken,
     complaint: Complaint,
@@ -80,11 +80,14 @@ impl NatsLink {
         let inbox = client.new_inbox();
         let acks = client.subscribe(format!("{inbox}.*")).await.map_err(failed)?;
         let limit = client.server_info().max_payload;
-        let (name, next) = (String::new(), 0);
-        let mut link = Self { client, name, limit, lost, complaint, inbox, acks, next };
+        let (place, next) = (Place { server: shown, stream: String::new() }, 0);
+        let mut link = Self { client, place, limit, lost, complaint, inbox, acks, next };
         link.find().await?;
-        tracing::info!(server = shown, stream.name = link.name, "events go to a NATS server");
         Ok(link)
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -106,7 +109,7 @@ impl NatsLink {
             Choice::Make => Some(self.make().await?),
         };
         let stream = stream.unwrap_or_default();
-        self.name = jetstream::found(&stream).name;
+        self.place.stream = jetstream::found(&stream).name;
         self.limit = jetstream::largest(&stream).map_or(self.limit, |most| self.limit.min(most));
         Ok(())
     }
@@ -140,16 +143,16 @@ impl NatsLink {
     }
 
     pub(super) async fn last(&self, subject: &str) -> Result<Option<Bytes>, Unreachable> {
-        let answer = self.ask(jetstream::last(&self.name, subject)).await?;
+        let answer = self.ask(jetstream::last(&self.place.stream, subject)).await?;
         jetstream::message(answer).map_err(refused)
     }
 
     pub(super) async fn range(&self) -> Result<(u64, u64), Unreachable> {
-        Ok(jetstream::range(&self.done(jetstream::info(&self.name)).await?))
+        Ok(jetstream::range(&self.done(jetstream::info(&self.place.stream)).await?))
     }
 
     pub(super) async fn get(&self, seq: u64) -> Result<Option<Bytes>, Unreachable> {
-        let answer = self.ask(jetstream::get(&self.name, seq)).await?;
+        let answer = self.ask(jetstream::get(&self.place.stream, seq)).await?;
         jetstream::message(answer).map_err(refused)
     }
 
@@ -160,7 +163,7 @@ impl NatsLink {
     ) -> Result<Vec<Answer>, Unreachable> {
         let first = self.next;
         self.next += messages.len() as u64;
-        let lines = headers(&self.name, messages, chained);
+        let lines = headers(&self.place.stream, messages, chained);
         for ((message, lines), number) in messages.iter().zip(lines).zip(first..) {
             let mut block = HeaderMap::new();
             lines.into_iter().for_each(|(key, value)| block.insert(key, value));
