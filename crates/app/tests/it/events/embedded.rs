@@ -82,25 +82,41 @@ async fn what_never_fits_is_a_dead_letter_until_it_does() {
     world.journal(vec![world.long_decision()]).await;
     world.say(3).await;
     world.until_settled(&life).await;
-    life.end().await;
+    world.until_letters(1).await;
     let page = world.store.dead_letters(Lifecycle::NAME, None, 10).await.unwrap();
-    assert_eq!(page.items.len(), 1);
     assert!(page.items[0].reason.contains("4096 are allowed"), "{}", page.items[0].reason);
     let reader = Reader::Embedded(world.streams.clone());
     assert_eq!(reader.ids().await.len(), 6);
 
     world.streams.ensure(limited(None)).await.unwrap();
     world.store.retry_dead_letters(Lifecycle::NAME, None).await.unwrap();
-    let life = world.start().await;
-    super::world::until("the letter is gone", async || {
-        world.store.dead_letter_counts().await.unwrap().is_empty()
-    })
-    .await;
-    life.end().await;
+    life.wake();
+    world.until_letters(0).await;
     let mut ids = reader.ids().await;
     let letter = ids.pop().unwrap();
     ids.insert(3, letter);
     assert_eq!(ids, world.expected().await, "later ones had arrived before it");
+    life.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_new_fits_once_the_limit_is_raised() {
+    let world = World::new(None);
+    let limited = |max_msg_size| StreamConfig {
+        max_msg_size,
+        ..StreamConfig::new(STREAM.parse().unwrap(), vec!["org.>".into()])
+    };
+    world.streams.ensure(limited(Some(4096))).await.unwrap();
+    let life = world.start().await;
+    world.say(3).await;
+    world.until_settled(&life).await;
+    world.streams.ensure(limited(None)).await.unwrap();
+    world.say(3).await;
+    world.journal(vec![world.long_decision(), world.long_decision()]).await;
+    world.until_settled(&life).await;
+    life.end().await;
+    let reader = Reader::Embedded(world.streams.clone());
+    assert_eq!(reader.ids().await, world.expected().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

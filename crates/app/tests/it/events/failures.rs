@@ -218,6 +218,47 @@ async fn a_stream_in_the_place_of_ours_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_that_were_raised_hold_nothing_back() {
+    let Some(server) = NatsServer::start("jetstream {}\nmax_payload: 8000") else { return };
+    let world = World::new(Some(server.url()));
+    let life = world.start().await;
+    let retry = async || {
+        world.until_letters(1).await;
+        world.store.retry_dead_letters(Lifecycle::NAME, None).await.unwrap();
+        life.wake();
+        world.until_retried().await;
+    };
+    // The server's; the letter is the first event that there is.
+    world.journal(vec![world.long_decision()]).await;
+    retry().await;
+    let page = world.store.dead_letters(Lifecycle::NAME, None, 10).await.unwrap();
+    assert!(page.items[0].reason.contains("8000 are allowed"), "{}", page.items[0].reason);
+    server.reload("jetstream {}\nmax_payload: 1MB");
+    until("the server has read it", async || {
+        let client = async_nats::connect(server.url()).await.unwrap();
+        client.server_info().max_payload > 8000
+    })
+    .await;
+    retry().await;
+    world.until_letters(0).await;
+    // The stream's.
+    let reader = Reader::of(&server.url()).await;
+    reader.update(STREAM, &["org.>"], json!({"max_msg_size": 4096})).await;
+    world.journal(vec![world.long_decision()]).await;
+    retry().await;
+    world.until_letters(1).await;
+    reader.update(STREAM, &["org.>"], json!({})).await;
+    world.journal(vec![world.long_decision()]).await;
+    world.until_settled(&life).await;
+    retry().await;
+    world.until_letters(0).await;
+    life.end().await;
+    let mut ids = reader.ids().await;
+    ids.swap(1, 2);
+    assert_eq!(ids, world.expected().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_server_changes_while_it_runs() {
     let Some(server) = NatsServer::with_jetstream() else { return };
     let world = World::new(None);

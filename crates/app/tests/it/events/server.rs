@@ -44,6 +44,13 @@ impl NatsServer {
         let _ = self.child.wait();
     }
 
+    /// Has it read this configuration while it runs; it takes that up some moments later.
+    pub(super) fn reload(&self, config: &str) {
+        configure(&self.dir, config);
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    }
+
     /// Starts it again on the same port over the same files.
     pub(super) fn restart(&mut self, config: &str) {
         self.kill();
@@ -58,14 +65,19 @@ impl Drop for NatsServer {
     }
 }
 
+/// Writes its configuration; answers where. With the directory of its files in it: one given as an
+/// argument keeps it from reading another configuration while it runs.
+fn configure(dir: &tempfile::TempDir, config: &str) -> PathBuf {
+    let files = format!("jetstream {{\nstore_dir: {:?}\n", dir.path().join("files"));
+    let file = dir.path().join("nats.conf");
+    std::fs::write(&file, config.replace("jetstream {", &files)).unwrap();
+    file
+}
+
 fn spawn(dir: &tempfile::TempDir, config: &str, port: &str) -> Option<(Child, u16)> {
-    let file: PathBuf = dir.path().join("nats.conf");
-    std::fs::write(&file, config).unwrap();
     let spawned = Command::new("nats-server")
         .args(["-a", "127.0.0.1", "-p", port, "-c"])
-        .arg(&file)
-        .arg("-sd")
-        .arg(dir.path().join("files"))
+        .arg(configure(dir, config))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn();

@@ -153,7 +153,10 @@ impl Lifecycle {
         let mut fresh = Vec::new();
         for entry in batch {
             let settled = match self.message(entry) {
-                Some(message) => self.settled(&message).await?.map_or_else(|| Err(message), Ok),
+                Some(message) if fresh.is_empty() || self.too_large(&message).is_none() => {
+                    self.settled(&message).await?.map_or_else(|| Err(message), Ok)
+                }
+                Some(_) => break,
                 None => Ok(Outcome::Delivered),
             };
             match settled {
@@ -174,12 +177,22 @@ impl Lifecycle {
 
     /// What became of a message that need not be sent.
     async fn settled(&mut self, message: &Message) -> Result<Option<Outcome>, Unreachable> {
-        if let Some(reason) = self.too_large(message) {
+        if let Some(reason) = self.refused(message).await? {
             return Ok(Some(Outcome::Refused(reason)));
         }
         let Some(link) = &self.link else { return Ok(None) };
         let is_there = self.marks.hold(message, link).await?;
         Ok(is_there.then_some(Outcome::Delivered))
+    }
+
+    /// Why the stream will not take this message. A limit may have been raised since it was
+    /// asked, which no connection tells, so before a refusal it is asked again.
+    async fn refused(&mut self, message: &Message) -> Result<Option<String>, Unreachable> {
+        if self.too_large(message).is_some() {
+            self.part();
+            self.connect().await?;
+        }
+        Ok(self.too_large(message))
     }
 
     fn too_large(&self, message: &Message) -> Option<String> {
@@ -229,7 +242,7 @@ impl Lifecycle {
     async fn send_letter(&mut self, letter: &JournalEntry) -> Result<Vec<Outcome>, Trouble> {
         self.connect().await?;
         let Some(message) = self.message(letter) else { return Ok(vec![Outcome::Delivered]) };
-        if let Some(reason) = self.too_large(&message) {
+        if let Some(reason) = self.refused(&message).await? {
             return Ok(vec![Outcome::Refused(reason)]);
         }
         let Some(link) = &self.link else { return Ok(Vec::new()) };
