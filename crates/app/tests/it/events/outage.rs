@@ -30,13 +30,14 @@ fn outage() -> Duration {
 }
 
 /// What comes between besides the lost acknowledgements.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Between {
     Nothing,
     /// Others publish on the same subjects, before, meanwhile and after.
     Others,
     /// A dead letter is retried in each round.
     Letters,
+    OthersAndLetters,
 }
 
 /// Loses acknowledgements, stays away for longer than the window, and comes back.
@@ -46,7 +47,7 @@ async fn check_lost_acknowledgements(between: Between) {
     reader.make(STREAM, &["org.>"], limited(LIMIT)).await;
     let stranger = async_nats::connect(server.url()).await.unwrap();
     let meddle = async || {
-        if between == Between::Others {
+        if matches!(between, Between::Others | Between::OthersAndLetters) {
             for subject in ["org.statehub.task.stale", "org.statehub.repo.registered"] {
                 let theirs = json!({"source": "/elsewhere", "id": "1", "type": subject});
                 stranger.request(subject, theirs.to_string().into()).await.unwrap();
@@ -56,7 +57,7 @@ async fn check_lost_acknowledgements(between: Between) {
     let proxy = Proxy::to(server.port()).await;
     let world = World::new(Some(proxy.url()));
     let life = world.start().await;
-    let has_letters = between == Between::Letters;
+    let has_letters = matches!(between, Between::Letters | Between::OthersAndLetters);
     let mut letters = Vec::new();
     for _ in 0..4 {
         if has_letters {
@@ -110,6 +111,7 @@ async fn nor_where_others_publish_on_the_same_subjects() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_where_dead_letters_are_retried_meanwhile() {
     check_lost_acknowledgements(Between::Letters).await;
+    check_lost_acknowledgements(Between::OthersAndLetters).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

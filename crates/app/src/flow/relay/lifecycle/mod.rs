@@ -1,12 +1,14 @@
 //! The sink `activity-events`: what the world is told, as CloudEvents on the stream
 //! `ACTIVITY_EVENTS`, embedded or on the NATS server that `NATS_URL` names.
 //!
-//! Every event once, in the order of the journal. An event is sent under its id, so a repetition
-//! within the stream's window changes nothing. Beyond the window the stream is asked: after each
-//! new connection the newest message of ours on a subject says how far we had come there. That
-//! holds because nothing is ever stored behind a message that was not: messages under way at once
-//! are chained, each accepted only right behind the one before it; where others publish to the
-//! stream too, which breaks chains, one message per subject is under way.
+//! Every event once, in the order of the journal; on a stream that others use, in that order per
+//! subject. An event is sent under its id, so a repetition within the stream's window changes
+//! nothing. Beyond the window the stream is asked: after each new connection the newest message of
+//! ours on a subject says how far we had come there. That holds because nothing is ever stored
+//! behind a message that was not: messages under way at once are chained, each accepted only right
+//! behind the one before it; where others publish to the stream too, which breaks chains, one
+//! message per subject is under way. A dead letter comes to stand behind younger events; the relay
+//! sends it where nothing before it can come again.
 //!
 //! It knows how a stream is found, made and filled. What leaves and what it says is the matter of
 //! `exports`; waiting, trying again and remembering that of the relay.
