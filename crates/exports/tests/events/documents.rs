@@ -77,10 +77,11 @@ a login, at `/api/v1/schemas/{type}`.
 | `actor` | who did it, where somebody did |
 | `correlationid`, `causationid` | what it belongs to, what caused it, where known |
 | `traceparent` | the trace of the request that caused it (W3C Trace Context), where it had one |
-| `data` | what it says: as the schema of its type has it, and nothing else |
+| `data` | what it says: as the schema of its type has it |
 
-A new optional member of `data` may come at any time. A member is not taken away or renamed, nor
-is a type.
+A new optional member of `data` may come at any time, and whoever passes an event on may add
+attributes to it: the schemas are open, skip what you do not know. A member is not taken away or
+renamed, nor is a type.
 ";
 
 fn catalogue() -> String {
