@@ -346,6 +346,16 @@ ALTER TABLE deckies ADD COLUMN is_stopped INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE mutations ADD COLUMN undone_by TEXT;
 CREATE INDEX mutations_applied ON mutations (topology_id, version) WHERE state = 'applied';
 ",
+    "
+-- What is derived for a workstream, and lists by state, from indices alone.
+DROP INDEX tasks_open;
+CREATE INDEX tasks_state ON tasks (state, id);
+CREATE INDEX tasks_workstream_state ON tasks (workstream_id, state, id);
+CREATE INDEX tasks_workstream_touched ON tasks (workstream_id, updated_at);
+CREATE INDEX progress_workstream_at ON progress (workstream_id, at);
+CREATE INDEX decisions_status ON decisions (status, id);
+CREATE INDEX decisions_kind ON decisions (kind, id);
+",
 ];
 
 /// Why a database was not brought up to date.

@@ -2,15 +2,13 @@
 
 use model::{
     DecisionId, EventContext, Payload, Timestamp, TopicId, WorkstreamId,
-    hub::{
-        Decision, DecisionResolved, DecisionStatus, DecisionType, Prose, Stamps, Title, Topic,
-        Workstream,
-    },
+    hub::{Decision, DecisionResolved, DecisionStatus, DecisionType, Prose, Stamps, Title, Topic},
 };
 
 use super::{
     HubError, Table,
     table::{self, Condition, Outcome},
+    workstreams,
 };
 use crate::{
     Store,
@@ -193,7 +191,7 @@ fn check_references(
     topic: Option<TopicId>,
 ) -> Outcome<()> {
     if let Some(id) = workstream {
-        table::referred::<Workstream>(tx, "workstream", id)?;
+        workstreams::referred(tx, id)?;
     }
     if let Some(id) = topic {
         table::referred::<Topic>(tx, "topic", id)?;

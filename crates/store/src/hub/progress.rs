@@ -8,11 +8,12 @@ use model::{
 use super::{
     HubError, Table,
     table::{self, Condition, Outcome},
+    workstreams,
 };
 use crate::{
     Page, Store, StoreError,
     rows::{Binder, Columns},
-    writer::Tx,
+    writer::{Fault, Tx},
 };
 
 /// What to note.
@@ -72,7 +73,10 @@ impl Store {
 
 fn note(tx: &mut Tx<'_>, new: NewProgress) -> Outcome<ProgressEntry> {
     let (workstream_id, task_id) = match new.about {
-        ProgressFilter::Workstream(id) => (table::expect::<Workstream>(tx, id, None)?.id, None),
+        ProgressFilter::Workstream(id) => {
+            let missing = || Fault::Refused(HubError::Unknown { noun: Workstream::NOUN });
+            (workstreams::outline(tx.connection, id)?.ok_or_else(missing)?.id, None)
+        }
         ProgressFilter::Task(id) => (table::expect::<Task>(tx, id, None)?.workstream_id, Some(id)),
     };
     let entry = ProgressEntry {

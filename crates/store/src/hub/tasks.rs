@@ -2,12 +2,13 @@
 
 use model::{
     TaskId, WorkstreamId,
-    hub::{Prose, Stamps, Task, TaskState, Title, Workstream},
+    hub::{Prose, Stamps, Task, TaskState, Title},
 };
 
 use super::{
     HubError, Table,
     table::{self, Condition, Outcome},
+    workstreams::{self, Outline},
 };
 use crate::{
     Store,
@@ -88,7 +89,7 @@ impl Store {
 }
 
 fn create(tx: &mut Tx<'_>, new: NewTask) -> Outcome<Task> {
-    let workstream = table::referred::<Workstream>(tx, "workstream", new.workstream_id)?;
+    let workstream = workstreams::referred(tx, new.workstream_id)?;
     if !new.state.is_open() {
         let why = model::hub::Refusal::NotStarted;
         return Err(table::refused::<Task>("new", new.state.as_str(), why));
@@ -107,7 +108,7 @@ fn create(tx: &mut Tx<'_>, new: NewTask) -> Outcome<Task> {
     Ok(task)
 }
 
-fn refuse_closed(workstream: &Workstream) -> Outcome<()> {
+fn refuse_closed(workstream: &Outline) -> Outcome<()> {
     let state = workstream.state;
     if state.is_closed() {
         return Err(Fault::Refused(HubError::WorkstreamClosed { state }));
@@ -126,8 +127,7 @@ fn alter(tx: &mut Tx<'_>, id: TaskId, change: TaskChange) -> Outcome<Task> {
         let checked = before.state.check(after.state);
         checked.map_err(|why| table::refused::<Task>(words.0, words.1, why))?;
         if after.state.is_open() {
-            let id = before.workstream_id;
-            refuse_closed(&table::referred::<Workstream>(tx, "workstream", id)?)?;
+            refuse_closed(&workstreams::referred(tx, before.workstream_id)?)?;
         }
     }
     Ok(table::keep(tx, &before, after)?)

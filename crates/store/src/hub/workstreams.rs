@@ -8,6 +8,7 @@ use model::{
         WorkstreamState, WorkstreamTally,
     },
 };
+use rusqlite::Connection;
 
 use super::{
     HubError, Named, Table,
@@ -15,8 +16,8 @@ use super::{
 };
 use crate::{
     Store,
-    rows::{Binder, Columns},
-    writer::Tx,
+    rows::{self, Binder, Columns},
+    writer::{Fault, Tx},
 };
 
 /// A workstream to keep.
@@ -179,6 +180,32 @@ fn alter(
     Ok(after)
 }
 
+/// What tasks, notes and decisions have to know of their workstream. Nothing is counted for it, so
+/// that they cost the same however many there are.
+pub(super) struct Outline {
+    pub(super) id: WorkstreamId,
+    pub(super) slug: Slug,
+    pub(super) state: WorkstreamState,
+}
+
+pub(super) fn outline(
+    connection: &Connection,
+    id: WorkstreamId,
+) -> rusqlite::Result<Option<Outline>> {
+    let sql = "SELECT slug, state FROM workstreams WHERE id = ?";
+    rows::select_one(connection, sql, [id.to_string()], |row| {
+        let mut columns = Columns::of(row);
+        Ok(Outline { id, slug: columns.text()?, state: columns.text()? })
+    })
+}
+
+/// The workstream that the field `workstream` refers to.
+pub(super) fn referred(tx: &Tx<'_>, id: WorkstreamId) -> Outcome<Outline> {
+    let noun = Workstream::NOUN;
+    let missing = || HubError::NoSuch { field: "workstream", noun, id: id.to_string() };
+    outline(tx.connection, id)?.ok_or_else(|| Fault::Refused(missing()))
+}
+
 fn completed(workstream: &Workstream) -> WorkstreamCompleted {
     WorkstreamCompleted {
         workstream_id: workstream.id,
@@ -251,3 +278,36 @@ impl Table for Workstream {
 }
 
 impl Named for Workstream {}
+
+#[cfg(test)]
+mod tests {
+    use model::Ambient;
+
+    use super::*;
+
+    fn database() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        assert!(crate::schema::migrate(&mut connection).is_ok());
+        connection
+    }
+
+    #[test]
+    fn what_is_derived_is_read_from_indices_alone() {
+        let connection = database();
+        let sql = format!("EXPLAIN QUERY PLAN {} WHERE r.id = ?", Workstream::SELECT);
+        let plan = rows::select(&connection, &sql, ["x"], |row| row.get::<_, String>(3)).unwrap();
+        let derived: Vec<_> =
+            plan.iter().filter(|step| step.contains(" k ") || step.contains(" p ")).collect();
+        assert_eq!(derived.len(), 4, "{plan:#?}");
+        assert!(derived.iter().all(|step| step.contains("USING COVERING INDEX")), "{plan:#?}");
+    }
+
+    #[test]
+    fn an_outline_counts_nothing() {
+        let connection = database();
+        connection.execute_batch("DROP TABLE progress; DROP TABLE tasks").unwrap();
+        let id = Ambient::system().id();
+        assert!(outline(&connection, id).unwrap().is_none());
+        assert!(table::load::<Workstream>(&connection, id).is_err(), "that counts");
+    }
+}
