@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Store,
     rows::{Binder, Columns},
-    writer::Tx,
+    writer::{Fault, Tx},
 };
 
 /// How and by whom something was decided.
@@ -143,7 +143,7 @@ impl Store {
     ///
     /// # Errors
     /// Where it is not there or of another version, is superseded already, the other one is not
-    /// there or is itself, or the database fails.
+    /// there, is itself or is superseded, or the database fails.
     pub async fn supersede_decision(
         &self,
         id: DecisionId,
@@ -246,11 +246,11 @@ fn resolve(
 
 fn supersede(tx: &Tx<'_>, before: &Decision, by: Option<DecisionId>) -> Outcome<Decision> {
     if let Some(other) = by {
-        table::referred::<Decision>(tx, "by", other)?;
-        if other == before.id {
-            let (noun, id) = ("other decision", other.to_string());
-            let missing = HubError::NoSuch { field: "by", noun, id };
-            return Err(crate::writer::Fault::Refused(missing));
+        let by = table::referred::<Decision>(tx, "by", other)?;
+        // What is superseded itself stands for nothing; so there are no circles either.
+        if by.id == before.id || by.status == DecisionStatus::Superseded {
+            let (noun, id) = ("other decision that stands", other.to_string());
+            return Err(Fault::Refused(HubError::NoSuch { field: "by", noun, id }));
         }
     }
     let after =

@@ -248,8 +248,12 @@ pub(crate) async fn decisions_are_resolved_once(bench: Bench) {
     assert!(matches!(itself, Err(HubError::NoSuch { field: "by", .. })), "{itself:?}");
     let gone = store.supersede_decision(open.id, Some(noted.id), None).await.unwrap();
     assert_eq!((gone.status, gone.superseded_by), (DecisionStatus::Superseded, Some(noted.id)));
+    let circle = store.supersede_decision(noted.id, Some(open.id), None).await;
+    assert!(matches!(circle, Err(HubError::NoSuch { field: "by", .. })), "{circle:?}");
     let refused = store.remove_decision(noted.id, None).await;
     assert!(matches!(refused, Err(HubError::InUse { by: "decisions", .. })), "{refused:?}");
+    store.remove_decision(open.id, None).await.unwrap();
+    store.remove_decision(noted.id, None).await.unwrap();
     let entries = journal(&store).await;
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].topic.as_str(), "org.statehub.decision.resolved");
