@@ -1,7 +1,6 @@
 //! Listeners and connections: our own accept loops, so that limits hold and peers are known.
 
 use std::{
-    convert::Infallible,
     io,
     net::SocketAddr,
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
@@ -19,7 +18,7 @@ use tokio::{
     sync::Semaphore,
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ApiConfig, Handles, answer::answer, auth::Hosts, live::Hub, peer::Peer, routes, state::App,
@@ -259,6 +258,12 @@ fn not_accepted(error: &io::Error) {
     tracing::warn!(error = error as &dyn std::error::Error, "a connection could not be accepted");
 }
 
+/// Answers the requests of a connection until it ends.
+///
+/// A request that may change something is a task of its own, which is waited for: it is carried
+/// to its end where its caller goes away in the midst of it, so that no change is without its
+/// audit record. One that outlasts the grace period of a stop is refused by the store, which
+/// closes next.
 async fn serve_connection<S>(
     stream: S,
     peer: Peer,
@@ -268,10 +273,17 @@ async fn serve_connection<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+    let changes = TaskTracker::new();
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        let (router, app) = (router.clone(), app.clone());
-        async move { Ok::<_, Infallible>(answer(&app, router, request.map(Body::new)).await) }
+        let (router, app, changes) = (router.clone(), app.clone(), changes.clone());
+        async move {
+            if request.method().is_safe() {
+                return Ok(answer(&app, router, request.map(Body::new)).await);
+            }
+            let change = async move { answer(&app, router, request.map(Body::new)).await };
+            changes.spawn(change).await
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -289,4 +301,6 @@ async fn serve_connection<S>(
     if let Err(error) = ended {
         tracing::debug!(error = &error as &dyn std::error::Error, "connection ended early");
     }
+    changes.close();
+    changes.wait().await;
 }

@@ -69,7 +69,8 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn audit(&self, record: AuditRecord) -> Result<u64, StoreError> {
-        self.write("add to the audit log", move |tx| add(tx, record)).await
+        self.write("add to the audit log", move |tx| Ok::<_, Fault<StoreError>>(add(tx, record)?))
+            .await
     }
 
     /// The audit log, newest first.
@@ -107,7 +108,8 @@ impl Store {
     }
 }
 
-fn add(tx: &mut Tx<'_>, record: AuditRecord) -> Result<u64, Fault<StoreError>> {
+/// Adds a record within a transaction.
+pub(crate) fn add(tx: &Tx<'_>, record: AuditRecord) -> rusqlite::Result<u64> {
     let newest = format!("{SELECT} ORDER BY seq DESC LIMIT 1");
     let before = rows::select_one(tx.connection, &newest, [], read)?;
     let (seq, hash) = before.map_or((0, String::new()), |entry| (entry.seq, entry.hash));

@@ -217,6 +217,12 @@ impl Request<'_> {
         tokio::time::timeout(PATIENCE, opening).await.unwrap()
     }
 
+    /// Sends it by the UNIX socket and goes away before the answer.
+    pub(crate) async fn send_and_leave(self) {
+        let mut stream = UnixStream::connect(&self.service.socket).await.unwrap();
+        stream.write_all(self.text().as_bytes()).await.unwrap();
+    }
+
     pub(crate) async fn send(self) -> Reply {
         let mut stream = self.open().await;
         let length = stream.reply.header("content-length").map(|n| n.parse().unwrap());

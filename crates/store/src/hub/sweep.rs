@@ -1,8 +1,11 @@
 //! The sweep: open tasks in workstreams that are over are cancelled.
 //!
 //! A hundred per transaction, so that others get their turn in between; each is published in
-//! the transaction that cancels it, and the summary in the last one. Where the process dies in
-//! between, what was cancelled is cancelled and said; the next sweep does the rest.
+//! the transaction that cancels it, the summary and the audit record in the last one. A sweep that
+//! is asked to end early sums up what it has done. Where the process dies in between, what was
+//! cancelled is cancelled and said, without a summary. The next sweep does the rest.
+
+use std::net::IpAddr;
 
 use model::{
     EventContext, Payload, TaskId, Timestamp,
@@ -14,7 +17,7 @@ use super::{
     table::{self, Outcome},
 };
 use crate::{
-    Store, StoreError,
+    AuditRecord, Store, StoreError, audit,
     rows::{self, Columns},
     writer::Tx,
 };
@@ -53,15 +56,27 @@ struct Swept {
 
 impl Store {
     /// Cancels all stale tasks and publishes each, and a summary even where there was none, so
-    /// that whoever has it run by a schedule can see that it runs.
+    /// that whoever has it run by a schedule can see that it runs. Once `ends` says so, it sums up
+    /// and leaves the rest. The audit log has it as of the actor of `context`, at `address`.
     ///
     /// # Errors
     /// Where the database fails; what was cancelled before stays so.
-    pub async fn sweep_stale_tasks(&self, context: EventContext) -> Result<Sweep, HubError> {
+    pub async fn sweep_stale_tasks(
+        &self,
+        context: EventContext,
+        address: Option<IpAddr>,
+        ends: impl Fn() -> bool,
+    ) -> Result<Sweep, HubError> {
         let mut swept = Swept::default();
         loop {
-            let (so_far, context) = (swept, context.clone());
-            let step = move |tx: &mut Tx<'_>| sweep_some(tx, so_far, &context);
+            let (so_far, context, ends) = (swept, context.clone(), ends());
+            let step = move |tx: &mut Tx<'_>| {
+                let (more, so_far) = sweep_some(tx, so_far, &context)?;
+                if more && !ends {
+                    return Ok(Step::More(so_far));
+                }
+                sum_up(tx, so_far, &context, address).map(Step::Done)
+            };
             match self.write("sweep stale tasks", step).await? {
                 Step::More(so_far) => swept = so_far,
                 Step::Done(sweep) => return Ok(sweep),
@@ -101,7 +116,8 @@ enum Step {
     Done(Sweep),
 }
 
-fn sweep_some(tx: &mut Tx<'_>, mut swept: Swept, context: &EventContext) -> Outcome<Step> {
+/// Cancels some, and says whether there are more.
+fn sweep_some(tx: &mut Tx<'_>, mut swept: Swept, context: &EventContext) -> Outcome<(bool, Swept)> {
     let filter = TaskFilter { stale: Some(true), ..TaskFilter::default() };
     let stale = table::page::<Task>(tx.connection, filter.conditions(), None, SWEPT_AT_ONCE)?;
     for task in &stale.items {
@@ -111,9 +127,15 @@ fn sweep_some(tx: &mut Tx<'_>, mut swept: Swept, context: &EventContext) -> Outc
             swept.task_ids.push(task.id);
         }
     }
-    if stale.next.is_some() {
-        return Ok(Step::More(swept));
-    }
+    Ok((stale.next.is_some(), swept))
+}
+
+fn sum_up(
+    tx: &mut Tx<'_>,
+    swept: Swept,
+    context: &EventContext,
+    address: Option<IpAddr>,
+) -> Outcome<Sweep> {
     let swept_at = tx.now();
     let completed = TaskSweepCompleted {
         cancelled: swept.cancelled,
@@ -123,7 +145,16 @@ fn sweep_some(tx: &mut Tx<'_>, mut swept: Swept, context: &EventContext) -> Outc
     };
     let position = tx.say_within(Payload::TaskSweepCompleted(completed), context);
     let Swept { cancelled, task_ids } = swept;
-    Ok(Step::Done(Sweep { cancelled, task_ids, swept_at, position }))
+    let record = AuditRecord {
+        actor: context.actor.clone().unwrap_or_default(),
+        action: "task.sweep".into(),
+        object: format!("tasks/{cancelled}"),
+        address,
+        outcome: "ok".into(),
+        detail: None,
+    };
+    audit::add(tx, record)?;
+    Ok(Sweep { cancelled, task_ids, swept_at, position })
 }
 
 fn cancel(tx: &mut Tx<'_>, task: &Task, context: &EventContext) -> Outcome<()> {

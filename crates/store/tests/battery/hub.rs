@@ -307,11 +307,11 @@ pub(crate) async fn nothing_begins_in_a_workstream_that_is_over(bench: Bench) {
 
 pub(crate) async fn a_sweep_cancels_every_stale_task_and_says_so(bench: Bench) {
     /// Several transactions of a sweep, and more than a summary lists.
-    const STALE: usize = 1_100;
+    const STALE: usize = 1_150;
     let store = bench.open();
     let domain = domain(&store, "ops").await;
     let topic = topic(&store, &domain, "decoys").await;
-    let nothing = store.sweep_stale_tasks(ada()).await.unwrap();
+    let nothing = store.sweep_stale_tasks(ada(), None, || false).await.unwrap();
     assert_eq!((nothing.cancelled, nothing.position), (0, 1), "it says so too");
 
     let over = workstream(&store, &topic, "ssh").await;
@@ -328,8 +328,17 @@ pub(crate) async fn a_sweep_cancels_every_stale_task_and_says_so(bench: Bench) {
 
     let preview = store.stale_tasks().await.unwrap();
     assert_eq!((preview.stale, preview.task_ids.len()), (STALE as u64, 1000));
-    let swept = store.sweep_stale_tasks(EventContext::of("cron")).await.unwrap();
-    assert_eq!((swept.cancelled, swept.task_ids.len()), (STALE as u64, 1000));
+    // One that has to end sums up what it did.
+    let ended = store.sweep_stale_tasks(EventContext::of("cron"), None, || true).await.unwrap();
+    let summary = journal(&store).await.pop().unwrap();
+    assert_eq!((summary.seq, &field(&summary, "cancelled")), (Some(ended.position), &100.into()));
+    let rest = STALE as u64 - ended.cancelled;
+    let swept = store.sweep_stale_tasks(EventContext::of("cron"), None, || false).await.unwrap();
+    assert_eq!((swept.cancelled, swept.task_ids.len()), (rest, 1000));
+    let log = store.audit_log(None, 2).await.unwrap().items;
+    let log: Vec<_> =
+        log.iter().map(|entry| (&*entry.record.actor, &*entry.record.object)).collect();
+    assert_eq!(log, [("cron", &*format!("tasks/{rest}")), ("cron", "tasks/100")]);
     let left = TaskFilter { stale: Some(true), ..TaskFilter::default() };
     assert!(store.tasks(left, None, 10).await.unwrap().items.is_empty());
     assert_eq!(store.task(kept.id).await.unwrap().unwrap().state, TaskState::Todo);
@@ -338,7 +347,7 @@ pub(crate) async fn a_sweep_cancels_every_stale_task_and_says_so(bench: Bench) {
     let last = entries.last().unwrap();
     assert_eq!(last.seq, Some(swept.position), "the summary is the last word");
     assert_eq!(last.kind, "statehub.task.sweep.completed");
-    assert_eq!((field(last, "cancelled"), field(last, "truncated")), (STALE.into(), true.into()));
+    assert_eq!((field(last, "cancelled"), field(last, "truncated")), (rest.into(), true.into()));
     assert_eq!(last.context.actor.as_deref(), Some("cron"));
     let stale: Vec<_> = entries.iter().filter(|e| e.kind == "statehub.task.stale").collect();
     let ids: std::collections::BTreeSet<_> =

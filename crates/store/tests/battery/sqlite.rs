@@ -68,7 +68,7 @@ async fn a_database_from_before_the_hub_is_brought_up_to_date() {
     assert_eq!(after.len(), before.len());
     assert!(after.iter().all(|entry| entry.context.is_empty()));
     assert!(store.topology(id).await.unwrap().is_some());
-    store.sweep_stale_tasks(model::EventContext::of("ada")).await.unwrap();
+    store.sweep_stale_tasks(model::EventContext::of("ada"), None, || false).await.unwrap();
     let last = journal(&store).await.pop().unwrap();
     assert_eq!(last.context.actor.as_deref(), Some("ada"));
     store.close().await;

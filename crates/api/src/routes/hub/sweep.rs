@@ -63,8 +63,9 @@ pub(crate) async fn sweep_stale(
     if wanted.dry_run {
         return look(&app).await;
     }
-    let swept = app.store.sweep_stale_tasks(context(&caller, &headers)).await.map_err(problem)?;
-    app.audit_ok(&caller, Some(peer), "task.sweep", format!("tasks/{}", swept.cancelled)).await;
+    let context = context(&caller, &headers);
+    let swept = app.store.sweep_stale_tasks(context, peer.address(), || app.stop.is_cancelled());
+    let swept = swept.await.map_err(problem)?;
     Ok(axum::Json(SweepView {
         dry_run: false,
         stale: swept.cancelled,
