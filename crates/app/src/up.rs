@@ -1,6 +1,12 @@
 //! Start and stop: which component is made from which, in what order they begin and end.
 
-use std::{io, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::{ApiConfig, Handles};
 use bus::Bus;
@@ -12,8 +18,11 @@ use fleet::{
 use intel::Analyst;
 use ipnet::Ipv4Net;
 use model::{Ambient, InstallationSecret};
-use store::{Store, StoreError};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use store::{OpenError, Store, StoreError};
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch},
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -37,6 +46,10 @@ const GRACE: Duration = Duration::from_millis(2200);
 /// Longest wait for the network before the control surface answers all the same.
 const REBUILD: Duration = Duration::from_secs(10);
 
+/// Longest wait for another process that has the data directory, and the pause between two looks.
+const LOCK: Duration = Duration::from_secs(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
 /// Why Morgana did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -51,7 +64,7 @@ pub enum StartError {
     },
     /// The database cannot be opened.
     #[error("cannot open the database in the data directory (key `data_dir`)")]
-    Store(#[from] store::OpenError),
+    Store(#[from] OpenError),
     /// The database cannot be used.
     #[error("cannot use the database")]
     Query(#[from] StoreError),
@@ -104,7 +117,7 @@ impl Morgana {
     /// # Errors
     /// Where the data directory, the database, the driver or a listener cannot be had.
     pub async fn start(config: &Config, ambient: Ambient) -> Result<Self, StartError> {
-        let store = open_store(config, &ambient)?;
+        let store = open_store(&config.data_dir, &ambient).await?;
         let mut host = BusHost::start(config, &ambient).await?;
         let bus = host.bus.clone();
         let wake = Arc::new(Notify::new());
@@ -266,14 +279,21 @@ async fn with_pulse(
     pulse.beside(decoys, figures).await;
 }
 
-fn open_store(config: &Config, ambient: &Ambient) -> Result<Store, StartError> {
-    let path = config.data_dir.clone();
-    create_private(&path).map_err(|source| StartError::DataDir { path: path.clone(), source })?;
-    Ok(Store::open(&path, ambient.clone())?)
+/// Opens the data directory; waits a while for another process that has it, such as the
+/// `hub sweep-stale` of a cron job.
+async fn open_store(path: &Path, ambient: &Ambient) -> Result<Store, StartError> {
+    create_private(path).map_err(|source| StartError::DataDir { path: path.into(), source })?;
+    let end = Instant::now() + LOCK;
+    loop {
+        match Store::open(path, ambient.clone()) {
+            Err(OpenError::InUse { .. }) if Instant::now() < end => sleep(LOCK_PAUSE).await,
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 /// A directory that only its owner can enter: the database holds secrets.
-fn create_private(path: &std::path::Path) -> io::Result<()> {
+fn create_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -354,4 +374,24 @@ fn api_config(config: &Config) -> ApiConfig {
     };
     api.limits.grace = Duration::from_millis(1500);
     api
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_data_directory_in_use_is_waited_for_but_not_for_ever() {
+        let (dir, ambient) = (tempfile::tempdir().unwrap(), Ambient::system());
+        let path = dir.path().join("data");
+        let other = Store::open(&path, ambient.clone()).unwrap();
+        let refused = open_store(&path, &ambient).await;
+        assert!(matches!(refused, Err(StartError::Store(OpenError::InUse { .. }))), "{refused:?}");
+
+        let mut opening = std::pin::pin!(open_store(&path, &ambient));
+        let early = tokio::time::timeout(Duration::from_secs(1), &mut opening).await;
+        assert!(early.is_err(), "it waits");
+        other.close().await;
+        opening.await.unwrap().close().await;
+    }
 }
