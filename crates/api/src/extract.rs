@@ -3,7 +3,7 @@
 //! Refusals come in one order: 401, 403, then what is wrong with the request, then 404. The
 //! extractor of the role stands first in each handler.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, error::Error, sync::Arc, time::Duration};
 
 use axum::{
     body::to_bytes,
@@ -17,7 +17,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::{
     auth::{Principal, Proof, authenticate},
     peer::Peer,
-    problem::{FieldError, Problem},
+    problem::Problem,
     state::{App, Audit},
 };
 
@@ -162,7 +162,8 @@ fn parse<T: DeserializeOwned>(declared: bool, bytes: &[u8]) -> Result<T, Problem
 /// The syntax is looked at first: what is no JSON is told so, whatever its first bytes would have
 /// meant. An array is refused, which serde would take for the fields in the order of the code.
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| json_problem("", &error))?;
+    serde_json::from_slice::<IgnoredAny>(bytes)
+        .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::invalid("the body is not an object of the expected fields"));
     }
@@ -174,16 +175,22 @@ fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn body_problem(error: &axum::Error, most: usize) -> Problem {
-    use std::error::Error;
-    let too_large = |e: &(dyn Error + 'static)| e.is::<http_body_util::LengthLimitError>();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if too_large(error) {
-            return Problem::too_large(format!("this body has at most {most} bytes"));
-        }
-        cause = error.source();
+    if cause::<http_body_util::LengthLimitError>(error).is_some() {
+        return Problem::too_large(format!("this body has at most {most} bytes"));
     }
     Problem::malformed("the body broke off")
+}
+
+/// The error itself or what caused it, where that is of this type.
+fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// Whether the body is declared as JSON.
@@ -197,23 +204,24 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// where that is the whole of it).
 pub(crate) fn json_problem(path: &str, error: &serde_json::Error) -> Problem {
     let text = error.to_string();
-    if !error.is_data() {
-        return Problem::malformed(format!("the body is not JSON: {text}"));
-    }
     // The line and column of a body that no person has laid out help nobody.
     let text = text.split(" at line ").next().unwrap_or(&text);
+    field_problem(path, text)
+        .unwrap_or_else(|| Problem::invalid("the body is not an object of the expected fields"))
+}
+
+/// Tells what serde finds wrong with the field at `path`; `None` where it names no field.
+fn field_problem(path: &str, text: &str) -> Option<Problem> {
     let path = if path == "." { "" } else { path };
     let quoted = text.split('`').nth(1).unwrap_or_default();
     let (code, field) = match () {
         () if text.starts_with("unknown field") => ("UNKNOWN_FIELD", joined(path, quoted)),
         () if text.starts_with("missing field") => ("MISSING_FIELD", joined(path, quoted)),
+        () if text.starts_with("duplicate field") => ("DUPLICATE_FIELD", joined(path, quoted)),
         () if text.starts_with("unknown variant") => ("UNKNOWN_VALUE", path.to_owned()),
         () => ("INVALID_VALUE", path.to_owned()),
     };
-    if field.is_empty() {
-        return Problem::invalid("the body is not an object of the expected fields");
-    }
-    Problem::field(&field, code, text)
+    (!field.is_empty()).then(|| Problem::field(&field, code, text))
 }
 
 /// The path of a field within `path`, which may name it already.
@@ -234,14 +242,17 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, Problem> {
         let parsed = axum::extract::Query::<T>::try_from_uri(&parts.uri);
         parsed.map(|query| Self(query.0)).map_err(|error| {
-            let message = error.body_text();
-            Problem::invalid(message.clone()).with_errors(vec![FieldError {
-                code: "INVALID_PARAMETER".into(),
-                field: String::new(),
-                message,
-            }])
+            query_problem(&error).unwrap_or_else(|| Problem::invalid(error.body_text()))
         })
     }
+}
+
+/// What is wrong with which parameter.
+fn query_problem(error: &(dyn Error + 'static)) -> Option<Problem> {
+    /// What the extractor of axum has for a cause.
+    type Located = serde_path_to_error::Error<serde::de::value::Error>;
+    let located = cause::<Located>(error)?;
+    field_problem(&located.path().to_string(), &located.inner().to_string())
 }
 
 /// A parameter of the path.

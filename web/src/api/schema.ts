@@ -22,7 +22,7 @@ export interface components {
              * Format: int64
              * @description Refuse where it has another version.
              */
-            version?: number | null;
+            version?: number;
         };
         /** @description One thing that a visitor did. */
         Activity: {
@@ -88,6 +88,14 @@ export interface components {
             /** Format: int32 */
             v: number;
         };
+        /** @description Which version a thing must have. */
+        AtVersion: {
+            /**
+             * Format: int64
+             * @description Refuse where it has another version.
+             */
+            version?: number;
+        };
         /** @description Whether the audit log is whole. */
         AuditCheck: {
             /**
@@ -139,76 +147,77 @@ export interface components {
          *     takes away.
          */
         ChangeDecision: {
-            description?: string | null;
-            title?: string | null;
+            description?: string;
+            title?: string;
             /** @description Id, beginning of an id, or slug. */
             topic?: string | null;
             /**
              * Format: int64
              * @description Refuse where it has another version.
              */
-            version?: number | null;
+            version?: number;
             /** @description Id, beginning of an id, or slug. */
             workstream?: string | null;
         };
         /** @description What to change about a domain; what is absent stays. */
         ChangeDomain: {
-            description?: string | null;
-            slug?: string | null;
-            title?: string | null;
+            description?: string;
+            slug?: string;
+            title?: string;
             /**
              * Format: int64
              * @description Refuse where it has another version.
              */
-            version?: number | null;
+            version?: number;
         };
         /** @description What to change about the words of a goal; what is absent stays. */
         ChangeGoal: {
-            description?: string | null;
-            title?: string | null;
+            description?: string;
+            title?: string;
             /**
              * Format: int64
              * @description Refuse where it has another version.
              */
-            version?: number | null;
+            version?: number;
         };
         /** @description What to change about a repository; what is absent stays, `null` takes away. */
         ChangeRepo: {
-            description?: string | null;
+            description?: string;
             /** @description Id, beginning of an id, or slug. */
-            domain?: string | null;
+            domain?: string;
             local_path?: string | null;
             remote_url?: string | null;
-            slug?: string | null;
+            slug?: string;
             /**
              * Format: int64
              * @description Refuse where it has another version.
              */
-            version?: number | null;
+            version?: number;
         };
         /** @description What to change about a task; what is absent stays. */
         ChangeTask: {
-            description?: string | null;
-            state?: components["schemas"]["TaskState"] | null;
-            title?: string | null;
+            description?: string;
+            /** @description The state to move to. */
+            state?: components["schemas"]["TaskState"];
+            title?: string;
             /**
              * Format: int64
              * @description Refuse where it has another version.
              */
-            version?: number | null;
+            version?: number;
         };
         /** @description What to change about a topic; what is absent stays. */
         ChangeTopic: {
-            description?: string | null;
+            description?: string;
             /** @description Id, beginning of an id, or slug. */
-            domain?: string | null;
-            slug?: string | null;
-            title?: string | null;
+            domain?: string;
+            slug?: string;
+            title?: string;
             /**
              * Format: int64
              * @description Refuse where it has another version.
              */
-            version?: number | null;
+            version?: number;
         };
         /** @description What to change about a user; what is absent stays. Every change ends the user's logins. */
         ChangeUser: {
@@ -218,21 +227,22 @@ export interface components {
         };
         /** @description What to change about a workstream; what is absent stays, `null` takes away. */
         ChangeWorkstream: {
-            description?: string | null;
+            description?: string;
             /** @description Id, beginning of an id, or slug. */
             repo?: string | null;
             /** @description Id, or beginning of an id. */
             repo_goal?: string | null;
-            slug?: string | null;
-            state?: components["schemas"]["WorkstreamState"] | null;
-            title?: string | null;
+            slug?: string;
+            /** @description The state to move to. */
+            state?: components["schemas"]["WorkstreamState"];
+            title?: string;
             /** @description Id, beginning of an id, or slug. */
-            topic?: string | null;
+            topic?: string;
             /**
              * Format: int64
              * @description Refuse where it has another version.
              */
-            version?: number | null;
+            version?: number;
         };
         /**
          * @description A decision to create. `pending` ones are open; `made` ones are resolved from the start, need
@@ -482,14 +492,6 @@ export interface components {
             /** Format: int32 */
             v: number;
         };
-        /** @description How to end a goal. */
-        EndGoal: {
-            /**
-             * Format: int64
-             * @description Refuse where it has another version.
-             */
-            version?: number | null;
-        };
         /** @description Where a service really answers. */
         Endpoint: {
             lan_id: components["schemas"]["Id"];
@@ -501,14 +503,6 @@ export interface components {
              */
             port: number;
             service: components["schemas"]["Service"];
-        };
-        /** @description How a decision is escalated. */
-        EscalateDecision: {
-            /**
-             * Format: int64
-             * @description Refuse where it has another version.
-             */
-            version?: number | null;
         };
         /** @description `snapshot` of the stream by filter, which has no state of its own. */
         EventsSnapshot: {
@@ -1492,14 +1486,14 @@ export interface components {
         /** @description How a decision is resolved. */
         ResolveDecision: {
             /** @description By whom; the caller where absent. */
-            decided_by?: string | null;
+            decided_by?: string;
             /** @description How and why it was decided; at most 16 KiB. */
             rationale: string;
             /**
              * Format: int64
              * @description Refuse where it has another version.
              */
-            version?: number | null;
+            version?: number;
         };
         /** @description What to deliver again. */
         Retry: {
@@ -1670,7 +1664,7 @@ export interface components {
              * Format: int64
              * @description Refuse where it has another version.
              */
-            version?: number | null;
+            version?: number;
         };
         /** @description What a sweep did, or would do. */
         Sweep: {

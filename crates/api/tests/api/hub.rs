@@ -1,5 +1,7 @@
 //! The hub: its resources, their refusals, and what the journal says afterwards.
 
+use std::time::Duration;
+
 use model::JournalEntry;
 use serde_json::{Value, json};
 
@@ -150,11 +152,132 @@ async fn bad_input_is_refused_with_code_and_field() {
     check(&reply, 422, "INVALID", "UNKNOWN_VALUE", "state");
     let reply = post(&service, "/tasks/none/progress", json!({ "text": "x" })).await;
     assert_eq!((reply.status, reply.code()), (404, "NOT_FOUND".into()));
-    for path in ["/tasks?colour=1", "/tasks?state=asleep", "/workstreams?limit=0"] {
+    for (path, error, field) in [
+        ("/tasks?colour=1", "UNKNOWN_FIELD", "colour"),
+        ("/tasks?state=asleep", "UNKNOWN_VALUE", "state"),
+        ("/tasks?stale=1&stale=2", "INVALID_VALUE", "stale"),
+        ("/tasks?state=todo&state=done", "DUPLICATE_FIELD", "state"),
+        ("/workstreams?limit=many", "INVALID_VALUE", "limit"),
+        ("/workstreams?limit=0", "OUT_OF_RANGE", "limit"),
+        ("/workstreams?cursor=x", "INVALID_CURSOR", "cursor"),
+    ] {
         let reply = service.get(&format!("/api/v1{path}")).local().send().await;
-        assert_eq!(reply.status, 422, "{path}: {}", reply.body);
+        check(&reply, 422, "INVALID", error, field);
+    }
+    for version in ["x", ""] {
+        let path = format!("/api/v1/domains/ops?version={version}");
+        let reply = service.request("DELETE", &path).local().send().await;
+        check(&reply, 422, "INVALID", "INVALID_VALUE", "version");
     }
     assert!(lifecycle(&service).await.is_empty());
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn null_is_refused_where_it_would_change_nothing() {
+    let service = Service::start().await;
+    ground(&service).await;
+    let goal = made(&service, "/domain-goals", json!({ "domain": "ops", "title": "See" })).await;
+    let goal = format!("/domain-goals/{}", goal["goal_id"].as_str().unwrap());
+    let decision = made(&service, "/decisions", json!({ "title": "x" })).await;
+    let decision = format!("/decisions/{}", decision["decision_id"].as_str().unwrap());
+    for (path, fields) in [
+        ("/domains/ops", &["version", "slug", "title", "description"][..]),
+        ("/topics/decoys", &["version", "slug", "domain", "title", "description"]),
+        ("/workstreams/ssh", &["version", "slug", "topic", "title", "description", "state"]),
+        (&goal, &["version", "title", "description"]),
+        (&decision, &["version", "title", "description"]),
+    ] {
+        for field in fields {
+            let reply = patch(&service, path, json!({ *field: null })).await;
+            check(&reply, 422, "INVALID", "INVALID_VALUE", field);
+        }
+    }
+    for (path, body, field) in [
+        (format!("{goal}/activate"), json!({ "version": null }), "version"),
+        (format!("{goal}/retire"), json!({ "version": null }), "version"),
+        (format!("{decision}/escalate"), json!({ "version": null }), "version"),
+        (format!("{decision}/supersede"), json!({ "version": null }), "version"),
+        (
+            format!("{decision}/resolve"),
+            json!({ "rationale": "x", "decided_by": null }),
+            "decided_by",
+        ),
+    ] {
+        check(&post(&service, &path, body).await, 422, "INVALID", "INVALID_VALUE", field);
+    }
+    let reply = patch(&service, "/domains/ops", json!({ "description": "" })).await;
+    assert_eq!((reply.status, &reply.json()["description"]), (200, &json!("")), "{}", reply.body);
+    let reply = post(&service, &format!("{decision}/supersede"), json!({ "by": null })).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_name_that_fits_nothing_or_several_things_is_told_with_its_field() {
+    let service = Service::start().await;
+    ground(&service).await;
+    made(&service, "/workstreams", json!({ "slug": "ftp", "topic": "decoys", "title": "x" })).await;
+    let stream = get(&service, "/workstreams/ssh").await;
+    // Ids begin with the time, so those of one minute begin alike.
+    let several = &stream["workstream_id"].as_str().unwrap()[..4];
+    let list = async |query: &str| {
+        service.get(&format!("/api/v1/tasks?workstream={query}")).local().send().await
+    };
+    check(&list("nothing").await, 404, "NOT_FOUND", "UNKNOWN_REFERENCE", "workstream");
+    check(&list(several).await, 409, "AMBIGUOUS_NAME", "AMBIGUOUS_NAME", "workstream");
+    let task = |stream: &str| json!({ "title": "x", "workstream": stream });
+    let reply = post(&service, "/tasks", task("nothing")).await;
+    check(&reply, 422, "INVALID", "UNKNOWN_REFERENCE", "workstream");
+    let reply = post(&service, "/tasks", task(several)).await;
+    check(&reply, 409, "AMBIGUOUS_NAME", "AMBIGUOUS_NAME", "workstream");
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_is_begun_is_ended_and_written_down_though_its_caller_leaves() {
+    /// Several transactions of a sweep.
+    const STALE: usize = 450;
+    let service = Service::start().await;
+    ground(&service).await;
+    let stream = service.store.workstream_named(&"ssh".parse().unwrap()).await.unwrap().unwrap();
+    let mut makers = tokio::task::JoinSet::new();
+    for _ in 0..STALE {
+        let new = store::NewTask {
+            workstream_id: stream.id,
+            title: "x".parse().unwrap(),
+            description: model::hub::Prose::default(),
+            state: model::hub::TaskState::Todo,
+        };
+        let store = service.store.clone();
+        makers.spawn(async move { store.create_task(new).await.unwrap() });
+    }
+    makers.join_all().await;
+    patch(&service, "/workstreams/ssh", json!({ "state": "finished" })).await;
+    let repo = json!({ "slug": "maze", "domain": "ops" });
+    for (path, body, action, object) in [
+        ("/tasks/sweep-stale", json!({}), "task.sweep", format!("tasks/{STALE}")),
+        ("/repos", repo, "repo.create", "repo/".into()),
+    ] {
+        service.post(&format!("/api/v1{path}"), body).send_and_leave().await;
+        let written = async {
+            loop {
+                let log = service.store.audit_log(None, 1).await.unwrap();
+                let newest = log.items.into_iter().next().map(|entry| entry.record);
+                if let Some(newest) = newest.filter(|newest| newest.action == action) {
+                    break newest;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let written = tokio::time::timeout(Duration::from_secs(20), written).await;
+        let written = written.unwrap_or_else(|_| panic!("{action} is not written down"));
+        assert!(written.object.starts_with(&object), "{written:?}");
+    }
+    let told = lifecycle(&service).await;
+    let told: Vec<&str> = told.iter().rev().take(3).map(|entry| entry.kind.as_str()).collect();
+    let (repo, summary) = ("statehub.repo.registered", "statehub.task.sweep.completed");
+    assert_eq!(told, [repo, summary, "statehub.task.stale"]);
     service.shut_down().await;
 }
 

@@ -82,6 +82,21 @@ async fn the_work_is_kept_by_the_command_line_and_told_on_the_stream() {
 
     assert!(hub(path, &["progress", "ssh", "--note", "went well"]).await.contains("by local"));
     assert!(hub(path, &["progress", "ssh"]).await.contains("local  went well"));
+    hub(path, &["progress", "ssh", "--note", "and again"]).await;
+    let newest = hub(path, &["progress", "ssh", "--limit", "1"]).await;
+    assert!(newest.contains("and again") && !newest.contains("went well"), "{newest}");
+    assert!(newest.ends_with("There are more than these 1; --limit shows them.\n"), "{newest}");
+    for list in [&["task", "ls"][..], &["progress", "ssh"]] {
+        let (code, said) = status(path, &[list, &["--limit", "0"]].concat()).await;
+        assert_eq!((code, said.contains("0 is not in 1..")), (2, true), "{said}");
+    }
+    let described = ["topic", "set", "decoys", "description=What visitors see"];
+    assert!(hub(path, &described).await.contains("has version 2"));
+    assert!(hub(path, &["topic", "set", "decoys", "description="]).await.contains("version 3"));
+    for (fields, expected) in [("title=", "title: invalid type: null"), ("version=", "`version=` is no number")] {
+        let (code, said) = status(path, &["topic", "set", "decoys", "slug=decoys", fields]).await;
+        assert_eq!((code, said.contains(expected)), (1, true), "{fields}: {said}");
+    }
     let listed = hub(path, &["workstream", "ls", "state=finished"]).await;
     assert!(listed.contains("ssh") && listed.contains("decoys"), "{listed}");
     assert!(hub(path, &["workstream", "show", "ssh"]).await.contains("tasks_open"));

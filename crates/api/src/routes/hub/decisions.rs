@@ -12,9 +12,9 @@ use store::{DecisionChange, DecisionFilter, HubError, NewDecision, Resolution};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    context, nullable, problem,
+    context, nullable, present, problem,
     resource::{
-        RemoveQuery, Resource, audit, filtered, find, handlers, listing, references, rereferences,
+        AtVersion, Resource, audit, filtered, find, handlers, listing, references, rereferences,
         stored,
     },
 };
@@ -88,13 +88,14 @@ pub(crate) struct CreateDecision {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeDecision {
     /// Refuse where it has another version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = u64)]
     version: Option<u64>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
     title: Option<Title>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String)]
     description: Option<Prose>,
     /// Id, beginning of an id, or slug.
     #[serde(default, deserialize_with = "nullable")]
@@ -111,24 +112,16 @@ pub(crate) struct ChangeDecision {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResolveDecision {
     /// Refuse where it has another version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = u64)]
     version: Option<u64>,
     /// How and why it was decided; at most 16 KiB.
     #[schema(value_type = String, min_length = 1)]
     rationale: Prose,
     /// By whom; the caller where absent.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, max_length = 200)]
     decided_by: Option<Title>,
-}
-
-/// How a decision is escalated.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EscalateDecision {
-    /// Refuse where it has another version.
-    #[serde(default)]
-    version: Option<u64>,
 }
 
 /// How a decision is superseded.
@@ -136,7 +129,8 @@ pub(crate) struct EscalateDecision {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SupersedeDecision {
     /// Refuse where it has another version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = u64)]
     version: Option<u64>,
     /// The decision that takes its place: id, or beginning of an id.
     #[serde(default)]
@@ -197,8 +191,9 @@ impl Resource for Decision {
         limit: usize,
     ) -> Result<store::Page<Self, DecisionId>, Problem> {
         let filter = DecisionFilter {
-            workstream_id: filtered::<Workstream>(app, query.workstream.as_deref()).await?,
-            topic_id: filtered::<Topic>(app, query.topic.as_deref()).await?,
+            workstream_id: filtered::<Workstream>(app, "workstream", query.workstream.as_deref())
+                .await?,
+            topic_id: filtered::<Topic>(app, "topic", query.topic.as_deref()).await?,
             kind: query.kind,
             status: query.status,
         };
@@ -280,7 +275,7 @@ pub(crate) async fn resolve(
 
 /// Hands a decision to somebody higher.
 #[utoipa::path(post, path = "/api/v1/decisions/{id}/escalate", tag = "hub",
-    request_body = Option<EscalateDecision>,
+    request_body = Option<AtVersion>,
     params(("id" = String, Path, description = "Id, or beginning of an id")), responses(
     (status = 200, description = "Escalated", body = DecisionView),
     (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
@@ -290,7 +285,7 @@ pub(crate) async fn escalate(
     State(app): State<Arc<App>>,
     peer: Peer,
     Path(id): Path<String>,
-    OptionalJson(wanted): OptionalJson<EscalateDecision>,
+    OptionalJson(wanted): OptionalJson<AtVersion>,
 ) -> Result<axum::Json<DecisionView>, Problem> {
     let decision = find::<Decision>(&app, &id).await?;
     let escalated = app.store.escalate_decision(decision.id, wanted.version).await;

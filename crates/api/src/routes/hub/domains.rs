@@ -9,8 +9,8 @@ use store::{DomainChange, DomainFilter, HubError, NewDomain};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    problem,
-    resource::{RemoveQuery, Resource, handlers, listing, stored},
+    present, problem,
+    resource::{AtVersion, Resource, handlers, listing, stored},
 };
 use crate::{problem::Problem, state::App, views::hub::DomainView};
 
@@ -46,16 +46,17 @@ pub(crate) struct CreateDomain {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeDomain {
     /// Refuse where it has another version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = u64)]
     version: Option<u64>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 64, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$")]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, max_length = 64, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$")]
     slug: Option<Slug>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
     title: Option<Title>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String)]
     description: Option<Prose>,
 }
 

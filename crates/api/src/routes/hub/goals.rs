@@ -13,10 +13,8 @@ use store::{GoalChange, GoalFilter, GoalMove, HubError, NewGoal};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    context, problem,
-    resource::{
-        RemoveQuery, Resource, audit, filtered, find, handlers, listing, reference, stored,
-    },
+    context, present, problem,
+    resource::{AtVersion, Resource, audit, filtered, find, handlers, listing, reference, stored},
 };
 use crate::{
     auth::Principal,
@@ -64,13 +62,14 @@ pub(crate) struct CreateGoal {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeGoal {
     /// Refuse where it has another version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = u64)]
     version: Option<u64>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
     title: Option<Title>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String)]
     description: Option<Prose>,
 }
 
@@ -79,20 +78,12 @@ pub(crate) struct ChangeGoal {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ActivateGoal {
     /// Refuse where it has another version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = u64)]
     version: Option<u64>,
     /// Whether to retire the goal that is active; without it that one is in the way.
     #[serde(default)]
     replace: bool,
-}
-
-/// How to end a goal.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EndGoal {
-    /// Refuse where it has another version.
-    #[serde(default)]
-    version: Option<u64>,
 }
 
 listing!(GoalQuery);
@@ -116,7 +107,7 @@ impl Resource for DomainGoal {
         after: Option<GoalId>,
         limit: usize,
     ) -> Result<store::Page<Self, GoalId>, Problem> {
-        let domain_id = filtered::<Domain>(app, query.domain.as_deref()).await?;
+        let domain_id = filtered::<Domain>(app, "domain", query.domain.as_deref()).await?;
         let filter = GoalFilter { domain_id, state: query.state };
         Ok(app.store.domain_goals(filter, after, limit).await?)
     }
@@ -180,7 +171,7 @@ pub(crate) async fn activate(
 
 /// Marks the active goal as achieved.
 #[utoipa::path(post, path = "/api/v1/domain-goals/{id}/achieve", tag = "hub",
-    request_body = Option<EndGoal>,
+    request_body = Option<AtVersion>,
     params(("id" = String, Path, description = "Id, or beginning of an id")), responses(
     (status = 200, description = "Achieved", body = GoalView),
     (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
@@ -191,7 +182,7 @@ pub(crate) async fn achieve(
     peer: Peer,
     Path(id): Path<String>,
     headers: HeaderMap,
-    OptionalJson(wanted): OptionalJson<EndGoal>,
+    OptionalJson(wanted): OptionalJson<AtVersion>,
 ) -> Result<axum::Json<GoalView>, Problem> {
     let to = Moved { to: GoalMove::Achieve, verb: "achieve", version: wanted.version };
     move_to(&app, &caller, peer, &id, to, context(&caller, &headers)).await
@@ -199,7 +190,7 @@ pub(crate) async fn achieve(
 
 /// Retires a goal; it may be activated again.
 #[utoipa::path(post, path = "/api/v1/domain-goals/{id}/retire", tag = "hub",
-    request_body = Option<EndGoal>,
+    request_body = Option<AtVersion>,
     params(("id" = String, Path, description = "Id, or beginning of an id")), responses(
     (status = 200, description = "Retired", body = GoalView),
     (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
@@ -210,7 +201,7 @@ pub(crate) async fn retire(
     peer: Peer,
     Path(id): Path<String>,
     headers: HeaderMap,
-    OptionalJson(wanted): OptionalJson<EndGoal>,
+    OptionalJson(wanted): OptionalJson<AtVersion>,
 ) -> Result<axum::Json<GoalView>, Problem> {
     let to = Moved { to: GoalMove::Retire, verb: "retire", version: wanted.version };
     move_to(&app, &caller, peer, &id, to, context(&caller, &headers)).await

@@ -104,6 +104,15 @@ fn problem(error: HubError) -> Problem {
     }
 }
 
+/// A field that may be absent but not `null`, which would mean nothing.
+fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
 /// Tells a field that is `null` from one that is absent: `Some(None)` from `None`.
 fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where

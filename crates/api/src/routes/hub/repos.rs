@@ -9,8 +9,8 @@ use store::{HubError, NewRepo, RepoChange, RepoFilter};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    nullable, problem,
-    resource::{RemoveQuery, Resource, filtered, handlers, listing, reference, references, stored},
+    nullable, present, problem,
+    resource::{AtVersion, Resource, filtered, handlers, listing, reference, references, stored},
 };
 use crate::{problem::Problem, state::App, views::hub::RepoView};
 
@@ -56,16 +56,18 @@ pub(crate) struct CreateRepo {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeRepo {
     /// Refuse where it has another version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = u64)]
     version: Option<u64>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 64, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$")]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, max_length = 64, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$")]
     slug: Option<Slug>,
     /// Id, beginning of an id, or slug.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String)]
     domain: Option<String>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String)]
     description: Option<Prose>,
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>, max_length = 2048)]
@@ -100,7 +102,7 @@ impl Resource for Repo {
         after: Option<RepoId>,
         limit: usize,
     ) -> Result<store::Page<Self, RepoId>, Problem> {
-        let domain_id = filtered::<Domain>(app, query.domain.as_deref()).await?;
+        let domain_id = filtered::<Domain>(app, "domain", query.domain.as_deref()).await?;
         Ok(app.store.repos(RepoFilter { domain_id }, after, limit).await?)
     }
 

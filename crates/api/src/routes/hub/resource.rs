@@ -10,9 +10,9 @@ use axum::{
 use model::{EventContext, hub::Slug};
 use serde::{Deserialize, Serialize};
 use store::HubError;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
-use super::problem;
+use super::{present, problem};
 use crate::{
     auth::Principal,
     page::{Page, limit, place},
@@ -22,12 +22,14 @@ use crate::{
     state::App,
 };
 
-/// Which version to remove.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+/// Which version a thing must have.
+#[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct RemoveQuery {
+pub(crate) struct AtVersion {
     /// Refuse where it has another version.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = u64)]
     pub(super) version: Option<u64>,
 }
 
@@ -120,8 +122,17 @@ pub(super) async fn reference<R: Resource>(
         StatusCode::NOT_FOUND => {
             Problem::field(field, "UNKNOWN_REFERENCE", format!("there is no such {}", R::NOUN))
         }
-        _ => problem,
+        _ => about(field, problem),
     })
+}
+
+/// Says which field names nothing, or several things.
+fn about(field: &'static str, problem: Problem) -> Problem {
+    match problem.status() {
+        StatusCode::NOT_FOUND => problem.about(field, "UNKNOWN_REFERENCE"),
+        StatusCode::CONFLICT => problem.about(field, "AMBIGUOUS_NAME"),
+        _ => problem,
+    }
 }
 
 /// The id of the one that a field of a body names, where it names one.
@@ -151,12 +162,12 @@ pub(super) async fn rereferences<R: Resource>(
 /// The id of the one that a filter names, where it names one; 404 where there is no such thing.
 pub(super) async fn filtered<R: Resource>(
     app: &App,
+    field: &'static str,
     text: Option<&str>,
 ) -> Result<Option<R::Id>, Problem> {
-    match text {
-        Some(text) => find::<R>(app, text).await.map(|row| Some(row.id())),
-        None => Ok(None),
-    }
+    let Some(text) = text else { return Ok(None) };
+    let found = find::<R>(app, text).await;
+    found.map(|row| Some(row.id())).map_err(|problem| about(field, problem))
 }
 
 pub(super) async fn list<R: Resource>(
@@ -299,7 +310,7 @@ macro_rules! handlers {
         }
 
         #[utoipa::path(delete, path = $item, tag = "hub", summary = $removed,
-            params(("id" = String, Path, description = $id), RemoveQuery), responses(
+            params(("id" = String, Path, description = $id), AtVersion), responses(
             (status = 204, description = "Removed"),
             (status = "default", description = "Refused", body = $crate::problem::ProblemBody<'static>, content_type = "application/problem+json"),
         ))]
@@ -308,7 +319,7 @@ macro_rules! handlers {
             axum::extract::State(app): axum::extract::State<std::sync::Arc<$crate::state::App>>,
             peer: $crate::peer::Peer,
             $crate::extract::Path(id): $crate::extract::Path<String>,
-            $crate::extract::Query(query): $crate::extract::Query<RemoveQuery>,
+            $crate::extract::Query(query): $crate::extract::Query<AtVersion>,
         ) -> Result<axum::http::StatusCode, $crate::problem::Problem> {
             let version = query.version;
             $crate::routes::hub::resource::remove::<$row>(&app, &caller, peer, &id, version).await

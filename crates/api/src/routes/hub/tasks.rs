@@ -9,8 +9,8 @@ use store::{HubError, NewTask, TaskChange, TaskFilter};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    problem,
-    resource::{RemoveQuery, Resource, filtered, handlers, listing, reference, stored},
+    present, problem,
+    resource::{AtVersion, Resource, filtered, handlers, listing, reference, stored},
 };
 use crate::{problem::Problem, state::App, views::hub::TaskView, words::TaskStateWord};
 
@@ -56,17 +56,18 @@ pub(crate) struct CreateTask {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeTask {
     /// Refuse where it has another version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = u64)]
     version: Option<u64>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
     title: Option<Title>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String)]
     description: Option<Prose>,
     /// The state to move to.
-    #[serde(default)]
-    #[schema(value_type = Option<TaskStateWord>)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = TaskStateWord)]
     state: Option<TaskState>,
 }
 
@@ -92,7 +93,8 @@ impl Resource for Task {
         limit: usize,
     ) -> Result<store::Page<Self, TaskId>, Problem> {
         let filter = TaskFilter {
-            workstream_id: filtered::<Workstream>(app, query.workstream.as_deref()).await?,
+            workstream_id: filtered::<Workstream>(app, "workstream", query.workstream.as_deref())
+                .await?,
             state: query.state,
             stale: query.stale,
         };

@@ -9,8 +9,8 @@ use store::{HubError, NewTopic, TopicChange, TopicFilter};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    problem,
-    resource::{RemoveQuery, Resource, filtered, handlers, listing, reference, references, stored},
+    present, problem,
+    resource::{AtVersion, Resource, filtered, handlers, listing, reference, references, stored},
 };
 use crate::{problem::Problem, state::App, views::hub::TopicView};
 
@@ -50,19 +50,21 @@ pub(crate) struct CreateTopic {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeTopic {
     /// Refuse where it has another version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = u64)]
     version: Option<u64>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 64, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$")]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, max_length = 64, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$")]
     slug: Option<Slug>,
     /// Id, beginning of an id, or slug.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String)]
     domain: Option<String>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
     title: Option<Title>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String)]
     description: Option<Prose>,
 }
 
@@ -91,7 +93,7 @@ impl Resource for Topic {
         after: Option<TopicId>,
         limit: usize,
     ) -> Result<store::Page<Self, TopicId>, Problem> {
-        let domain_id = filtered::<Domain>(app, query.domain.as_deref()).await?;
+        let domain_id = filtered::<Domain>(app, "domain", query.domain.as_deref()).await?;
         Ok(app.store.topics(TopicFilter { domain_id }, after, limit).await?)
     }
 

@@ -9,9 +9,9 @@ use store::{HubError, NewWorkstream, WorkstreamChange, WorkstreamFilter};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    nullable, problem,
+    nullable, present, problem,
     resource::{
-        RemoveQuery, Resource, filtered, handlers, listing, reference, references, rereferences,
+        AtVersion, Resource, filtered, handlers, listing, reference, references, rereferences,
         stored,
     },
 };
@@ -70,13 +70,15 @@ pub(crate) struct CreateWorkstream {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeWorkstream {
     /// Refuse where it has another version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = u64)]
     version: Option<u64>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 64, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$")]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, max_length = 64, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$")]
     slug: Option<Slug>,
     /// Id, beginning of an id, or slug.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String)]
     topic: Option<String>,
     /// Id, beginning of an id, or slug.
     #[serde(default, deserialize_with = "nullable")]
@@ -86,15 +88,15 @@ pub(crate) struct ChangeWorkstream {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>)]
     repo_goal: Option<Option<String>>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
     title: Option<Title>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String)]
     description: Option<Prose>,
     /// The state to move to.
-    #[serde(default)]
-    #[schema(value_type = Option<WorkstreamStateWord>)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = WorkstreamStateWord)]
     state: Option<WorkstreamState>,
 }
 
@@ -124,9 +126,10 @@ impl Resource for Workstream {
         limit: usize,
     ) -> Result<store::Page<Self, WorkstreamId>, Problem> {
         let filter = WorkstreamFilter {
-            topic_id: filtered::<Topic>(app, query.topic.as_deref()).await?,
-            repo_id: filtered::<Repo>(app, query.repo.as_deref()).await?,
-            repo_goal_id: filtered::<DomainGoal>(app, query.repo_goal.as_deref()).await?,
+            topic_id: filtered::<Topic>(app, "topic", query.topic.as_deref()).await?,
+            repo_id: filtered::<Repo>(app, "repo", query.repo.as_deref()).await?,
+            repo_goal_id: filtered::<DomainGoal>(app, "repo_goal", query.repo_goal.as_deref())
+                .await?,
             state: query.state,
         };
         Ok(app.store.workstreams(filter, after, limit).await?)

@@ -6,7 +6,8 @@
 mod kinds;
 mod sweep;
 
-use clap::{Args, Subcommand};
+use anyhow::Context;
+use clap::{Args, Subcommand, value_parser};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -85,7 +86,7 @@ pub(super) enum Verb {
         #[arg(value_name = "KEY=VALUE", value_parser = key_value, required = true)]
         fields: Vec<(String, String)>,
     },
-    /// Change one; `KEY=` without a value takes away what may be absent
+    /// Change one; `KEY=` without a value takes away what may be absent, and is refused elsewhere
     Set {
         /// Its slug, its id, or the beginning of its id
         which: String,
@@ -163,7 +164,7 @@ pub(super) struct List {
     #[arg(value_name = "KEY=VALUE", value_parser = key_value)]
     filters: Vec<(String, String)>,
     /// Most rows
-    #[arg(long, value_name = "N", default_value_t = PAGE)]
+    #[arg(long, value_name = "N", default_value_t = PAGE, value_parser = value_parser!(u32).range(1..))]
     limit: u32,
     /// Print JSON
     #[arg(long)]
@@ -191,6 +192,9 @@ pub(super) struct Progress {
     /// Note this
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
+    /// Most entries
+    #[arg(long, value_name = "N", default_value_t = PAGE, value_parser = value_parser!(u32).range(1..))]
+    limit: u32,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -221,11 +225,11 @@ impl Verb {
                 if json { render::json(&shown) } else { fields(&shown) }
             }
             Self::Add { fields } => {
-                let made = client.post(&kind.path(), &body(&fields)).await?;
+                let made = client.post(&kind.path(), &body(&fields)?).await?;
                 render::line(&kind.line(&made))
             }
             Self::Set { which, fields } => {
-                let changed = client.patch(&kind.path_of(&which), &body(&fields)).await?;
+                let changed = client.patch(&kind.path_of(&which), &body(&fields)?).await?;
                 render::line(&kind.line(&changed))
             }
             Self::Remove { which } => {
@@ -283,34 +287,55 @@ async fn tell(
 }
 
 async fn list(client: &Client, kind: &Kind, wanted: &List) -> anyhow::Result<()> {
-    let mut found: Vec<Value> = Vec::new();
-    let mut cursor = Value::Null;
-    loop {
-        let room = wanted.limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
-        let mut path = format!("{}?limit={}", kind.path(), room.clamp(1, PAGE));
-        for (key, value) in &wanted.filters {
-            path += &format!("&{}={}", segment(key), segment(value));
-        }
-        if let Some(cursor) = cursor.as_str() {
-            path += &format!("&cursor={}", segment(cursor));
-        }
-        let page = client.get(&path).await?;
-        found.extend(items(&page).iter().cloned());
-        cursor = page["next_cursor"].clone();
-        if cursor.is_null() || found.len() >= wanted.limit as usize {
-            break;
-        }
-    }
+    let Found { items, more } = find(client, &kind.path(), &wanted.filters, wanted.limit).await?;
     if wanted.json {
-        return render::json(&json!({ "items": found, "next_cursor": cursor }));
+        return render::json(&json!({ "items": items, "next_cursor": more }));
     }
     let heads: Vec<&str> = kind.columns.iter().map(|(head, _)| *head).collect();
     let row = |thing: &Value| kind.columns.iter().map(|(_, field)| cell(thing, field)).collect();
-    render::table(&heads, found.iter().map(row))?;
-    if cursor.is_null() {
+    render::table(&heads, items.iter().map(row))?;
+    say_more(items.len(), &more)
+}
+
+/// What a list holds.
+struct Found {
+    items: Vec<Value>,
+    /// The cursor of what comes after, or null.
+    more: Value,
+}
+
+/// The newest things of a list, page by page, until there are `limit`.
+async fn find(
+    client: &Client,
+    list: &str,
+    filters: &[(String, String)],
+    limit: u32,
+) -> anyhow::Result<Found> {
+    let mut found = Found { items: Vec::new(), more: Value::Null };
+    loop {
+        let room = limit as usize - found.items.len();
+        let mut path = format!("{list}?limit={}", room.min(PAGE as usize));
+        for (key, value) in filters {
+            path += &format!("&{}={}", segment(key), segment(value));
+        }
+        if let Some(cursor) = found.more.as_str() {
+            path += &format!("&cursor={}", segment(cursor));
+        }
+        let page = client.get(&path).await?;
+        found.items.extend(items(&page).iter().take(room).cloned());
+        found.more = page["next_cursor"].clone();
+        if found.more.is_null() || found.items.len() >= limit as usize {
+            return Ok(found);
+        }
+    }
+}
+
+/// Says that a list goes on.
+fn say_more(shown: usize, more: &Value) -> anyhow::Result<()> {
+    if more.is_null() {
         return Ok(());
     }
-    render::line(&format!("There are more than these {}; --limit shows them.", found.len()))
+    render::line(&format!("There are more than these {shown}; --limit shows them."))
 }
 
 /// All fields of a thing, one per line.
@@ -320,15 +345,20 @@ fn fields(thing: &Value) -> anyhow::Result<()> {
     render::table(&["FIELD", "VALUE"], all.map(row))
 }
 
-/// `version=3` is a number, `repo=` is nothing, all else is text.
-fn body(fields: &[(String, String)]) -> Value {
-    let value = |key: &str, text: &str| match (key, text.parse::<u64>()) {
-        ("version", Ok(version)) => version.into(),
-        _ if text.is_empty() => Value::Null,
-        _ => text.into(),
+/// `version=3` is a number, `description=` is empty, `repo=` is nothing, all else is text. What
+/// may not be nothing is refused by the service.
+fn body(fields: &[(String, String)]) -> anyhow::Result<Value> {
+    let value = |key: &str, text: &str| match key {
+        "version" => {
+            let version = text.parse::<u64>();
+            version.map(Value::from).with_context(|| format!("`version={text}` is no number"))
+        }
+        "description" => Ok(text.into()),
+        _ if text.is_empty() => Ok(Value::Null),
+        _ => Ok(text.into()),
     };
-    let each = fields.iter().map(|(key, text)| (key.clone(), value(key, text)));
-    each.collect::<Map<_, _>>().into()
+    let each = fields.iter().map(|(key, text)| Ok((key.clone(), value(key, text)?)));
+    each.collect::<anyhow::Result<Map<_, _>>>().map(Value::from)
 }
 
 impl Progress {
@@ -339,9 +369,9 @@ impl Progress {
             let noted = client.post(&path, &json!({ "text": text })).await?;
             return render::line(&format!("noted by {}", cell(&noted, "author")));
         }
-        let log = client.get(&format!("{path}?limit={PAGE}")).await?;
+        let Found { items, more } = find(client, &path, &[], self.limit).await?;
         if self.json {
-            return render::json(&log);
+            return render::json(&json!({ "items": items, "next_cursor": more }));
         }
         let row = |entry: &Value| {
             let at = cell(entry, "at");
@@ -349,7 +379,8 @@ impl Progress {
             let text = cell(entry, "text").replace(['\n', '\r'], " ");
             vec![day, clock(&at).to_owned(), cell(entry, "author"), text]
         };
-        render::table(&["DAY", "TIME", "BY", "TEXT"], items(&log).iter().map(row))
+        render::table(&["DAY", "TIME", "BY", "TEXT"], items.iter().map(row))?;
+        say_more(items.len(), &more)
     }
 }
 
@@ -364,8 +395,12 @@ mod tests {
             body(&owned.collect::<Vec<_>>())
         };
         assert_eq!(
-            fields(&[("version", "3"), ("title", "3"), ("repo", "")]),
-            json!({ "version": 3, "title": "3", "repo": null })
+            fields(&[("version", "3"), ("title", "3"), ("repo", ""), ("description", "")]).unwrap(),
+            json!({ "version": 3, "title": "3", "repo": null, "description": "" })
         );
+        for wrong in ["", "three", "-1"] {
+            let said = fields(&[("version", wrong)]).unwrap_err().to_string();
+            assert_eq!(said, format!("`version={wrong}` is no number"));
+        }
     }
 }
