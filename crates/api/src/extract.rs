@@ -142,7 +142,8 @@ impl<T: DeserializeOwned + Default> FromRequest<Arc<App>> for OptionalJson<T> {
     }
 }
 
-async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
+/// The whole body, of so many bytes at most.
+pub(crate) async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
     let read = to_bytes(request.into_body(), most);
     match tokio::time::timeout(BODY_TIMEOUT, read).await {
         Err(_) => Err(Problem::malformed("the body did not arrive in time")),
@@ -150,7 +151,8 @@ async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
     }
 }
 
-fn parse<T: DeserializeOwned>(declared: bool, bytes: &[u8]) -> Result<T, Problem> {
+/// What a body says that is declared as JSON, or is not.
+pub(crate) fn parse<T: DeserializeOwned>(declared: bool, bytes: &[u8]) -> Result<T, Problem> {
     if !declared {
         return Err(Problem::media_type("send the body as application/json"));
     }
@@ -194,7 +196,7 @@ fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a
 }
 
 /// Whether the body is declared as JSON.
-fn is_json(headers: &HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = declared.and_then(|text| text.split(';').next()).unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")

@@ -24,6 +24,7 @@ mod auth;
 mod config;
 mod console;
 mod extract;
+mod idempotency;
 mod live;
 mod openapi;
 mod page;

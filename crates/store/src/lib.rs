@@ -35,9 +35,10 @@ pub use audit::{AuditEntry, AuditError, AuditRecord};
 pub use error::{OpenError, StoreError};
 pub use hub::{
     DecisionChange, DecisionFilter, DomainChange, DomainFilter, GoalChange, GoalFilter, GoalMove,
-    HubError, NewDecision, NewDomain, NewGoal, NewProgress, NewRepo, NewTask, NewTopic,
-    NewWorkstream, ProgressFilter, RepoChange, RepoFilter, Resolution, Sweep, SweepPreview,
-    TaskChange, TaskFilter, TopicChange, TopicFilter, WorkstreamChange, WorkstreamFilter,
+    HubError, Made, NewDecision, NewDomain, NewGoal, NewProgress, NewRepo, NewTask, NewTopic,
+    NewWorkstream, ProgressFilter, RepoChange, RepoFilter, RequestKey, Resolution, Sweep,
+    SweepPreview, TaskChange, TaskFilter, TopicChange, TopicFilter, WorkstreamChange,
+    WorkstreamFilter,
 };
 pub use journal::MAX_ENTRIES;
 pub use mutations::{

@@ -356,6 +356,17 @@ CREATE INDEX progress_workstream_at ON progress (workstream_id, at);
 CREATE INDEX decisions_status ON decisions (status, id);
 CREATE INDEX decisions_kind ON decisions (kind, id);
 ",
+    "
+CREATE TABLE hub_requests (
+    requested_by TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    made TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (requested_by, key)
+);
+CREATE INDEX hub_requests_at ON hub_requests (at);
+",
 ];
 
 /// Why a database was not brought up to date.

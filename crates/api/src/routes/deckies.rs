@@ -7,9 +7,10 @@ use model::{DeckyId, Op, Service, TopologyStatus};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::mutations::{Wanted, key, queue};
+use super::mutations::{Wanted, queue};
 use crate::{
     extract::{Operator, OptionalJson, Path, Query, Viewer},
+    idempotency::key,
     page::{Page, cursor_of, limit, place},
     peer::Peer,
     problem::{Problem, ProblemBody},

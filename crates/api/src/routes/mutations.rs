@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use model::{MutationId, MutationState, Op, TopologyId, Trigger};
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     auth::Principal,
     extract::{Json, Operator, Path, Query, Viewer, json_problem},
+    idempotency::{key, marked},
     page::{Page, cursor_of, limit, place},
     peer::Peer,
     problem::{Problem, ProblemBody},
@@ -28,11 +29,6 @@ use crate::{
     state::App,
     views::MutationView,
 };
-
-/// Longest idempotency key, in characters.
-const MAX_KEY: usize = 200;
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A change to queue, as read.
 #[derive(Debug, Deserialize)]
@@ -213,11 +209,8 @@ fn new_mutation(topology_id: TopologyId, caller: &Principal, wanted: Wanted) -> 
 fn accepted(mutation: &MutationRecord, replayed: bool) -> Response {
     let location = format!("/api/v1/topologies/{}/mutations/{}", mutation.topology_id, mutation.id);
     let body = axum::Json(MutationView::from(mutation));
-    let mut response = (StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response();
-    if replayed {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    response
+    let response = (StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response();
+    marked(response, replayed)
 }
 
 /// Refuses an op that breaks a rule, both on the topology as it is and as it will be once what
@@ -239,15 +232,6 @@ fn enqueue_problem(error: EnqueueError) -> Problem {
         EnqueueError::NotMutable { .. } => Problem::conflict(error.to_string()),
         EnqueueError::QueueFull => Problem::queue_full(error.to_string()).retry_after(5),
         EnqueueError::Store(error) => error.into(),
-    }
-}
-
-/// The idempotency key of a request.
-pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    match value.to_str() {
-        Ok(key) if !key.is_empty() && key.len() <= MAX_KEY => Ok(Some(key.into())),
-        _ => Err(Problem::malformed(format!("an idempotency key has 1 to {MAX_KEY} characters"))),
     }
 }
 

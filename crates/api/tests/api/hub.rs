@@ -250,7 +250,7 @@ async fn what_is_begun_is_ended_and_written_down_though_its_caller_leaves() {
             state: model::hub::TaskState::Todo,
         };
         let store = service.store.clone();
-        makers.spawn(async move { store.create_task(new).await.unwrap() });
+        makers.spawn(async move { store.create_task(new, None).await.unwrap() });
     }
     makers.join_all().await;
     patch(&service, "/workstreams/ssh", json!({ "state": "finished" })).await;
@@ -278,6 +278,50 @@ async fn what_is_begun_is_ended_and_written_down_though_its_caller_leaves() {
     let told: Vec<&str> = told.iter().rev().take(3).map(|entry| entry.kind.as_str()).collect();
     let (repo, summary) = ("statehub.repo.registered", "statehub.task.sweep.completed");
     assert_eq!(told, [repo, summary, "statehub.task.stale"]);
+    service.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_by_its_key_makes_one_thing() {
+    let service = Service::start().await;
+    ground(&service).await;
+    let send = async |path: &str, key: &str, body: Value| {
+        let request = service.post(&format!("/api/v1{path}"), body).local();
+        request.header("idempotency-key", key).send().await
+    };
+    let is_replayed = |reply: &Reply| reply.header("idempotency-replayed") == Some("true");
+    let task = json!({ "workstream": "ssh", "title": "Banner" });
+    let first = send("/tasks", "one", task.clone()).await;
+    let again = send("/tasks/", "one", task.clone()).await;
+    assert_eq!((first.status, again.status), (201, 201), "{}", again.body);
+    assert_eq!((is_replayed(&first), is_replayed(&again)), (false, true));
+    assert_eq!((first.json(), first.header("location")), (again.json(), again.header("location")));
+    let note = json!({ "text": "half of it" });
+    for expected in [false, true] {
+        let noted = send("/workstreams/ssh/progress", "two", note.clone()).await;
+        assert_eq!((noted.status, is_replayed(&noted)), (201, expected), "{}", noted.body);
+    }
+    let repo = json!({ "slug": "maze", "domain": "ops" });
+    for expected in [false, true] {
+        let repo = send("/repos", "three", repo.clone()).await;
+        assert_eq!((repo.status, is_replayed(&repo)), (201, expected), "{}", repo.body);
+    }
+    let other = json!({ "workstream": "ssh", "title": "Keys" });
+    assert_eq!(send("/tasks", "one", other).await.code(), "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(send("/domains", "one", task.clone()).await.status, 422);
+    assert!(!is_replayed(&send("/tasks", "four", task.clone()).await));
+    assert_eq!(get(&service, "/tasks").await["items"].as_array().unwrap().len(), 2);
+    let log = get(&service, "/workstreams/ssh/progress").await;
+    assert_eq!(log["items"].as_array().unwrap().len(), 1);
+    assert_eq!(lifecycle(&service).await.len(), 1);
+    let written = service.store.audit_log(None, 100).await.unwrap().items;
+    let made = written.iter().filter(|entry| entry.record.action == "task.create").count();
+    assert_eq!(made, 2);
+
+    let path = first.header("location").unwrap();
+    service.request("DELETE", path).local().send().await;
+    let reply = send("/tasks", "one", task).await;
+    assert_eq!((reply.status, reply.code()), (404, "NOT_FOUND".into()), "made, and removed since");
     service.shut_down().await;
 }
 

@@ -93,7 +93,9 @@ async fn the_work_is_kept_by_the_command_line_and_told_on_the_stream() {
     let described = ["topic", "set", "decoys", "description=What visitors see"];
     assert!(hub(path, &described).await.contains("has version 2"));
     assert!(hub(path, &["topic", "set", "decoys", "description="]).await.contains("version 3"));
-    for (fields, expected) in [("title=", "title: invalid type: null"), ("version=", "`version=` is no number")] {
+    for (fields, expected) in
+        [("title=", "title: invalid type: null"), ("version=", "`version=` is no number")]
+    {
         let (code, said) = status(path, &["topic", "set", "decoys", "slug=decoys", fields]).await;
         assert_eq!((code, said.contains(expected)), (1, true), "{fields}: {said}");
     }

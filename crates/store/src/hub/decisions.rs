@@ -6,7 +6,7 @@ use model::{
 };
 
 use super::{
-    HubError, Table,
+    HubError, Made, RequestKey, Table,
     table::{self, Condition, Outcome},
     workstreams,
 };
@@ -85,8 +85,12 @@ impl Store {
     ///
     /// # Errors
     /// Where something that it refers to is not there, or the database fails.
-    pub async fn create_decision(&self, new: NewDecision) -> Result<Decision, HubError> {
-        self.write("create a decision", move |tx| create(tx, new)).await
+    pub async fn create_decision(
+        &self,
+        new: NewDecision,
+        request: Option<RequestKey>,
+    ) -> Result<Made<Decision>, HubError> {
+        self.make("create a decision", request, move |tx| create(tx, new)).await
     }
 
     /// Changes the words and the place of a decision.

@@ -6,7 +6,7 @@ use model::{
 };
 
 use super::{
-    HubError, Named, Table,
+    HubError, Made, Named, RequestKey, Table,
     table::{self, Condition, Outcome},
 };
 use crate::{
@@ -54,8 +54,12 @@ impl Store {
     ///
     /// # Errors
     /// Where its slug is taken or the database fails.
-    pub async fn create_domain(&self, new: NewDomain) -> Result<Domain, HubError> {
-        self.write("create a domain", move |tx| create(tx, new)).await
+    pub async fn create_domain(
+        &self,
+        new: NewDomain,
+        request: Option<RequestKey>,
+    ) -> Result<Made<Domain>, HubError> {
+        self.make("create a domain", request, move |tx| create(tx, new)).await
     }
 
     /// Changes a domain.

@@ -6,7 +6,7 @@ use model::{
 };
 
 use super::{
-    HubError, Table,
+    HubError, Made, RequestKey, Table,
     table::{self, Condition, Outcome},
 };
 use crate::{
@@ -84,8 +84,12 @@ impl Store {
     ///
     /// # Errors
     /// Where its domain is not there or the database fails.
-    pub async fn create_domain_goal(&self, new: NewGoal) -> Result<DomainGoal, HubError> {
-        self.write("create a goal", move |tx| create(tx, new)).await
+    pub async fn create_domain_goal(
+        &self,
+        new: NewGoal,
+        request: Option<RequestKey>,
+    ) -> Result<Made<DomainGoal>, HubError> {
+        self.make("create a goal", request, move |tx| create(tx, new)).await
     }
 
     /// Changes the words of a goal.

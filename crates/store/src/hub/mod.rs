@@ -9,6 +9,7 @@ mod domains;
 mod goals;
 mod progress;
 mod repos;
+mod requests;
 mod sweep;
 mod table;
 mod tasks;
@@ -20,6 +21,7 @@ pub use domains::{DomainChange, DomainFilter, NewDomain};
 pub use goals::{GoalChange, GoalFilter, GoalMove, NewGoal};
 pub use progress::{NewProgress, ProgressFilter};
 pub use repos::{NewRepo, RepoChange, RepoFilter};
+pub use requests::{Made, RequestKey};
 pub use sweep::{Sweep, SweepPreview};
 pub use tasks::{NewTask, TaskChange, TaskFilter};
 pub use topics::{NewTopic, TopicChange, TopicFilter};
@@ -106,6 +108,9 @@ pub enum HubError {
         /// How many of them.
         count: u64,
     },
+    /// The key of the request stands for another one.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

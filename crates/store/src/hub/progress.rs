@@ -6,7 +6,7 @@ use model::{
 };
 
 use super::{
-    HubError, Table,
+    HubError, Made, RequestKey, Table,
     table::{self, Condition, Outcome},
     workstreams,
 };
@@ -50,8 +50,12 @@ impl Store {
     ///
     /// # Errors
     /// Where what it is about is not there, or the database fails.
-    pub async fn note_progress(&self, new: NewProgress) -> Result<ProgressEntry, HubError> {
-        self.write("note progress", move |tx| note(tx, new)).await
+    pub async fn note_progress(
+        &self,
+        new: NewProgress,
+        request: Option<RequestKey>,
+    ) -> Result<Made<ProgressEntry>, HubError> {
+        self.make("note progress", request, move |tx| note(tx, new)).await
     }
 
     /// A progress log, newest first, after the place of a cursor.

@@ -6,7 +6,7 @@ use model::{
 };
 
 use super::{
-    HubError, Named, Table,
+    HubError, Made, Named, RequestKey, Table,
     table::{self, Condition, Outcome},
 };
 use crate::{
@@ -69,8 +69,9 @@ impl Store {
         &self,
         new: NewRepo,
         context: EventContext,
-    ) -> Result<Repo, HubError> {
-        self.write("register a repository", move |tx| register(tx, new, &context)).await
+        request: Option<RequestKey>,
+    ) -> Result<Made<Repo>, HubError> {
+        self.make("register a repository", request, move |tx| register(tx, new, &context)).await
     }
 
     /// Changes a repository.

@@ -59,8 +59,13 @@ fn read<T: Table>(row: &Row<'_>) -> rusqlite::Result<T> {
 }
 
 pub(super) fn load<T: Table>(connection: &Connection, id: T::Id) -> rusqlite::Result<Option<T>> {
+    load_by(connection, &id.to_string())
+}
+
+/// The same, by the text of an id.
+pub(super) fn load_by<T: Table>(connection: &Connection, id: &str) -> rusqlite::Result<Option<T>> {
     let sql = format!("{} WHERE r.id = ?", T::SELECT);
-    rows::select_one(connection, &sql, [id.to_string()], read)
+    rows::select_one(connection, &sql, [id], read)
 }
 
 pub(super) fn named<T: Named>(connection: &Connection, slug: &Slug) -> rusqlite::Result<Option<T>> {

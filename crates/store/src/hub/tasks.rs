@@ -6,7 +6,7 @@ use model::{
 };
 
 use super::{
-    HubError, Table,
+    HubError, Made, RequestKey, Table,
     table::{self, Condition, Outcome},
     workstreams::{self, Outline},
 };
@@ -75,8 +75,12 @@ impl Store {
     /// # Errors
     /// Where its workstream is not there or is over, it cannot begin in that state, or the
     /// database fails.
-    pub async fn create_task(&self, new: NewTask) -> Result<Task, HubError> {
-        self.write("create a task", move |tx| create(tx, new)).await
+    pub async fn create_task(
+        &self,
+        new: NewTask,
+        request: Option<RequestKey>,
+    ) -> Result<Made<Task>, HubError> {
+        self.make("create a task", request, move |tx| create(tx, new)).await
     }
 
     /// Changes a task.

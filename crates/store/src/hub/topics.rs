@@ -6,7 +6,7 @@ use model::{
 };
 
 use super::{
-    HubError, Named, Table,
+    HubError, Made, Named, RequestKey, Table,
     table::{self, Condition, Outcome},
 };
 use crate::{
@@ -61,8 +61,12 @@ impl Store {
     ///
     /// # Errors
     /// Where its slug is taken, its domain is not there, or the database fails.
-    pub async fn create_topic(&self, new: NewTopic) -> Result<Topic, HubError> {
-        self.write("create a topic", move |tx| create(tx, new)).await
+    pub async fn create_topic(
+        &self,
+        new: NewTopic,
+        request: Option<RequestKey>,
+    ) -> Result<Made<Topic>, HubError> {
+        self.make("create a topic", request, move |tx| create(tx, new)).await
     }
 
     /// Changes a topic.

@@ -11,7 +11,7 @@ use model::{
 use rusqlite::Connection;
 
 use super::{
-    HubError, Named, Table,
+    HubError, Made, Named, RequestKey, Table,
     table::{self, Condition, Outcome},
 };
 use crate::{
@@ -90,8 +90,12 @@ impl Store {
     /// # Errors
     /// Where its slug is taken, something that it refers to is not there, it cannot begin in that
     /// state, or the database fails.
-    pub async fn create_workstream(&self, new: NewWorkstream) -> Result<Workstream, HubError> {
-        self.write("create a workstream", move |tx| create(tx, new)).await
+    pub async fn create_workstream(
+        &self,
+        new: NewWorkstream,
+        request: Option<RequestKey>,
+    ) -> Result<Made<Workstream>, HubError> {
+        self.make("create a workstream", request, move |tx| create(tx, new)).await
     }
 
     /// Changes a workstream. Its move to `finished` is published.

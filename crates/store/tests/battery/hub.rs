@@ -9,8 +9,8 @@ use model::{
 };
 use store::{
     DomainChange, DomainFilter, GoalMove, HubError, NewDecision, NewDomain, NewGoal, NewProgress,
-    NewRepo, NewTask, NewTopic, NewWorkstream, ProgressFilter, RepoChange, Resolution, Store,
-    TaskChange, TaskFilter, WorkstreamChange, WorkstreamFilter,
+    NewRepo, NewTask, NewTopic, NewWorkstream, ProgressFilter, RepoChange, RequestKey, Resolution,
+    Store, TaskChange, TaskFilter, WorkstreamChange, WorkstreamFilter,
 };
 
 use crate::bench::{Bench, field, journal, kinds};
@@ -30,7 +30,7 @@ fn ada() -> EventContext {
 
 async fn domain(store: &Store, name: &str) -> Domain {
     let new = NewDomain { slug: slug(name), title: title(name), description: Prose::default() };
-    store.create_domain(new).await.unwrap()
+    store.create_domain(new, None).await.unwrap().row
 }
 
 async fn topic(store: &Store, domain: &Domain, name: &str) -> Topic {
@@ -40,12 +40,12 @@ async fn topic(store: &Store, domain: &Domain, name: &str) -> Topic {
         title: title(name),
         description: Prose::default(),
     };
-    store.create_topic(new).await.unwrap()
+    store.create_topic(new, None).await.unwrap().row
 }
 
 async fn goal(store: &Store, domain: &Domain, name: &str) -> DomainGoal {
     let new = NewGoal { domain_id: domain.id, title: title(name), description: Prose::default() };
-    store.create_domain_goal(new).await.unwrap()
+    store.create_domain_goal(new, None).await.unwrap().row
 }
 
 async fn workstream(store: &Store, topic: &Topic, name: &str) -> Workstream {
@@ -58,7 +58,7 @@ async fn workstream(store: &Store, topic: &Topic, name: &str) -> Workstream {
         description: Prose::default(),
         state: WorkstreamState::Active,
     };
-    store.create_workstream(new).await.unwrap()
+    store.create_workstream(new, None).await.unwrap().row
 }
 
 fn new_task(workstream: &Workstream, name: &str, state: TaskState) -> NewTask {
@@ -67,7 +67,7 @@ fn new_task(workstream: &Workstream, name: &str, state: TaskState) -> NewTask {
 }
 
 async fn task(store: &Store, workstream: &Workstream, name: &str, state: TaskState) -> Task {
-    store.create_task(new_task(workstream, name, state)).await.unwrap()
+    store.create_task(new_task(workstream, name, state), None).await.unwrap().row
 }
 
 async fn become_state(
@@ -89,11 +89,11 @@ pub(crate) async fn a_registered_repo_is_published_once(bench: Bench) {
         remote_url: Some("https://example.net/maze.git".parse().unwrap()),
         local_path: None,
     };
-    let repo = store.register_repo(new.clone(), ada()).await.unwrap();
-    let again = store.register_repo(new.clone(), ada()).await;
+    let repo = store.register_repo(new.clone(), ada(), None).await.unwrap().row;
+    let again = store.register_repo(new.clone(), ada(), None).await;
     assert!(matches!(again, Err(HubError::SlugTaken { .. })), "{again:?}");
     let nowhere = NewRepo { slug: slug("x"), domain_id: bench.ambient.id(), ..new };
-    let nowhere = store.register_repo(nowhere, ada()).await;
+    let nowhere = store.register_repo(nowhere, ada(), None).await;
     assert!(matches!(nowhere, Err(HubError::NoSuch { field: "domain", .. })), "{nowhere:?}");
     let change = RepoChange { remote_url: Some(None), ..RepoChange::default() };
     let changed = store.change_repo(repo.id, change).await.unwrap();
@@ -145,7 +145,7 @@ pub(crate) async fn what_is_referred_to_stays(bench: Bench) {
     let task = task(&store, &stream, "banner", TaskState::Todo).await;
     let about = ProgressFilter::Task(task.id);
     let new = NewProgress { about, text: "half of it".parse().unwrap(), author: "ada".into() };
-    let entry = store.note_progress(new).await.unwrap();
+    let entry = store.note_progress(new, None).await.unwrap().row;
     assert_eq!(entry.workstream_id, stream.id);
     let by = |refused: Result<(), HubError>| match refused {
         Err(HubError::InUse { by, count: 1, .. }) => by,
@@ -233,11 +233,11 @@ pub(crate) async fn decisions_are_resolved_once(bench: Bench) {
     };
     let made = Resolution { rationale: "it was".parse().unwrap(), decided_by: title("bob") };
     let noted = NewDecision { made: Some(made.clone()), ..new.clone() };
-    let noted = store.create_decision(noted).await.unwrap();
+    let noted = store.create_decision(noted, None).await.unwrap().row;
     assert_eq!((noted.kind, noted.status), (DecisionType::Made, DecisionStatus::Resolved));
     assert_eq!(store.journal_head(), 0, "nothing of it happened now");
 
-    let open = store.create_decision(new.clone()).await.unwrap();
+    let open = store.create_decision(new.clone(), None).await.unwrap().row;
     store.escalate_decision(open.id, Some(1)).await.unwrap();
     let resolved = store.resolve_decision(open.id, made.clone(), None, ada()).await.unwrap();
     assert_eq!((resolved.kind, resolved.status), (DecisionType::Made, DecisionStatus::Resolved));
@@ -277,13 +277,46 @@ pub(crate) async fn a_workstream_counts_its_tasks_and_its_quiet(bench: Bench) {
     assert_eq!(sign().await, (1, 1, Some(Stalled)));
     let about = ProgressFilter::Workstream(stream.id);
     let new = NewProgress { about, text: "still here".parse().unwrap(), author: "ada".into() };
-    store.note_progress(new).await.unwrap();
+    store.note_progress(new, None).await.unwrap();
     assert_eq!(sign().await, (1, 1, None));
     let done = TaskChange { state: Some(TaskState::Done), ..TaskChange::default() };
     store.change_task(one.id, done).await.unwrap();
     assert_eq!(sign().await, (0, 1, Some(NeedsReview)));
     let filter = WorkstreamFilter { topic_id: Some(topic.id), ..WorkstreamFilter::default() };
     assert_eq!(store.workstreams(filter, None, 10).await.unwrap().items.len(), 1);
+}
+
+pub(crate) async fn a_key_stands_for_one_request_of_one_person_for_a_day(bench: Bench) {
+    let store = bench.open();
+    let domain = domain(&store, "ops").await;
+    let key = |by: &str, digest: &str| {
+        let (key, digest) = ("again".to_owned(), digest.to_owned());
+        Some(RequestKey { requested_by: by.into(), key, digest })
+    };
+    let goal = |request| {
+        let (title, description) = (title("see"), Prose::default());
+        store.create_domain_goal(NewGoal { domain_id: domain.id, title, description }, request)
+    };
+    let first = goal(key("ada", "x")).await.unwrap();
+    let again = goal(key("ada", "x")).await.unwrap();
+    assert_eq!((first.replayed, again.replayed, again.row), (false, true, first.row.clone()));
+    let different = goal(key("ada", "y")).await;
+    assert!(matches!(different, Err(HubError::KeyReused)), "{different:?}");
+    let bobs = goal(key("bob", "y")).await.unwrap();
+    assert!(!bobs.replayed && bobs.row.id != first.row.id);
+    // What was refused may be tried again.
+    let nowhere = || NewTopic {
+        slug: slug("late"),
+        domain_id: bench.ambient.id(),
+        title: title("late"),
+        description: Prose::default(),
+    };
+    let refused = store.create_topic(nowhere(), key("eve", "z")).await;
+    assert!(matches!(refused, Err(HubError::NoSuch { .. })), "{refused:?}");
+    let topic = NewTopic { domain_id: domain.id, ..nowhere() };
+    assert!(!store.create_topic(topic, key("eve", "z")).await.unwrap().replayed);
+    bench.ambient.advance(std::time::Duration::from_secs(86_400));
+    assert!(!goal(key("ada", "x")).await.unwrap().replayed, "a day has passed");
 }
 
 pub(crate) async fn nothing_begins_in_a_workstream_that_is_over(bench: Bench) {
@@ -293,7 +326,7 @@ pub(crate) async fn nothing_begins_in_a_workstream_that_is_over(bench: Bench) {
     let stream = workstream(&store, &topic, "ssh").await;
     let open = task(&store, &stream, "banner", TaskState::Wait).await;
     become_state(&store, &stream, WorkstreamState::Finished).await.unwrap();
-    let refused = store.create_task(new_task(&stream, "more", TaskState::Todo)).await;
+    let refused = store.create_task(new_task(&stream, "more", TaskState::Todo), None).await;
     assert!(matches!(refused, Err(HubError::WorkstreamClosed { .. })), "{refused:?}");
     let to = |state| TaskChange { state: Some(state), ..TaskChange::default() };
     let refused = store.change_task(open.id, to(TaskState::Progress)).await;
@@ -321,7 +354,7 @@ pub(crate) async fn a_sweep_cancels_every_stale_task_and_says_so(bench: Bench) {
     let mut makers = tokio::task::JoinSet::new();
     for n in 0..STALE {
         let (store, new) = (store.clone(), new_task(&over, &format!("t{n}"), states[n % 3]));
-        makers.spawn(async move { store.create_task(new).await.unwrap().id });
+        makers.spawn(async move { store.create_task(new, None).await.unwrap().row.id });
     }
     makers.join_all().await;
     become_state(&store, &over, WorkstreamState::Finished).await.unwrap();

@@ -74,6 +74,7 @@ battery!(on_sqlite, crate::bench::Bench::sqlite(), {
         a_domain_has_one_active_goal,
         decisions_are_resolved_once,
         a_workstream_counts_its_tasks_and_its_quiet,
+        a_key_stands_for_one_request_of_one_person_for_a_day,
         nothing_begins_in_a_workstream_that_is_over,
         a_sweep_cancels_every_stale_task_and_says_so,
         lists_of_the_hub_are_paged;

@@ -52,7 +52,7 @@ async fn a_database_from_before_the_hub_is_brought_up_to_date() {
     store.close().await;
     raw(&bench)
         .execute_batch(
-            "DROP INDEX mutations_applied;
+            "DROP INDEX mutations_applied; DROP TABLE hub_requests;
              DROP TABLE progress; DROP TABLE tasks; DROP TABLE decisions; DROP TABLE workstreams;
              DROP TABLE topics; DROP TABLE repos; DROP TABLE domain_goals; DROP TABLE domains;
              ALTER TABLE journal DROP COLUMN context;

@@ -8,13 +8,13 @@ use model::{
     hub::{Decision, DecisionStatus, DecisionType, Prose, Title, Topic, Workstream},
 };
 use serde::Deserialize;
-use store::{DecisionChange, DecisionFilter, HubError, NewDecision, Resolution};
+use store::{DecisionChange, DecisionFilter, HubError, Made, NewDecision, Resolution};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    context, nullable, present, problem,
+    Asked, context, nullable, present, problem,
     resource::{
-        AtVersion, Resource, audit, filtered, find, handlers, listing, references, rereferences,
+        AtVersion, Resource, done, filtered, find, handlers, listing, references, rereferences,
         stored,
     },
 };
@@ -203,8 +203,8 @@ impl Resource for Decision {
     async fn create(
         app: &App,
         mut wanted: CreateDecision,
-        _context: EventContext,
-    ) -> Result<Self, Problem> {
+        asked: Asked,
+    ) -> Result<Made<Self>, Problem> {
         let made = wanted.resolution()?;
         let workstream = wanted.workstream.as_deref();
         let new = NewDecision {
@@ -214,7 +214,7 @@ impl Resource for Decision {
             description: wanted.description.unwrap_or_default(),
             made,
         };
-        app.store.create_decision(new).await.map_err(problem)
+        app.store.create_decision(new, asked.key).await.map_err(problem)
     }
 
     async fn change(
@@ -269,8 +269,7 @@ pub(crate) async fn resolve(
     let context = context(&caller, &headers);
     let resolved = app.store.resolve_decision(decision.id, resolution, wanted.version, context);
     let resolved = resolved.await.map_err(problem)?;
-    audit(&app, &caller, peer, "resolve", &resolved).await;
-    Ok(axum::Json((&resolved).into()))
+    done(&app, &caller, peer, "resolve", &resolved).await
 }
 
 /// Hands a decision to somebody higher.
@@ -290,8 +289,7 @@ pub(crate) async fn escalate(
     let decision = find::<Decision>(&app, &id).await?;
     let escalated = app.store.escalate_decision(decision.id, wanted.version).await;
     let escalated = escalated.map_err(problem)?;
-    audit(&app, &caller, peer, "escalate", &escalated).await;
-    Ok(axum::Json((&escalated).into()))
+    done(&app, &caller, peer, "escalate", &escalated).await
 }
 
 /// Marks a decision as superseded.
@@ -312,6 +310,5 @@ pub(crate) async fn supersede(
     let by = references::<Decision>(&app, "by", wanted.by.as_deref()).await?;
     let superseded = app.store.supersede_decision(decision.id, by, wanted.version).await;
     let superseded = superseded.map_err(problem)?;
-    audit(&app, &caller, peer, "supersede", &superseded).await;
-    Ok(axum::Json((&superseded).into()))
+    done(&app, &caller, peer, "supersede", &superseded).await
 }

@@ -5,11 +5,11 @@ use model::{
     hub::{Domain, Prose, Slug, Title},
 };
 use serde::Deserialize;
-use store::{DomainChange, DomainFilter, HubError, NewDomain};
+use store::{DomainChange, DomainFilter, HubError, Made, NewDomain};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    present, problem,
+    Asked, present, problem,
     resource::{AtVersion, Resource, handlers, listing, stored},
 };
 use crate::{problem::Problem, state::App, views::hub::DomainView};
@@ -69,14 +69,10 @@ impl Resource for Domain {
     type Change = ChangeDomain;
     const NOUN: &'static str = "domain";
     const PATH: &'static str = "/api/v1/domains";
-    stored!(DomainId, domain, domains, remove_domain);
+    stored!(DomainId, domain, domains, remove_domain, domain_named);
 
     fn view(&self, _app: &App) -> DomainView {
         self.into()
-    }
-
-    async fn named(app: &App, slug: &Slug) -> Result<Option<Self>, Problem> {
-        Ok(app.store.domain_named(slug).await?)
     }
 
     async fn page(
@@ -88,14 +84,10 @@ impl Resource for Domain {
         Ok(app.store.domains(DomainFilter, after, limit).await?)
     }
 
-    async fn create(
-        app: &App,
-        wanted: CreateDomain,
-        _context: EventContext,
-    ) -> Result<Self, Problem> {
+    async fn create(app: &App, wanted: CreateDomain, asked: Asked) -> Result<Made<Self>, Problem> {
         let CreateDomain { slug, title, description } = wanted;
         let new = NewDomain { slug, title, description: description.unwrap_or_default() };
-        app.store.create_domain(new).await.map_err(problem)
+        app.store.create_domain(new, asked.key).await.map_err(problem)
     }
 
     async fn change(

@@ -9,12 +9,12 @@ use model::{
     hub::{Domain, DomainGoal, GoalState, Prose, Title},
 };
 use serde::Deserialize;
-use store::{GoalChange, GoalFilter, GoalMove, HubError, NewGoal};
+use store::{GoalChange, GoalFilter, GoalMove, HubError, Made, NewGoal};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    context, present, problem,
-    resource::{AtVersion, Resource, audit, filtered, find, handlers, listing, reference, stored},
+    Asked, context, present, problem,
+    resource::{AtVersion, Resource, done, filtered, find, handlers, listing, reference, stored},
 };
 use crate::{
     auth::Principal,
@@ -112,15 +112,11 @@ impl Resource for DomainGoal {
         Ok(app.store.domain_goals(filter, after, limit).await?)
     }
 
-    async fn create(
-        app: &App,
-        wanted: CreateGoal,
-        _context: EventContext,
-    ) -> Result<Self, Problem> {
+    async fn create(app: &App, wanted: CreateGoal, asked: Asked) -> Result<Made<Self>, Problem> {
         let domain_id = reference::<Domain>(app, "domain", &wanted.domain).await?;
         let CreateGoal { title, description, .. } = wanted;
         let new = NewGoal { domain_id, title, description: description.unwrap_or_default() };
-        app.store.create_domain_goal(new).await.map_err(problem)
+        app.store.create_domain_goal(new, asked.key).await.map_err(problem)
     }
 
     async fn change(
@@ -224,6 +220,5 @@ async fn move_to(
     let goal = find::<DomainGoal>(app, id).await?;
     let after = app.store.move_domain_goal(goal.id, moved.to, moved.version, context).await;
     let after = after.map_err(problem)?;
-    audit(app, caller, peer, moved.verb, &after).await;
-    Ok(axum::Json((&after).into()))
+    done(app, caller, peer, moved.verb, &after).await
 }

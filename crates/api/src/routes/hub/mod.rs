@@ -23,7 +23,7 @@ use axum::{
 };
 use model::EventContext;
 use serde::{Deserialize, Deserializer};
-use store::HubError;
+use store::{HubError, RequestKey};
 
 use crate::{auth::Principal, problem::Problem, state::App};
 
@@ -73,6 +73,12 @@ fn collections() -> [(&'static str, MethodRouter<Arc<App>>); 9] {
     ]
 }
 
+/// Who asks for something to be made, and by which request.
+pub(crate) struct Asked {
+    context: EventContext,
+    key: Option<RequestKey>,
+}
+
 /// Who causes an event, and within which trace.
 fn context(caller: &Principal, headers: &HeaderMap) -> EventContext {
     let trace = headers.get("traceparent").and_then(|value| value.to_str().ok());
@@ -99,6 +105,7 @@ fn problem(error: HubError) -> Problem {
         HubError::GoalAlreadyActive { .. } => {
             Problem::goal_already_active(detail).about("replace", "GOAL_ALREADY_ACTIVE")
         }
+        HubError::KeyReused => Problem::key_reused(detail),
         HubError::InUse { by, .. } => Problem::in_use(detail).about(by, "IN_USE"),
         HubError::Store(error) => error.into(),
     }

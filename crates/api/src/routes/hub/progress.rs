@@ -9,13 +9,14 @@ use axum::{
 };
 use model::hub::{Prose, Task, Workstream};
 use serde::Deserialize;
-use store::{NewProgress, ProgressFilter};
+use store::{Made, NewProgress, ProgressFilter};
 use utoipa::ToSchema;
 
 use super::{problem, resource::find};
 use crate::{
     auth::Principal,
-    extract::{Json, Operator, Path, Query, Viewer},
+    extract::{Operator, Path, Query, Viewer},
+    idempotency::{Keyed, marked},
     page::{Page, PageQuery},
     peer::Peer,
     problem::{Problem, ProblemBody},
@@ -69,7 +70,10 @@ pub(crate) async fn of_task(
 /// Adds to the progress log of a workstream.
 #[utoipa::path(post, path = "/api/v1/workstreams/{id}/progress", tag = "hub",
     request_body = NoteProgress,
-    params(("id" = String, Path, description = "Id, beginning of an id, or slug")), responses(
+    params(
+        ("id" = String, Path, description = "Id, beginning of an id, or slug"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body, within a day, get the same thing"),
+    ), responses(
     (status = 201, description = "Noted", body = ProgressView),
     (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
 ))]
@@ -78,17 +82,20 @@ pub(crate) async fn note_workstream(
     State(app): State<Arc<App>>,
     peer: Peer,
     Path(id): Path<String>,
-    Json(wanted): Json<NoteProgress>,
+    request: Keyed<NoteProgress>,
 ) -> Result<Response, Problem> {
     let id = find::<Workstream>(&app, &id).await?.id;
     let about = ProgressFilter::Workstream(id);
-    note(&app, &caller, peer, about, format!("workstream/{id}"), wanted).await
+    note(&app, &caller, peer, about, format!("workstream/{id}"), request).await
 }
 
 /// Adds to the progress log of a task.
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/progress", tag = "hub",
     request_body = NoteProgress,
-    params(("id" = String, Path, description = "Id, or beginning of an id")), responses(
+    params(
+        ("id" = String, Path, description = "Id, or beginning of an id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body, within a day, get the same thing"),
+    ), responses(
     (status = 201, description = "Noted", body = ProgressView),
     (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
 ))]
@@ -97,10 +104,10 @@ pub(crate) async fn note_task(
     State(app): State<Arc<App>>,
     peer: Peer,
     Path(id): Path<String>,
-    Json(wanted): Json<NoteProgress>,
+    request: Keyed<NoteProgress>,
 ) -> Result<Response, Problem> {
     let id = find::<Task>(&app, &id).await?.id;
-    note(&app, &caller, peer, ProgressFilter::Task(id), format!("task/{id}"), wanted).await
+    note(&app, &caller, peer, ProgressFilter::Task(id), format!("task/{id}"), request).await
 }
 
 async fn list(
@@ -119,13 +126,17 @@ async fn note(
     peer: Peer,
     about: ProgressFilter,
     object: String,
-    wanted: NoteProgress,
+    request: Keyed<NoteProgress>,
 ) -> Result<Response, Problem> {
+    let (wanted, key) = request.of(caller);
     if wanted.text.as_str().trim().is_empty() {
         return Err(Problem::field("text", "INVALID_VALUE", "must not be empty"));
     }
     let new = NewProgress { about, text: wanted.text, author: caller.name.clone() };
-    let entry = app.store.note_progress(new).await.map_err(problem)?;
-    app.audit_ok(caller, Some(peer), "progress.note", object).await;
-    Ok((StatusCode::CREATED, axum::Json(ProgressView::from(&entry))).into_response())
+    let Made { row, replayed } = app.store.note_progress(new, key).await.map_err(problem)?;
+    if !replayed {
+        app.audit_ok(caller, Some(peer), "progress.note", object).await;
+    }
+    let response = (StatusCode::CREATED, axum::Json(ProgressView::from(&row))).into_response();
+    Ok(marked(response, replayed))
 }

@@ -5,11 +5,11 @@ use model::{
     hub::{Domain, Location, Prose, Repo, Slug},
 };
 use serde::Deserialize;
-use store::{HubError, NewRepo, RepoChange, RepoFilter};
+use store::{HubError, Made, NewRepo, RepoChange, RepoFilter};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    nullable, present, problem,
+    Asked, nullable, present, problem,
     resource::{AtVersion, Resource, filtered, handlers, listing, reference, references, stored},
 };
 use crate::{problem::Problem, state::App, views::hub::RepoView};
@@ -86,14 +86,10 @@ impl Resource for Repo {
     type Change = ChangeRepo;
     const NOUN: &'static str = "repo";
     const PATH: &'static str = "/api/v1/repos";
-    stored!(RepoId, repo, repos, remove_repo);
+    stored!(RepoId, repo, repos, remove_repo, repo_named);
 
     fn view(&self, _app: &App) -> RepoView {
         self.into()
-    }
-
-    async fn named(app: &App, slug: &Slug) -> Result<Option<Self>, Problem> {
-        Ok(app.store.repo_named(slug).await?)
     }
 
     async fn page(
@@ -106,7 +102,7 @@ impl Resource for Repo {
         Ok(app.store.repos(RepoFilter { domain_id }, after, limit).await?)
     }
 
-    async fn create(app: &App, wanted: CreateRepo, context: EventContext) -> Result<Self, Problem> {
+    async fn create(app: &App, wanted: CreateRepo, asked: Asked) -> Result<Made<Self>, Problem> {
         let domain_id = reference::<Domain>(app, "domain", &wanted.domain).await?;
         let new = NewRepo {
             slug: wanted.slug,
@@ -115,7 +111,7 @@ impl Resource for Repo {
             remote_url: wanted.remote_url,
             local_path: wanted.local_path,
         };
-        app.store.register_repo(new, context).await.map_err(problem)
+        app.store.register_repo(new, asked.context, asked.key).await.map_err(problem)
     }
 
     async fn change(

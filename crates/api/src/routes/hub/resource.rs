@@ -9,12 +9,13 @@ use axum::{
 };
 use model::{EventContext, hub::Slug};
 use serde::{Deserialize, Serialize};
-use store::HubError;
+use store::{HubError, Made};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{present, problem};
+use super::{Asked, present, problem};
 use crate::{
     auth::Principal,
+    idempotency::{Keyed, marked},
     page::{Page, limit, place},
     peer::Peer,
     problem::Problem,
@@ -60,11 +61,7 @@ pub(super) trait Resource: Sized {
         after: Option<Self::Id>,
         limit: usize,
     ) -> Result<store::Page<Self, Self::Id>, Problem>;
-    async fn create(
-        app: &App,
-        wanted: Self::Create,
-        context: EventContext,
-    ) -> Result<Self, Problem>;
+    async fn create(app: &App, wanted: Self::Create, asked: Asked) -> Result<Made<Self>, Problem>;
     async fn change(
         &self,
         app: &App,
@@ -183,13 +180,17 @@ pub(super) async fn create<R: Resource>(
     app: &App,
     caller: &Principal,
     peer: Peer,
-    wanted: R::Create,
+    request: Keyed<R::Create>,
     context: EventContext,
 ) -> Result<Response, Problem> {
-    let made = R::create(app, wanted, context).await?;
-    audit(app, caller, peer, "create", &made).await;
-    let location = [(header::LOCATION, format!("{}/{}", R::PATH, made.id()))];
-    Ok((StatusCode::CREATED, location, axum::Json(made.view(app))).into_response())
+    let (wanted, key) = request.of(caller);
+    let Made { row, replayed } = R::create(app, wanted, Asked { context, key }).await?;
+    if !replayed {
+        audit(app, caller, peer, "create", &row).await;
+    }
+    let location = [(header::LOCATION, format!("{}/{}", R::PATH, row.id()))];
+    let response = (StatusCode::CREATED, location, axum::Json(row.view(app))).into_response();
+    Ok(marked(response, replayed))
 }
 
 pub(super) async fn show<R: Resource>(
@@ -209,8 +210,19 @@ pub(super) async fn change<R: Resource>(
 ) -> Result<axum::Json<R::View>, Problem> {
     let found = find::<R>(app, text).await?;
     let changed = found.change(app, wanted, context).await?;
-    audit(app, caller, peer, "change", &changed).await;
-    Ok(axum::Json(changed.view(app)))
+    done(app, caller, peer, "change", &changed).await
+}
+
+/// Writes down what was done to a thing, and shows what became of it.
+pub(super) async fn done<R: Resource>(
+    app: &App,
+    caller: &Principal,
+    peer: Peer,
+    verb: &str,
+    row: &R,
+) -> Result<axum::Json<R::View>, Problem> {
+    audit(app, caller, peer, verb, row).await;
+    Ok(axum::Json(row.view(app)))
 }
 
 pub(super) async fn remove<R: Resource>(
@@ -227,13 +239,7 @@ pub(super) async fn remove<R: Resource>(
 }
 
 /// Writes down what was done to a thing.
-pub(super) async fn audit<R: Resource>(
-    app: &App,
-    caller: &Principal,
-    peer: Peer,
-    verb: &str,
-    row: &R,
-) {
+async fn audit<R: Resource>(app: &App, caller: &Principal, peer: Peer, verb: &str, row: &R) {
     let action = format!("{}.{verb}", R::NOUN);
     app.audit_ok(caller, Some(peer), &action, format!("{}/{}", R::NOUN, row.id())).await;
 }
@@ -259,6 +265,7 @@ macro_rules! handlers {
         }
 
         #[utoipa::path(post, path = $collection, tag = "hub", summary = $created,
+            params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body, within a day, get the same thing")),
             request_body = $create, responses(
             (status = 201, description = "Created", body = $view),
             (status = "default", description = "Refused", body = $crate::problem::ProblemBody<'static>, content_type = "application/problem+json"),
@@ -268,10 +275,10 @@ macro_rules! handlers {
             axum::extract::State(app): axum::extract::State<std::sync::Arc<$crate::state::App>>,
             peer: $crate::peer::Peer,
             headers: axum::http::HeaderMap,
-            $crate::extract::Json(wanted): $crate::extract::Json<$create>,
+            request: $crate::idempotency::Keyed<$create>,
         ) -> Result<axum::response::Response, $crate::problem::Problem> {
             let context = $crate::routes::hub::context(&caller, &headers);
-            $crate::routes::hub::resource::create::<$row>(&app, &caller, peer, wanted, context)
+            $crate::routes::hub::resource::create::<$row>(&app, &caller, peer, request, context)
                 .await
         }
 
@@ -328,9 +335,10 @@ macro_rules! handlers {
 }
 pub(super) use handlers;
 
-/// How a resource stands in the store: what of [`Resource`] is the same for each.
+/// How a resource stands in the store: what of [`Resource`] is the same for each, and how it is
+/// found by its slug, where it has one.
 macro_rules! stored {
-    ($id:ty, $one:ident, $many:ident, $remove:ident) => {
+    ($id:ty, $one:ident, $many:ident, $remove:ident $(, $named:ident)?) => {
         type Id = $id;
 
         fn id(&self) -> $id {
@@ -340,6 +348,10 @@ macro_rules! stored {
         async fn load(app: &App, id: $id) -> Result<Option<Self>, Problem> {
             Ok(app.store.$one(id).await?)
         }
+
+        $(async fn named(app: &App, slug: &Slug) -> Result<Option<Self>, Problem> {
+            Ok(app.store.$named(slug).await?)
+        })?
 
         async fn newest(app: &App, from: $id, limit: usize) -> Result<Vec<Self>, Problem> {
             Ok(app.store.$many(Default::default(), Some(from), limit).await?.items)

@@ -5,11 +5,11 @@ use model::{
     hub::{Prose, Task, TaskState, Title, Workstream},
 };
 use serde::Deserialize;
-use store::{HubError, NewTask, TaskChange, TaskFilter};
+use store::{HubError, Made, NewTask, TaskChange, TaskFilter};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    present, problem,
+    Asked, present, problem,
     resource::{AtVersion, Resource, filtered, handlers, listing, reference, stored},
 };
 use crate::{problem::Problem, state::App, views::hub::TaskView, words::TaskStateWord};
@@ -101,18 +101,14 @@ impl Resource for Task {
         Ok(app.store.tasks(filter, after, limit).await?)
     }
 
-    async fn create(
-        app: &App,
-        wanted: CreateTask,
-        _context: EventContext,
-    ) -> Result<Self, Problem> {
+    async fn create(app: &App, wanted: CreateTask, asked: Asked) -> Result<Made<Self>, Problem> {
         let new = NewTask {
             workstream_id: reference::<Workstream>(app, "workstream", &wanted.workstream).await?,
             title: wanted.title,
             description: wanted.description.unwrap_or_default(),
             state: wanted.state.unwrap_or(TaskState::Todo),
         };
-        app.store.create_task(new).await.map_err(problem)
+        app.store.create_task(new, asked.key).await.map_err(problem)
     }
 
     async fn change(

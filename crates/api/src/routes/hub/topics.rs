@@ -5,11 +5,11 @@ use model::{
     hub::{Domain, Prose, Slug, Title, Topic},
 };
 use serde::Deserialize;
-use store::{HubError, NewTopic, TopicChange, TopicFilter};
+use store::{HubError, Made, NewTopic, TopicChange, TopicFilter};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    present, problem,
+    Asked, present, problem,
     resource::{AtVersion, Resource, filtered, handlers, listing, reference, references, stored},
 };
 use crate::{problem::Problem, state::App, views::hub::TopicView};
@@ -77,14 +77,10 @@ impl Resource for Topic {
     type Change = ChangeTopic;
     const NOUN: &'static str = "topic";
     const PATH: &'static str = "/api/v1/topics";
-    stored!(TopicId, topic, topics, remove_topic);
+    stored!(TopicId, topic, topics, remove_topic, topic_named);
 
     fn view(&self, _app: &App) -> TopicView {
         self.into()
-    }
-
-    async fn named(app: &App, slug: &Slug) -> Result<Option<Self>, Problem> {
-        Ok(app.store.topic_named(slug).await?)
     }
 
     async fn page(
@@ -97,16 +93,12 @@ impl Resource for Topic {
         Ok(app.store.topics(TopicFilter { domain_id }, after, limit).await?)
     }
 
-    async fn create(
-        app: &App,
-        wanted: CreateTopic,
-        _context: EventContext,
-    ) -> Result<Self, Problem> {
+    async fn create(app: &App, wanted: CreateTopic, asked: Asked) -> Result<Made<Self>, Problem> {
         let domain_id = reference::<Domain>(app, "domain", &wanted.domain).await?;
         let CreateTopic { slug, title, description, .. } = wanted;
         let description = description.unwrap_or_default();
         let new = NewTopic { slug, domain_id, title, description };
-        app.store.create_topic(new).await.map_err(problem)
+        app.store.create_topic(new, asked.key).await.map_err(problem)
     }
 
     async fn change(

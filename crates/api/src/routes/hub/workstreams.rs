@@ -5,11 +5,11 @@ use model::{
     hub::{DomainGoal, Prose, Repo, Slug, Title, Topic, Workstream, WorkstreamState},
 };
 use serde::Deserialize;
-use store::{HubError, NewWorkstream, WorkstreamChange, WorkstreamFilter};
+use store::{HubError, Made, NewWorkstream, WorkstreamChange, WorkstreamFilter};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    nullable, present, problem,
+    Asked, nullable, present, problem,
     resource::{
         AtVersion, Resource, filtered, handlers, listing, reference, references, rereferences,
         stored,
@@ -109,14 +109,10 @@ impl Resource for Workstream {
     type Change = ChangeWorkstream;
     const NOUN: &'static str = "workstream";
     const PATH: &'static str = "/api/v1/workstreams";
-    stored!(WorkstreamId, workstream, workstreams, remove_workstream);
+    stored!(WorkstreamId, workstream, workstreams, remove_workstream, workstream_named);
 
     fn view(&self, app: &App) -> WorkstreamView {
         WorkstreamView::new(self, app.ambient.now())
-    }
-
-    async fn named(app: &App, slug: &Slug) -> Result<Option<Self>, Problem> {
-        Ok(app.store.workstream_named(slug).await?)
     }
 
     async fn page(
@@ -138,8 +134,8 @@ impl Resource for Workstream {
     async fn create(
         app: &App,
         wanted: CreateWorkstream,
-        _context: EventContext,
-    ) -> Result<Self, Problem> {
+        asked: Asked,
+    ) -> Result<Made<Self>, Problem> {
         let goal = wanted.repo_goal.as_deref();
         let new = NewWorkstream {
             slug: wanted.slug,
@@ -150,7 +146,7 @@ impl Resource for Workstream {
             description: wanted.description.unwrap_or_default(),
             state: wanted.state.unwrap_or(WorkstreamState::Backlog),
         };
-        app.store.create_workstream(new).await.map_err(problem)
+        app.store.create_workstream(new, asked.key).await.map_err(problem)
     }
 
     async fn change(
