@@ -90,9 +90,16 @@ fn encode(
     }
 }
 
-/// An attribute's value: control characters are not allowed in it, nor is an empty one.
+/// An attribute's value: it holds neither control characters nor what Unicode says is no character
+/// ("Type system" of the specification), nor is it empty.
 fn said(attribute: &Option<String>) -> Option<String> {
     let mut value = attribute.clone()?;
-    value.retain(|c| !c.is_control());
+    value.retain(|c| !c.is_control() && !is_noncharacter(c));
     Some(value).filter(|value| !value.is_empty())
+}
+
+/// The last two code points of each plane, and U+FDD0 to U+FDEF.
+fn is_noncharacter(c: char) -> bool {
+    let code = u32::from(c);
+    code & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&code)
 }

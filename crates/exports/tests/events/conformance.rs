@@ -25,8 +25,19 @@ fn check(event: &Map<String, Value>) {
     for (name, value) in event.iter().filter(|(name, _)| *name != "data") {
         let text = value.as_str().unwrap_or_else(|| panic!("{name} is {value}"));
         assert!(!text.is_empty(), "{name}");
-        // "Type system", String: no control characters.
-        assert!(!text.chars().any(char::is_control), "{name}: {text:?}");
+        // "Type system", String: no control characters, no noncharacters.
+        let is_none = |c: char| {
+            let place = u32::from(c) & 0xffff;
+            place >= 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c)
+        };
+        assert!(!text.chars().any(|c| c.is_control() || is_none(c)), "{name}: {text:?}");
+    }
+    // "type": prefixed by a name in reverse, versioned by it alone; tokens of NATS here.
+    assert!(event["type"].as_str().unwrap().starts_with("org."));
+    // Extension "sequence": no empty string. Extension "distributed tracing": as W3C has it.
+    if let Some(trace) = event.get("traceparent") {
+        let lengths: Vec<usize> = trace.as_str().unwrap().split('-').map(str::len).collect();
+        assert_eq!(lengths, [2, 32, 16, 2], "{trace}");
     }
     // `time` by RFC 3339; `dataschema` an absolute URI; `source` a URI reference.
     assert!(event["time"].as_str().unwrap().parse::<model::Timestamp>().is_ok());
@@ -43,6 +54,38 @@ fn every_event_keeps_the_rules() {
     for sample in samples() {
         check(sent(&sample).as_object().unwrap());
     }
+}
+
+#[test]
+fn source_and_id_name_one_event() {
+    // "id": "producers MUST ensure that source + id is unique for each distinct event".
+    let named = |sample: &_| {
+        let event: Value = sent(sample);
+        (event["source"].to_string(), event["id"].to_string())
+    };
+    let all: Vec<_> = samples().iter().map(named).collect();
+    let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!(distinct.len(), all.len());
+}
+
+#[test]
+fn members_stand_there_once() {
+    // RFC 8259, 4: names within an object should be unique; a reader takes either of two.
+    for sample in samples() {
+        let written = cloudevent(&sample.entry, SOURCE).unwrap().to_json();
+        let read: Value = serde_json::from_slice(&written).unwrap();
+        assert_eq!(read.to_string().len(), written.len(), "{read}");
+    }
+}
+
+#[test]
+fn what_is_no_character_is_left_out() {
+    let mut entry = samples().remove(0).entry;
+    entry.context.actor = Some("a\u{fffe}d\u{1ffff}\u{fdd0}\u{fdef}\u{7f}\u{9f}a\u{fffd}".into());
+    entry.context.correlation_id = Some("\u{ffff}".into());
+    let event = cloudevent(&entry, SOURCE).unwrap();
+    assert_eq!(event.actor.as_deref(), Some("ada\u{fffd}"));
+    assert_eq!(event.correlation_id, None, "nothing is left of it");
 }
 
 #[test]
