@@ -14,12 +14,13 @@ use store::{MutationRecord, SessionFilter, TopologyRecord};
 use utoipa::ToSchema;
 
 use super::{
-    mutations::{Wanted, key, queue},
+    mutations::{Wanted, queue},
     plans::{self, DryRun, PlanView, stage},
     topologies::{check_version, wanted_version},
 };
 use crate::{
     extract::{Operator, OptionalJson, Path, Query},
+    idempotency::key,
     peer::Peer,
     problem::{Problem, ProblemBody},
     resolve,
