@@ -37,6 +37,19 @@ describe("mutations", () => {
   });
 });
 
+describe("changes", () => {
+  it("insist on a version only where one is given", async () => {
+    const sent = answer(Response.json({}), Response.json({}), Response.json({}));
+    await api.mutate("t1", rotate);
+    await api.mutate("t1", rotate, 7);
+    await api.preview("t1", rotate, 7);
+    const bodies = await Promise.all(sent.map((request) => request.json()));
+    expect(bodies).toEqual([rotate, { ...rotate, expected_version: 7 }, { ...rotate, expected_version: 7 }]);
+    expect(new URL(sent[2]!.url).search).toBe("?dry_run=true");
+    expect(keys(sent)[2]).toBeNull();
+  });
+});
+
 describe("problems", () => {
   it("say what is wrong with which field", async () => {
     answer(Response.json({
@@ -45,8 +58,20 @@ describe("problems", () => {
     }, { status: 422 }));
     const problem = await api.me().then(() => undefined, (error: unknown) => error as Problem);
     expect(problem).toMatchObject({ status: 422, code: "INVALID", message: "Some fields are wrong." });
-    expect(problem?.at("services")).toBe("not in the pool");
+    expect(problem?.at("services")).toEqual({ code: "X", field: "payload.services[0]", message: "not in the pool" });
+    expect(problem?.exactly("services")).toBeUndefined();
     expect(problem?.at("name")).toBeUndefined();
+  });
+
+  it("show at the name where the name is taken", () => {
+    const problem = new Problem(409, { code: "NAME_TAKEN", detail: "a topology named `demo` exists already" });
+    expect(problem.at("name")?.message).toBe("a topology named `demo` exists already");
+  });
+
+  it("tell a stale version from other conflicts", () => {
+    expect(new Problem(412, { code: "VERSION_CONFLICT" }).isOutdated).toBe(true);
+    expect(new Problem(409, { code: "VERSION_CONFLICT" }).isOutdated).toBe(true);
+    expect(new Problem(409, { code: "UNDO_UNSAFE" }).isOutdated).toBe(false);
   });
 
   it("are said even where the answer is no JSON", async () => {

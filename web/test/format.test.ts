@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { Service } from "../src/api/types";
-import { plain, tell } from "../src/format/story";
+import { describe as describeChange, plain, tell } from "../src/format/story";
 import { ago, bytes, count, duration, every, figures, host, visible, visitCommand, words } from "../src/format/words";
 import { EMPTY } from "../src/live/world";
 import { inOrder, layout } from "../src/view/maze/layout";
-import { checkName } from "../src/view/maze/forms";
+import { checkName } from "../src/view/maze/ops";
 import { parseRoute } from "../src/view/route";
 
 describe("words", () => {
@@ -90,16 +90,30 @@ describe("stories", () => {
   });
 });
 
+describe("changes in words", () => {
+  it.each([
+    ["attach_decky", { decky: "web-01", lan: "office" }, "attach decky web-01 to office"],
+    ["detach_decky", { decky: "web-01", lan: "office" }, "detach decky web-01 from office"],
+    ["update_lan", { name: "lab", patch: { name: "den" } }, "change LAN lab"],
+    ["stop_decky", { decky: "web-01" }, "stop decky web-01"],
+    ["update_topology", { rotate_every_seconds: 60 }, "change the rotation of the maze"],
+    ["batch", { ops: [{}, {}] }, "2 changes together"],
+    ["undo", { mutations: ["m1"], ops: [] }, "take back the last change"],
+    ["undo", { mutations: ["m1", "m2"], ops: [] }, "take back the last 2 changes"],
+    ["of_tomorrow", {}, "of tomorrow"],
+  ])("%s", (op, payload, said) => expect(describeChange({ op, payload })).toBe(said));
+});
+
 describe("the maze's layout", () => {
   const decky = (id: string, ...lans: string[]) => ({
-    decky_id: id, name: id, archetype: "linux-server" as const, rotate_every_seconds: null, state: "running" as const, services: [], endpoints: [],
+    decky_id: id, name: id, archetype: "linux-server" as const, rotate_every_seconds: null, forwards_l3: false, is_stopped: false, state: "running" as const, services: [], endpoints: [],
     interfaces: lans.map((lan) => ({ lan_id: lan, lan, address: "", forwards_l3: false })),
   });
   const lan = (id: string, is_dmz = false) => ({ lan_id: id, name: id, subnet: "", is_dmz });
 
   it("goes from the outside to the inside", () => {
     const columns = layout({
-      topology_id: "t", name: "t", status: "active", version: 1, reason: null,
+      topology_id: "t", name: "t", status: "active", version: 1, reason: null, rotate_every_seconds: null,
       lans: [lan("apart"), lan("inner"), lan("office"), lan("outer", true)],
       deckies: [decky("a", "outer", "office"), decky("b", "office", "inner"), decky("c", "apart")],
     });
@@ -114,7 +128,7 @@ describe("the maze's layout", () => {
   });
 
   it("is nothing where there are no LANs", () => {
-    expect(layout({ topology_id: "t", name: "t", status: "pending", version: 1, reason: null, lans: [], deckies: [] })).toEqual([]);
+    expect(layout({ topology_id: "t", name: "t", status: "pending", version: 1, reason: null, rotate_every_seconds: null, lans: [], deckies: [] })).toEqual([]);
   });
 });
 

@@ -23,10 +23,10 @@ function play(world: World, ...events: Envelope[]): { world: World; stale: strin
 const DECKY: Decky = {
   decky_id: "d1", name: "web-01", archetype: "web-server", state: "starting",
   services: [{ service: "http", port: 80 }], interfaces: [{ lan_id: "l1", lan: "dmz", address: "10.66.1.10", forwards_l3: false }], endpoints: [],
-  rotate_every_seconds: null,
+  rotate_every_seconds: null, forwards_l3: false, is_stopped: false,
 };
 const MAZE: Topology = {
-  topology_id: "t1", name: "demo", status: "active", version: 3, reason: null, deckies: [DECKY],
+  topology_id: "t1", name: "demo", status: "active", version: 3, reason: null, rotate_every_seconds: null, deckies: [DECKY],
   lans: [{ lan_id: "l1", name: "dmz", subnet: "10.66.1.0/24", is_dmz: true }],
 };
 

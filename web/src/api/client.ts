@@ -4,8 +4,8 @@
  */
 
 import type {
-  Attacker, Credential, Identity, Me, Mutation, Op, ProblemBody, Relay, Session, SessionDetail,
-  Topology, TopologySummary, Worker,
+  AppliedMutation, Attacker, Blueprint, Credential, Document, FieldError, Identity, Me, Mutation, Op, Plan,
+  ProblemBody, Relay, Session, SessionDetail, Topology, TopologySummary, Undo, Verdict, Worker,
 } from "./types";
 
 const BASE = "/api/v1";
@@ -16,7 +16,7 @@ const PAGE = 200;
 export class Problem extends Error {
   readonly status: number;
   readonly code: string;
-  readonly fields: { code: string; field: string; message: string }[];
+  readonly fields: FieldError[];
 
   constructor(status: number, body: ProblemBody) {
     super(body.detail || body.title || `The server answered ${status}.`);
@@ -24,12 +24,25 @@ export class Problem extends Error {
     this.status = status;
     this.code = body.code ?? "";
     this.fields = body.errors ?? [];
+    // The one refusal of a name that does not say which field it is about.
+    if (this.code === "NAME_TAKEN" && this.fields.length === 0) {
+      this.fields = [{ code: this.code, field: "name", message: this.message }];
+    }
   }
 
-  /** The message for the field whose path ends in `name`. */
-  at(name: string): string | undefined {
-    const meant = (path: string) => path === name || path.split(/[./[]/).includes(name);
-    return this.fields.find((error) => meant(error.field))?.message;
+  /** What is wrong with the field `name`, or with one that has it in its path. */
+  at(name: string): FieldError | undefined {
+    return this.exactly(name) ?? this.fields.find(({ field }) => field.split(/[./[]/).includes(name));
+  }
+
+  /** What is wrong with the field `name` itself. */
+  exactly(name: string): FieldError | undefined {
+    return this.fields.find(({ field }) => field === name);
+  }
+
+  /** Whether the thing has changed since it was read. */
+  get isOutdated(): boolean {
+    return this.code === "VERSION_CONFLICT";
   }
 }
 
@@ -98,6 +111,10 @@ async function once<T>(path: string, body: unknown): Promise<T> {
   }
 }
 
+function insisting(op: Op, expected: number | undefined): object {
+  return expected === undefined ? op : { ...op, expected_version: expected };
+}
+
 export const api = {
   setupState: () => call<{ open: boolean }>("GET", "/setup"),
   /** Logs in as well. */
@@ -113,7 +130,21 @@ export const api = {
     call<Topology>("POST", "/topologies", { name, template }),
   deploy: (topology: string) => call<unknown>("POST", `/topologies/${id(topology)}/deploy`, {}),
   teardown: (topology: string) => call<unknown>("POST", `/topologies/${id(topology)}/teardown`, {}),
-  mutate: (topology: string, op: Op) => once<Mutation>(`/topologies/${id(topology)}/mutations`, op),
+  generate: (blueprint: Blueprint) => call<Topology>("POST", "/generator", blueprint),
+  exportTopology: (topology: string) => call<Document>("GET", `/topologies/${id(topology)}/export`),
+  importTopology: (document: object) => call<Topology>("POST", "/import", document),
+  /** What a document is worth, before it is imported. */
+  judge: (document: object) => call<Verdict>("POST", "/import?dry_run=true", document),
+  /** Refused where the topology has another version than `expected`, if one is given. */
+  mutate: (topology: string, op: Op, expected?: number) =>
+    once<Mutation>(`/topologies/${id(topology)}/mutations`, insisting(op, expected)),
+  preview: (topology: string, op: Op, expected?: number) =>
+    call<Plan>("POST", `/topologies/${id(topology)}/mutations?dry_run=true`, insisting(op, expected)),
+  undo: (topology: string, undo: Undo) => once<Mutation>(`/topologies/${id(topology)}/undo`, undo),
+  previewUndo: (topology: string, undo: Undo) =>
+    call<Plan>("POST", `/topologies/${id(topology)}/undo?dry_run=true`, undo),
+  applied: async (topology: string) =>
+    items(await call<Page<AppliedMutation>>("GET", `/topologies/${id(topology)}/mutations?state=applied&limit=50`)),
   mutations: async (topology: string) =>
     items(await call<Page<Mutation>>("GET", `/topologies/${id(topology)}/mutations?limit=20`)),
 

@@ -161,10 +161,25 @@ export function describe({ op, payload }: Pick<MutationEvent, "op" | "payload">)
     case "remove_lan": return `remove LAN ${text("name")}`;
     case "add_decky": return `add decky ${text("name")} to ${text("lan")}`;
     case "remove_decky": return `remove decky ${text("decky")}`;
+    case "update_lan": return `change LAN ${text("name")}`;
     case "update_decky": return `change decky ${text("decky")}${list ? ` to ${list}` : ""}`;
     case "rotate_decky": return `rotate decky ${text("decky")}${list ? ` to ${list}` : ""}`;
+    case "attach_decky": return `attach decky ${text("decky")} to ${text("lan")}`;
+    case "detach_decky": return `detach decky ${text("decky")} from ${text("lan")}`;
+    case "start_decky": return `start decky ${text("decky")}`;
+    case "stop_decky": return `stop decky ${text("decky")}`;
+    case "update_topology": return "change the rotation of the maze";
+    case "batch": return `${count(lengthOf(payload["ops"]), "change")} together`;
+    case "undo": {
+      const taken = lengthOf(payload["mutations"]);
+      return taken === 1 ? "take back the last change" : `take back the last ${taken} changes`;
+    }
     default: return words(op);
   }
+}
+
+function lengthOf(list: unknown): number {
+  return Array.isArray(list) ? list.length : 0;
 }
 
 function because(reason: string | null | undefined): string {

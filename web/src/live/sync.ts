@@ -98,6 +98,12 @@ export class Sync {
     this.change((world) => ({ ...world, sessions: withSessions(world.sessions, sessions) }));
   }
 
+  /** Reads a topology now, for who must not wait until its turn comes. */
+  async readTopology(id: string): Promise<void> {
+    const topology = await api.topology(id);
+    this.change((world) => withTopology(world, topology));
+  }
+
   /** Has something read again, soon. */
   refresh(...stale: Stale[]): void {
     for (const one of stale) this.stale.add(one);

@@ -4,6 +4,7 @@ import {
   useEffect, useId, useLayoutEffect, useRef, useState, type FormEvent, type InputHTMLAttributes, type ReactNode,
 } from "react";
 import { explain, Problem } from "../api/client";
+import type { FieldError } from "../api/types";
 import type { Piece } from "../format/story";
 import { ago, clock, level, moment, visible } from "../format/words";
 
@@ -110,7 +111,7 @@ export function Command({ text, label }: { text: string; label: string }) {
 }
 
 export function Field({ label, hint, error, ...input }: {
-  label: string; hint?: string; error?: string | undefined;
+  label: string; hint?: string; error?: FieldError | undefined;
 } & InputHTMLAttributes<HTMLInputElement>) {
   const id = useId();
   return (
@@ -123,39 +124,54 @@ export function Field({ label, hint, error, ...input }: {
 }
 
 export function FieldNote({ id, hint, error }: {
-  id?: string; hint?: string | undefined; error?: string | undefined;
+  id?: string; hint?: string | undefined; error?: FieldError | undefined;
 }) {
-  if (error) return <p className="note error" id={id} role="alert">{error}</p>;
+  if (error) return <p className="note error" id={id} role="alert" title={error.code} data-code={error.code}>{error.message}</p>;
   return hint ? <p className="note" id={id}>{hint}</p> : null;
 }
 
-/** What a form needs to know while it is sent: busy, the problem, and how to send. */
+/**
+ * What a form needs to know while it is sent: busy, the problem, and how to send. Who sets `form`
+ * as its `ref` gets the focus back on the first field that is wrong.
+ */
 export function useSubmit(send: (form: FormData) => Promise<void>) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | undefined>();
-  const submit = async (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    if (problem) form.current?.querySelector<HTMLElement>(".wrong input, .wrong select")?.focus();
+  }, [problem]);
+  const run = async (act: () => Promise<void>) => {
     if (busy) return;
     setBusy(true);
     setProblem(undefined);
     try {
-      await send(new FormData(event.currentTarget));
+      await act();
     } catch (error) {
-      setProblem(error instanceof Problem ? error : new Problem(0, { title: explain(error) }));
+      setProblem(asProblem(error));
     }
     setBusy(false);
   };
-  return { busy, problem, setProblem, submit: (event: FormEvent<HTMLFormElement>) => void submit(event) };
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const data = new FormData(event.currentTarget);
+    void run(() => send(data));
+  };
+  return { busy, problem, form, run: (act: () => Promise<void>) => void run(act), submit };
+}
+
+export function asProblem(error: unknown): Problem {
+  return error instanceof Problem ? error : new Problem(0, { title: explain(error) });
 }
 
 /** The problem as a whole, unless one of the form's own fields shows it already. */
 export function FormProblem({ problem, fields = [] }: { problem: Problem | undefined; fields?: string[] }) {
   if (!problem) return null;
-  const elsewhere = problem.fields.filter((error) => !fields.some((name) => problem.at(name) === error.message));
+  const elsewhere = problem.fields.filter((error) => !fields.some((name) => problem.at(name) === error));
   if (problem.fields.length > 0 && elsewhere.length === 0) return null;
   const lines = elsewhere.length > 0 ? elsewhere.map((error) => error.message) : [problem.message];
   return (
-    <div className="problem" role="alert">
+    <div className="problem" role="alert" data-code={problem.code || undefined}>
       {lines.map((line) => <p key={line}>{line}</p>)}
     </div>
   );

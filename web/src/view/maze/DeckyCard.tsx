@@ -6,20 +6,26 @@ import { count, every, visitCommand } from "../../format/words";
 import type { Pulse } from "../../live/world";
 import { Command } from "../parts";
 
-export type Action = "rotate" | "edit" | "remove";
+export type Action = "rotate" | "edit" | "attach" | "start" | "stop" | "remove";
 
 interface Props {
   decky: Decky;
   pulse: Pulse | undefined;
   live: number;
   mayChange: boolean;
+  /** Whether there is a LAN that it is not on. */
+  mayAttach: boolean;
   /** Whether a change of this decky is under way. */
   busy: boolean;
   act: (action: Action, decky: Decky) => void;
 }
 
-export const DeckyCard = memo(function DeckyCard({ decky, pulse, live, mayChange, busy, act }: Props) {
+export const DeckyCard = memo(function DeckyCard({ decky, pulse, live, mayChange, mayAttach, busy, act }: Props) {
   const connected = decky.interfaces.length > 1;
+  const button = (action: Action, word: string, disabled = false, title?: string) => (
+    <button onClick={() => act(action, decky)} disabled={busy || disabled} title={title} data-testid={action}
+      aria-label={`${word} ${decky.name}`}>{word}</button>
+  );
   return (
     <article className={live > 0 ? "decky hot" : "decky"} aria-label={`Decky ${decky.name}`}
       data-testid={`decky-${decky.name}`} data-state={decky.state} data-busy={busy || undefined}
@@ -28,6 +34,8 @@ export const DeckyCard = memo(function DeckyCard({ decky, pulse, live, mayChange
       <header>
         <i className={`dot ${decky.state}`} title={decky.state} aria-label={`State: ${decky.state}`} role="img" />
         <h3>{decky.name}</h3>
+        {decky.forwards_l3 && <span className="badge" title="Routes between all of its LANs">gateway</span>}
+        {decky.is_stopped && <span className="badge">stopped</span>}
         {live > 0 && <a className="badge hot" href="#/sessions">{count(live, "live session")}</a>}
       </header>
       <p className="what">
@@ -41,9 +49,11 @@ export const DeckyCard = memo(function DeckyCard({ decky, pulse, live, mayChange
       </ul>
       {mayChange && (
         <footer>
-          <button onClick={() => act("rotate", decky)} disabled={busy} data-testid="rotate" aria-label={`Rotate ${decky.name}`}>Rotate</button>
-          <button onClick={() => act("edit", decky)} disabled={busy} data-testid="edit" aria-label={`Edit the services of ${decky.name}`}>Services</button>
-          <button onClick={() => act("remove", decky)} disabled={busy} data-testid="remove" aria-label={`Remove ${decky.name}`}>Remove</button>
+          {button("rotate", "Rotate")}
+          {button("edit", "Edit")}
+          {button("attach", "Attach", !mayAttach, mayAttach ? undefined : "It is on every LAN")}
+          {decky.is_stopped ? button("start", "Start") : button("stop", "Stop")}
+          {button("remove", "Remove")}
         </footer>
       )}
     </article>

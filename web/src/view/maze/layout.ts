@@ -8,6 +8,8 @@ import type { Decky, Lan, Topology } from "../../api/types";
 export interface Visitor {
   decky: Decky;
   address: string;
+  /** Whether it routes between here and its home. */
+  routes: boolean;
 }
 
 export interface Zone {
@@ -35,7 +37,7 @@ function zone(topology: Topology, lan: Lan): Zone {
   const visitors = topology.deckies.flatMap((decky) =>
     decky.interfaces.slice(1)
       .filter((one) => one.lan_id === lan.lan_id)
-      .map(({ address }) => ({ decky, address })));
+      .map(({ address, forwards_l3 }) => ({ decky, address, routes: forwards_l3 || decky.forwards_l3 })));
   const address = (decky: Decky) => decky.interfaces[0]?.address ?? "";
   residents.sort((a, b) => address(a).localeCompare(address(b), "en", { numeric: true }));
   return { lan, residents, visitors };
