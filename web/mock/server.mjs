@@ -12,16 +12,12 @@ import { readFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { change, check, demo, documentOf, fromDocument, generate, inWords, newId, now, setServices } from "./maze.mjs";
 
 const DIST = join(dirname(dirname(fileURLToPath(import.meta.url))), "dist");
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
   + "font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
-const POOLS = {
-  "linux-server": ["ssh", "http", "ftp"], "web-server": ["http", "ftp", "ssh"],
-  "database-server": ["redis", "ssh"], "file-server": ["ftp", "ssh"], "devops-host": ["ssh", "http", "redis"],
-};
-const PORTS = { ssh: 22, http: 80, ftp: 21, redis: 6379 };
 const STEP_MS = 150;
 
 export function startMock(port = 0) {
@@ -41,53 +37,6 @@ export function startMock(port = 0) {
     const url = `http://127.0.0.1:${server.address().port}`;
     resolve({ url, link: `${url}/#setup=${state.secret}`, state, close: () => { server.closeAllConnections(); server.close(); } });
   }));
-}
-
-let counter = 0;
-const newId = () => {
-  const at = Date.now().toString(16).padStart(12, "0");
-  const tail = (counter++).toString(16).padStart(4, "0") + randomBytes(6).toString("hex");
-  return `${at.slice(0, 8)}-${at.slice(8)}-7000-8${tail.slice(1, 4)}-${tail.slice(4).padEnd(12, "0")}`;
-};
-const now = () => new Date().toISOString().replace("Z", "000Z");
-
-// The demo maze.
-
-function demo(name) {
-  const lan = (lanName, third, isDmz) => ({ lan_id: newId(), name: lanName, subnet: `10.66.${third}.0/24`, is_dmz: isDmz, position: null });
-  const [dmz, office, servers] = [lan("dmz", 1, true), lan("office", 2, false), lan("servers", 3, false)];
-  const topology = { topology_id: newId(), name, status: "pending", version: 1, reason: null, lans: [dmz, office, servers], deckies: [] };
-  const put = (deckyName, archetype, services, ...lans) => topology.deckies.push(newDecky(topology, deckyName, archetype, services, lans));
-  put("web-01", "web-server", ["http", "ssh"], dmz, servers);
-  put("edge-ops", "devops-host", ["ssh"], dmz, office);
-  put("files", "file-server", ["ftp", "ssh"], office);
-  put("build-02", "devops-host", ["http", "ssh"], office);
-  put("db-01", "database-server", ["redis"], servers);
-  put("backup", "linux-server", ["ftp", "ssh"], servers);
-  return topology;
-}
-
-function newDecky(topology, name, archetype, services, lans, ip) {
-  const taken = new Set(topology.deckies.flatMap((decky) => decky.interfaces.map((one) => one.address)));
-  const free = (lan) => {
-    const prefix = lan.subnet.split(".").slice(0, 3).join(".");
-    for (let last = 10; ; last++) if (!taken.has(`${prefix}.${last}`)) return `${prefix}.${last}`;
-  };
-  const decky = {
-    decky_id: newId(), name, archetype, state: "planned", rotate_every_seconds: null,
-    interfaces: lans.map((lan) => ({ lan_id: lan.lan_id, lan: lan.name, address: ip ?? free(lan) })), services: [], endpoints: [],
-  };
-  setServices(topology, decky, services);
-  return decky;
-}
-
-function setServices(topology, decky, services) {
-  decky.services = [...services].sort().map((service) => ({ service, port: PORTS[service] }));
-  const address = decky.interfaces[0].address.replace("10.66.", "127.66.");
-  const up = topology.status !== "pending" && topology.status !== "torn_down";
-  decky.endpoints = up
-    ? decky.services.map(({ service, port }) => ({ lan_id: decky.interfaces[0].lan_id, service, port, listening: `${address}:${port + 20000}` }))
-    : [];
 }
 
 // The journal and its streams.
@@ -188,6 +137,13 @@ function route(state, method, path, query, body, response) {
     return page([...state.sessions.values()].reverse().filter((session) =>
       (query.get("live") !== "true" || !session.ended_at) && (!query.get("attacker") || session.attacker_id === query.get("attacker"))));
   }
+  if (what === "generator") return keep(state, generate(body), response);
+  if (what === "import" && query.get("dry_run") === "true") {
+    const valid = Array.isArray(body.lans) && Array.isArray(body.deckies);
+    const errors = valid ? [] : [{ code: "INVALID", field: "lans", message: "LANs and deckies are needed" }];
+    return json(response, 200, { valid, deployable: valid, errors, warnings: [] });
+  }
+  if (what === "import") return keep(state, fromDocument(body), response);
   if (what !== "topologies") return problem(response, 404, "NOT_FOUND", "There is nothing here.");
   if (method === "POST" && !id) return createTopology(state, body, response);
   if (!id) return page([...state.topologies.values()]);
@@ -196,16 +152,23 @@ function route(state, method, path, query, body, response) {
   if (!more) return json(response, 200, topology);
   if (more === "deploy") return move(state, topology, ["pending"], "deploying", "active", response);
   if (more === "teardown") return move(state, topology, ["active", "degraded", "failed"], "tearing_down", "torn_down", response);
-  if (more === "mutations" && method === "POST") return mutate(state, topology, body, response);
-  return page(state.mutations.filter((mutation) => mutation.topology_id === id).reverse());
+  if (more === "export") return json(response, 200, documentOf(topology));
+  if (more === "undo") return undo(state, topology, body, query, response);
+  if (more === "mutations" && method === "POST") return mutate(state, topology, body, query, response);
+  return page(state.mutations.filter((mutation) => mutation.topology_id === id
+    && (!query.get("state") || query.get("state") === mutation.state)).reverse());
 }
 
 function createTopology(state, { name, template }, response) {
-  if ([...state.topologies.values()].some((topology) => topology.name === name)) {
-    return problem(response, 409, "NAME_TAKEN", "That name is taken.", [{ code: "NAME_TAKEN", field: "name", message: "another maze has this name" }]);
-  }
   const topology = demo(name);
   if (template === "empty") Object.assign(topology, { lans: [], deckies: [] });
+  keep(state, topology, response);
+}
+
+function keep(state, topology, response) {
+  if ([...state.topologies.values()].some(({ name }) => name === topology.name)) {
+    return problem(response, 409, "NAME_TAKEN", `a topology named \`${topology.name}\` exists already`);
+  }
   state.topologies.set(topology.topology_id, topology);
   json(response, 201, topology);
 }
@@ -238,10 +201,53 @@ function deckyState(state, topology, decky, next) {
   });
 }
 
-function mutate(state, topology, { op, payload }, response) {
+function mutate(state, topology, body, query, response) {
+  const { op, payload, expected_version: expected } = body;
   const wrong = check(topology, op, payload);
-  if (wrong) return problem(response, 422, "INVALID_OP", "The change breaks the rules of the maze.", [wrong]);
-  const mutation = { mutation_id: newId(), topology_id: topology.topology_id, op, payload, state: "pending", requested_by: state.user.name, requested_at: now(), reason: null };
+  if (wrong) return problem(response, 422, "INVALID", wrong.message, [wrong]);
+  if (!insists(topology, expected, response)) return;
+  if (query.get("dry_run") === "true") return json(response, 200, planOf(topology, op, inWords(op, payload)));
+  const undone = structuredClone({ lans: topology.lans, deckies: topology.deckies });
+  enqueue(state, topology, op, payload, response, (id) => {
+    Object.assign(state.mutations.find((one) => one.mutation_id === id), { undone });
+    const { decky, trigger, old } = change(topology, op, payload);
+    if (!decky) return;
+    const next = trigger === "retirement" ? "retired" : decky.is_stopped ? "stopped" : "running";
+    if (decky.state !== next) deckyState(state, topology, decky, next);
+    publish(state, `decky.${decky.decky_id}.mutation`, "decky.mutation", {
+      decky_id: decky.decky_id, topology_id: topology.topology_id, name: decky.name, old_services: old,
+      new_services: trigger === "retirement" ? [] : decky.services.map((one) => one.service), trigger, mutation_id: id,
+    });
+  });
+}
+
+function undo(state, topology, { expected_version: expected }, query, response) {
+  const own = state.mutations.filter((one) => one.topology_id === topology.topology_id);
+  const last = own.findLast((one) => one.state === "applied" && one.undone && !one.undone_by);
+  if (!last) return problem(response, 409, "UNDO_UNSAFE", "there is nothing to take back");
+  if (!insists(topology, expected, response)) return;
+  if (query.get("dry_run") === "true") return json(response, 200, planOf(topology, "undo", `take back: ${inWords(last.op, last.payload)}`));
+  enqueue(state, topology, "undo", { mutations: [last.mutation_id], ops: [] }, response, (id) => {
+    last.undone_by = id;
+    Object.assign(topology, structuredClone(last.undone));
+  });
+}
+
+function insists(topology, expected, response) {
+  if (expected === undefined || expected === topology.version) return true;
+  problem(response, 412, "VERSION_CONFLICT", `the topology has version ${topology.version}, not ${expected}`);
+  return false;
+}
+
+function planOf(topology, op, words) {
+  return { op, version: topology.version + 1, changes: [words], steps: topology.status === "pending" ? [] : [words] };
+}
+
+function enqueue(state, topology, op, payload, response, act) {
+  const mutation = {
+    mutation_id: newId(), topology_id: topology.topology_id, op, payload, state: "pending", requested_by: state.user.name,
+    requested_at: now(), reason: null, trigger: "operator", undone_by: null,
+  };
   state.mutations.push(mutation);
   const tell = (next, extra = {}) => {
     mutation.state = next;
@@ -257,64 +263,10 @@ function mutate(state, topology, { op, payload }, response) {
   setTimeout(() => tell("applying"), STEP_MS);
   setTimeout(() => {
     if (payload.name === "cursed") return tell("failed", { reason: "address 10.66.1.66 is in use by another machine" });
-    apply(state, topology, op, payload, mutation.mutation_id);
+    act(mutation.mutation_id);
     topology.version += 1;
     tell("applied");
   }, 3 * STEP_MS);
-}
-
-function check(topology, op, payload) {
-  const wrong = (field, code, message) => ({ code, field: `payload.${field}`, message });
-  const names = op === "add_lan" ? topology.lans : topology.deckies;
-  if (payload.name && op.startsWith("add") && names.some((one) => one.name === payload.name)) {
-    return wrong("name", "NAME_TAKEN", `the maze has a ${op.slice(4)} called ${payload.name} already`);
-  }
-  if (Array.isArray(payload.services) && payload.services.length === 0) return wrong("services", "NO_SERVICE", "a decky needs at least one service");
-  if (payload.ip && !/^10\.66\./.test(payload.ip)) return wrong("ip", "IP_OUTSIDE", `${payload.ip} is outside of the LAN's subnet`);
-  return undefined;
-}
-
-function apply(state, topology, op, payload, mutationId) {
-  const decky = topology.deckies.find((one) => one.name === payload.decky);
-  const changed = (one, old, trigger) => publish(state, `decky.${one.decky_id}.mutation`, "decky.mutation", {
-    decky_id: one.decky_id, topology_id: topology.topology_id, name: one.name, old_services: old,
-    new_services: trigger === "retirement" ? [] : one.services.map((s) => s.service), trigger, mutation_id: mutationId,
-  });
-  const old = decky?.services.map((one) => one.service) ?? [];
-  switch (op) {
-    case "add_lan":
-      topology.lans.push({ lan_id: newId(), name: payload.name, subnet: payload.subnet ?? `10.66.${topology.lans.length + 1}.0/24`, is_dmz: payload.is_dmz ?? false, position: null });
-      break;
-    case "remove_lan":
-      topology.lans = topology.lans.filter((lan) => lan.name !== payload.name);
-      break;
-    case "add_decky": {
-      const lan = topology.lans.find((one) => one.name === payload.lan);
-      const archetype = payload.archetype ?? "linux-server";
-      const fresh = newDecky(topology, payload.name, archetype, payload.services ?? POOLS[archetype].slice(0, 1), [lan], payload.ip);
-      fresh.rotate_every_seconds = payload.rotate_every_seconds ?? null;
-      topology.deckies.push(fresh);
-      deckyState(state, topology, fresh, "running");
-      changed(fresh, [], "creation");
-      break;
-    }
-    case "remove_decky":
-      topology.deckies = topology.deckies.filter((one) => one !== decky);
-      deckyState(state, topology, decky, "retired");
-      changed(decky, old, "retirement");
-      break;
-    case "update_decky":
-      setServices(topology, decky, payload.services ?? old);
-      if ("rotate_every_seconds" in payload) decky.rotate_every_seconds = payload.rotate_every_seconds || null;
-      changed(decky, old, "operator");
-      break;
-    case "rotate_decky": {
-      const pool = POOLS[decky.archetype];
-      setServices(topology, decky, payload.services ?? [pool[(pool.indexOf(old[0]) + 1) % pool.length]]);
-      changed(decky, old, "operator");
-      break;
-    }
-  }
 }
 
 // Visitors.
@@ -338,7 +290,7 @@ function visit(state, query) {
   const attacker = attackerAt(state, address, decky, chosen);
   const session = {
     session_id: newId(), attacker_id: attacker.attacker_id, decky_id: decky.decky_id, topology_id: topology.topology_id, lan_id: decky.interfaces[0].lan_id,
-    service: chosen, peer: `${address}:${40000 + counter}`, started_at: now(), ended_at: null, bytes_in: 0, bytes_out: 0,
+    service: chosen, peer: `${address}:${40000 + state.sessions.size}`, started_at: now(), ended_at: null, bytes_in: 0, bytes_out: 0,
     logins: 0, commands: 0, requests: 0, uploads: 0, truncated: null,
   };
   const id = session.session_id;

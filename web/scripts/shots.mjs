@@ -46,6 +46,16 @@ try {
   await page.getByRole("dialog").getByRole("button", { name: "Add decky" }).click();
   await page.locator("[data-op=add_decky][data-state=failed]").waitFor();
   await shot("06-mutations");
+  for (const [width, mark] of [[1280, "wide"], [400, "narrow"]]) {
+    await page.setViewportSize({ width, height: 860 });
+    for (const [name, open] of dialogs()) {
+      await open();
+      await shot(`20-${name}-${mark}`);
+      await page.keyboard.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+    }
+  }
+  await page.setViewportSize({ width: 1440, height: 900 });
   await page.getByTestId("decky-files").getByTestId("remove").click();
   await shot("07-confirm");
   await page.keyboard.press("Escape");
@@ -83,6 +93,63 @@ try {
   await page.getByTestId("logout").click();
   await page.getByTestId("login-form").waitFor();
   await shot("16-login");
+  /** The dialogs of the maze, by name. */
+  function dialogs() {
+    const files = page.getByTestId("decky-files");
+    const planned = async () => {
+      await page.getByTestId("dry-run").click();
+      await page.getByTestId("plan").waitFor();
+    };
+    return Object.entries({
+      "add-lan": async () => {
+        await page.getByTestId("add-lan").click();
+        await page.fill("[name=name]", "lab");
+        await planned();
+      },
+      "edit-lan": () => page.getByTestId("lan-office").getByTestId("edit-lan").click(),
+      "edit-decky": async () => {
+        await files.getByTestId("edit").click();
+        await page.locator("[name=archetype]").selectOption("web-server");
+        await page.getByRole("dialog").locator("[type=submit]").click();
+        await page.locator(".note.error").waitFor();
+      },
+      outdated: async () => {
+        await files.getByTestId("edit").click();
+        await page.evaluate(async () => {
+          const topology = document.querySelector("[data-topology]").dataset.topology;
+          await fetch(`/api/v1/topologies/${topology}/mutations`, {
+            method: "POST", headers: { "content-type": "application/json" },
+            body: JSON.stringify({ op: "rotate_decky", payload: { decky: "files" } }),
+          });
+        });
+        await page.getByTestId("outdated").waitFor();
+      },
+      attach: async () => {
+        await files.getByTestId("attach").click();
+        await planned();
+      },
+      stop: async () => {
+        await files.getByTestId("stop").click();
+        await page.getByTestId("plan").waitFor();
+      },
+      undo: async () => {
+        await page.getByTestId("undo").click();
+        await page.getByTestId("plan").waitFor();
+      },
+      rotation: () => page.getByTestId("rotation").click(),
+      generate: async () => {
+        await page.getByTestId("create-topology").click();
+        await page.locator("[value=generated]").check();
+      },
+      import: async () => {
+        await page.getByTestId("create-topology").click();
+        await page.locator("[value=file]").check();
+        const buffer = Buffer.from('{"format": 1, "name": "elsewhere"}');
+        await page.locator("[type=file]").setInputFiles({ name: "elsewhere.json", mimeType: "application/json", buffer });
+        await page.getByTestId("verdict").waitFor();
+      },
+    });
+  }
 } finally {
   await browser.close();
   mock.kill();
