@@ -18,6 +18,10 @@ import { chromium } from "playwright-core";
 const { MORGANA_URL: link, MORGANA_VISIT: visit, MORGANA_SHOTS: shots, CHROMIUM } = process.env;
 const DEADLINE_MS = 30_000;
 const NAME = "e2e-newcomer";
+const LAB = "e2e-lab";
+const DEN = "e2e-den";
+const BETWEEN = "e2e-between";
+const SEEDED = "e2e-seeded";
 const PASSWORD = "violet-harbour-41-lantern";
 
 if (!link?.includes("#setup=") || !visit) {
@@ -40,8 +44,9 @@ const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
 page.setDefaultTimeout(DEADLINE_MS);
 page.on("pageerror", (error) => faults.push(`an exception: ${error.message}`));
 page.on("console", (message) => {
-  // The browser logs every refused request; the console asks who is signed in before anybody is.
-  const expected = /status of 401/.test(message.text());
+  // The browser logs every refused request: the console asks who is signed in before anybody is,
+  // and this walk asks for what has to be refused.
+  const expected = /status of (401|409|412|422)/.test(message.text());
   if (message.type() === "error" && !expected) faults.push(`logged: ${message.text()}`);
 });
 
@@ -53,6 +58,21 @@ try {
   await does("add a decky", addDecky);
   await does("rotate it", rotate);
   await does("remove it", remove);
+  await does("add a LAN", addLan);
+  await does("add a decky in it", addDeckyInLan);
+  await does("attach it to a second LAN", attach);
+  await does("look at what a detachment would do", lookAtDetach);
+  await does("undo the attachment", undo);
+  await does("edit a decky that another has changed", editOutdated);
+  await does("stop and start it", stopAndStart);
+  await does("make it another machine", force);
+  await does("rename the LAN", renameLan);
+  await does("set the rotation of the maze", setRotation);
+  await does("empty and remove the LAN", removeLan);
+  await does("generate a maze", generate);
+  await does("deploy it", deploy);
+  await does("export and import it", exportAndImport);
+  await does("tear it down", tearDown);
   await does("log out", logOut);
   step = "stay free of faults";
   if (faults.length > 0) throw new Error(faults.join("\n"));
@@ -145,8 +165,8 @@ async function addDecky() {
   await form.locator("[name=archetype]").selectOption("linux-server");
   await form.locator("[name=service][value=ssh]").check();
   await form.locator("[type=submit]").click();
-  await Promise.race([applied("add_decky"), problem(form)]);
-  await page.locator(`[data-testid=decky-${NAME}][data-state=running]`).waitFor();
+  await Promise.race([applied("add_decky", NAME), problem(form)]);
+  await running(NAME);
 }
 
 async function rotate() {
@@ -154,7 +174,7 @@ async function rotate() {
   const services = () => card.locator("[data-service]").evaluateAll((all) => all.map((one) => one.dataset.service).join());
   const before = await services();
   await card.getByTestId("rotate").click();
-  await applied("rotate_decky");
+  await applied("rotate_decky", NAME);
   await page.waitForFunction(([name, old]) => {
     const all = [...document.querySelectorAll(`[data-testid=${name}] [data-service]`)];
     return all.length > 0 && all.map((one) => one.dataset.service).join() !== old;
@@ -165,8 +185,243 @@ async function remove() {
   const card = page.getByTestId(`decky-${NAME}`);
   await card.getByTestId("remove").click();
   await page.getByTestId("confirm-dialog").locator("[type=submit]").click();
-  await applied("remove_decky");
+  await applied("remove_decky", NAME);
   await card.waitFor({ state: "detached" });
+}
+
+async function addLan() {
+  const form = page.getByTestId("add-lan-form");
+  const [taken] = await page.locator("[data-testid^=lan-] h2").allTextContents();
+  // By keyboard alone: the dialog takes the focus, and a refusal gives it to the field.
+  await page.getByTestId("add-lan").press("Enter");
+  await form.locator("[name=name]:focus").waitFor();
+  await page.keyboard.type(taken);
+  await page.keyboard.press("Enter");
+  await form.locator(".wrong [name=name]:focus").waitFor();
+  await form.locator("[data-code=LAN_NAME_DUP]").waitFor();
+  await form.locator("[name=name]").fill(LAB);
+  await plans(form, `LAN ${LAB} comes`, `add LAN ${LAB}`);
+  if (await page.getByTestId(`lan-${LAB}`).isVisible()) throw new Error("the dry run added it");
+  await form.locator("[type=submit]").click();
+  await Promise.race([applied("add_lan", LAB), problem(form)]);
+  await page.getByTestId(`lan-${LAB}`).waitFor();
+}
+
+async function addDeckyInLan() {
+  await page.getByTestId("add-decky").click();
+  const form = page.getByTestId("add-decky-form");
+  await form.locator("[name=name]").fill(BETWEEN);
+  await form.locator("[name=lan]").selectOption(LAB);
+  await form.locator("[name=rotate]").fill("often");
+  await form.locator("[type=submit]").click();
+  await form.locator(".wrong [name=rotate]").waitFor();
+  await form.locator("[name=rotate]").fill("1 d");
+  await form.locator("[type=submit]").click();
+  await Promise.race([applied("add_decky", BETWEEN), problem(form)]);
+  await page.getByTestId(`lan-${LAB}`).locator(`[data-testid=decky-${BETWEEN}][data-state=running]`).waitFor();
+}
+
+async function attach() {
+  await page.getByTestId(`decky-${BETWEEN}`).getByTestId("attach").click();
+  const form = page.getByTestId("attach-form");
+  const other = await form.locator("[name=lan] option").first().getAttribute("value");
+  await form.locator("[name=lan]").selectOption(other);
+  await form.locator("[name=ip]").fill("192.0.2.1");
+  await form.locator("[type=submit]").click();
+  await form.locator(".wrong [name=ip]").waitFor();
+  await form.locator("[name=ip]").fill("");
+  await form.locator("[name=forwards_l3]").check();
+  await plans(form, `attach decky ${BETWEEN} to LAN ${other}`);
+  await form.locator("[type=submit]").click();
+  await Promise.race([applied("attach_decky", BETWEEN), problem(form)]);
+  await page.getByTestId(`lan-${other}`).getByTestId(`interface-${BETWEEN}`).getByText("routes").waitFor();
+}
+
+async function lookAtDetach() {
+  const end = page.getByTestId(`interface-${BETWEEN}`);
+  await end.getByTestId("detach").click();
+  await page.getByTestId("plan").getByText(`detach decky ${BETWEEN}`).waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByTestId("confirm-dialog").waitFor({ state: "detached" });
+  await end.waitFor();
+}
+
+async function undo() {
+  await page.getByTestId("undo").click();
+  await page.getByTestId("undo-last").getByText(`attach decky ${BETWEEN}`).waitFor();
+  const form = page.getByTestId("undo-form");
+  await form.getByTestId("plan").getByText(`detach decky ${BETWEEN}`).waitFor();
+  await form.locator("[type=submit]").click();
+  await Promise.race([applied("undo", "take back"), problem(form)]);
+  await page.getByTestId(`interface-${BETWEEN}`).waitFor({ state: "detached" });
+}
+
+async function editOutdated() {
+  const card = page.getByTestId(`decky-${BETWEEN}`);
+  await card.getByTestId("edit").click();
+  const form = page.getByTestId("edit-decky-form");
+  await form.waitFor();
+  await page.evaluate(another, { topology: await mazeId(), op: { op: "update_decky", payload: { decky: BETWEEN, services: ["ftp"] } } });
+  await form.getByTestId("outdated").waitFor();
+  await form.locator("[name=service][value=http]").check();
+  // The server insists as well: nothing is overwritten.
+  const refused = page.waitForResponse((answer) => answer.status() === 412);
+  await Promise.all([refused, form.locator("[type=submit]").click()]);
+  await form.getByTestId("reload").click();
+  await form.locator("[name=service][value=ftp]:checked").waitFor();
+  await form.locator("[name=service][value=http]").check();
+  await form.locator("[type=submit]").click();
+  await form.waitFor({ state: "detached" });
+  await card.locator("[data-service=http]").waitFor();
+  await card.locator("[data-service=ftp]").waitFor();
+}
+
+/** Runs in the page: a change that somebody else sends meanwhile. */
+async function another({ topology, op }) {
+  const answer = await fetch(`/api/v1/topologies/${topology}/mutations`, {
+    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(op),
+  });
+  if (!answer.ok) throw new Error(await answer.text());
+}
+
+async function stopAndStart() {
+  const card = page.getByTestId(`decky-${BETWEEN}`);
+  await card.getByTestId("stop").click();
+  await page.getByTestId("plan").getByText(`remove decky ${BETWEEN}`).waitFor();
+  await page.getByTestId("confirm-dialog").locator("[type=submit]").click();
+  await applied("stop_decky", BETWEEN);
+  await page.locator(`[data-testid=decky-${BETWEEN}][data-state=stopped]`).waitFor();
+  await card.getByTestId("start").click();
+  await applied("start_decky", BETWEEN);
+  await running(BETWEEN);
+}
+
+async function force() {
+  const card = page.getByTestId(`decky-${BETWEEN}`);
+  await card.getByTestId("edit").click();
+  const form = page.getByTestId("edit-decky-form");
+  await form.locator("[name=archetype]").selectOption("database-server");
+  await form.locator("[name=service][value=redis]").check();
+  await form.locator("[type=submit]").click();
+  await form.locator(".wrong [name=archetype]").waitFor();
+  await form.locator("[name=force]").check();
+  await form.locator("[type=submit]").click();
+  await form.waitFor({ state: "detached" });
+  await card.getByText("database-server").waitFor();
+  await card.locator("[data-service=redis]").waitFor();
+  await running(BETWEEN);
+}
+
+async function renameLan() {
+  await page.getByTestId(`lan-${LAB}`).getByTestId("edit-lan").click();
+  const form = page.getByTestId("edit-lan-form");
+  if (await form.locator("[name=subnet]").isEnabled()) throw new Error("a live LAN keeps its subnet");
+  await form.locator("[type=submit]").click();
+  await form.locator(".problem").waitFor();
+  await form.locator("[name=name]").fill(DEN);
+  await form.locator("[type=submit]").click();
+  await Promise.race([applied("update_lan", LAB), problem(form)]);
+  await page.getByTestId(`lan-${DEN}`).getByTestId(`decky-${BETWEEN}`).waitFor();
+}
+
+async function setRotation() {
+  await page.getByTestId("rotation").click();
+  const form = page.getByTestId("rotation-form");
+  await form.locator("[name=rotate]").fill("1 s");
+  await form.locator("[type=submit]").click();
+  await form.locator(".wrong [name=rotate]").waitFor();
+  await form.locator("[name=rotate]").fill("2 d");
+  await form.locator("[type=submit]").click();
+  await Promise.race([applied("update_topology", "rotation"), problem(form)]);
+  await page.getByText("rotating every 48 h").waitFor();
+}
+
+async function removeLan() {
+  const lan = page.getByTestId(`lan-${DEN}`);
+  if (await lan.getByTestId("remove-lan").isVisible()) throw new Error("somebody lives there");
+  await lan.getByTestId(`decky-${BETWEEN}`).getByTestId("remove").click();
+  await page.getByTestId("confirm-dialog").locator("[type=submit]").click();
+  await applied("remove_decky", BETWEEN);
+  await lan.getByTestId("remove-lan").click();
+  await page.getByTestId("plan").getByText(`remove LAN ${DEN}`).waitFor();
+  await page.getByTestId("confirm-dialog").locator("[type=submit]").click();
+  await applied("remove_lan", DEN);
+  await lan.waitFor({ state: "detached" });
+}
+
+async function generate() {
+  await page.getByTestId("create-topology").click();
+  const form = page.getByTestId("create-topology-form");
+  await form.locator("[value=generated]").check();
+  await form.locator("[name=name]").fill(SEEDED);
+  await form.locator("[name=depth]").fill("17");
+  await form.locator("[name=seed]").fill("7");
+  await form.locator("[type=submit]").click();
+  await form.locator(".wrong [name=depth]").waitFor();
+  await form.locator("[name=depth]").fill("2");
+  await form.locator("[name=branching]").fill("2");
+  await form.locator("[type=submit]").click();
+  await form.waitFor({ state: "detached" });
+  await page.locator("[data-testid=maze][data-status=pending]").waitFor();
+  const lans = await page.locator("section.zone").count();
+  if (lans !== 3) throw new Error(`a DMZ with two LANs behind it has ${lans} LANs`);
+  await page.getByTestId("undo").click();
+  await page.getByTestId("undo-form").locator("[data-code=UNDO_UNSAFE]").getByText("there is nothing to take back").waitFor();
+  if (await page.getByTestId("undo-form").locator("[type=submit]").isEnabled()) throw new Error("nothing can be taken back");
+  await page.keyboard.press("Escape");
+}
+
+async function deploy() {
+  await page.getByTestId("deploy").click();
+  await page.locator("[data-testid=maze][data-status=active]").waitFor();
+  await page.waitForFunction(() => {
+    const all = [...document.querySelectorAll("[data-testid^=decky-]")];
+    return all.length > 0 && all.every((one) => one.dataset.state === "running");
+  });
+}
+
+async function exportAndImport() {
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByTestId("export").click()]);
+  if (download.suggestedFilename() !== `${SEEDED}.json`) throw new Error(`the file is called ${download.suggestedFilename()}`);
+  await page.getByTestId("create-topology").click();
+  const form = page.getByTestId("create-topology-form");
+  await form.locator("[value=file]").check();
+  await form.locator("[type=file]").setInputFiles({ name: "broken.json", mimeType: "application/json", buffer: Buffer.from("{") });
+  await form.locator(".wrong [type=file]").waitFor();
+  await form.locator("[type=file]").setInputFiles(await download.path());
+  await form.locator("[data-testid=verdict][data-valid=true]").waitFor();
+  await form.locator("[type=submit]").click();
+  await form.locator(".wrong [name=name]").waitFor();
+  await form.locator("[name=name]").fill(`${SEEDED}-copy`);
+  const deckies = await page.locator("[data-testid^=decky-]").count();
+  const seeded = await mazeId();
+  await form.locator("[type=submit]").click();
+  await form.waitFor({ state: "detached" });
+  await page.locator("[data-testid=maze][data-status=pending]").waitFor();
+  const copied = await page.locator("[data-testid^=decky-]").count();
+  if (copied !== deckies) throw new Error(`the copy has ${copied} deckies, not ${deckies}`);
+  await page.getByLabel("Maze", { exact: true }).and(page.locator("select")).selectOption(seeded);
+  await page.locator(`[data-testid=maze][data-topology="${seeded}"]`).waitFor();
+}
+
+async function tearDown() {
+  await page.getByTestId("teardown").click();
+  await page.getByTestId("confirm-dialog").locator("[type=submit]").click();
+  await page.locator("[data-testid=maze][data-status=torn_down]").waitFor();
+}
+
+async function running(decky) {
+  await page.locator(`[data-testid=decky-${decky}][data-state=running]`).waitFor();
+}
+
+async function mazeId() {
+  return page.getByTestId("maze").getAttribute("data-topology");
+}
+
+/** Asks for a dry run and waits until its plan has these lines. */
+async function plans(form, ...lines) {
+  await form.getByTestId("dry-run").click();
+  for (const line of lines) await Promise.race([form.getByTestId("plan").getByText(line).first().waitFor(), problem(form)]);
 }
 
 async function logOut() {
@@ -174,9 +429,9 @@ async function logOut() {
   await page.getByTestId("login-form").waitFor();
 }
 
-/** Waits until the newest change of this kind to the newcomer has ended, and well. */
-async function applied(op) {
-  const change = page.locator(`[data-testid^=mutation-][data-op=${op}]`).filter({ hasText: NAME });
+/** Waits until the newest change of this kind whose words have `text` has ended, and well. */
+async function applied(op, text) {
+  const change = page.locator(`[data-testid^=mutation-][data-op=${op}]`).filter({ hasText: text });
   const over = change.and(page.locator("[data-state=applied], [data-state=failed]")).first();
   await over.waitFor();
   if ((await over.getAttribute("data-state")) === "failed") throw new Error(`the change failed: ${await over.innerText()}`);
