@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use decoys::{DriverHandle, Entry, Place};
+use decoys::{DriverHandle, Entry, LazyPersona, Place};
 use fleet::{Bound, DecoyHost, Gate, Opened};
 use model::{
     Decky, DeckyId, InstallationSecret, LanId, Persona, Service, ServiceConfig, TopologyId,
@@ -19,34 +19,40 @@ use tokio::runtime::Handle;
 
 use crate::flow::mutate::Occupancy;
 
-/// Personas whose keys wait to be made; beyond it, a key is made when a visitor asks for it.
+/// Deckies whose keys wait to be made; beyond it, a key is made when a visitor asks for it.
 const KEY_QUEUE: usize = 256;
 
 /// Hands listeners to the decoys and keeps their directory. Called from threads that may block.
 pub(crate) struct Host {
     decoys: DriverHandle,
-    secret: InstallationSecret,
+    secret: Arc<InstallationSecret>,
     runtime: Handle,
-    keys: SyncSender<Arc<Persona>>,
+    keys: SyncSender<Arc<Decky>>,
 }
 
 impl Host {
     /// For the decoys behind this handle; must be made within the runtime that they run on.
     pub(crate) fn new(decoys: DriverHandle, secret: InstallationSecret) -> Self {
-        Self { decoys, secret, runtime: Handle::current(), keys: key_maker() }
+        let keys = key_maker(secret.clone());
+        Self { decoys, secret: Arc::new(secret), runtime: Handle::current(), keys }
     }
 }
 
 /// A thread that makes host keys ahead of the first visitor: RSA takes a good part of a second,
 /// and nobody else should wait for it. It ends with the host.
-fn key_maker() -> SyncSender<Arc<Persona>> {
-    let (sender, personas) = sync_channel::<Arc<Persona>>(KEY_QUEUE);
-    let make = move || personas.iter().for_each(|persona| decoys::ssh::prepare(&persona));
+fn key_maker(secret: InstallationSecret) -> SyncSender<Arc<Decky>> {
+    let (sender, deckies) = sync_channel::<Arc<Decky>>(KEY_QUEUE);
+    let prepare = move |decky: Arc<Decky>| decoys::ssh::prepare(&persona(&secret, &decky));
+    let make = move || deckies.iter().for_each(prepare);
     // Without the thread keys are made later, at the first handshake that needs one.
     if let Err(error) = thread::Builder::new().name("host-keys".into()).spawn(make) {
         tracing::warn!(error = &error as &dyn std::error::Error, "no thread for host keys");
     }
     sender
+}
+
+fn persona(secret: &InstallationSecret, decky: &Decky) -> Arc<Persona> {
+    Arc::new(Persona::derive(secret, decky.id, &decky.name, decky.archetype))
 }
 
 impl Host {
@@ -55,17 +61,17 @@ impl Host {
         &self,
         topology_id: TopologyId,
         lan_id: LanId,
-        decky: &Decky,
+        decky: &Arc<Decky>,
         service: ServiceConfig,
     ) -> Result<Entry, String> {
         let edge = decky.edges.iter().find(|edge| edge.lan == lan_id);
         let address = edge.ok_or("the decky has no interface on this LAN")?.address;
-        let persona = Persona::derive(&self.secret, decky.id, &decky.name, decky.archetype);
-        let persona = Arc::new(persona);
         if service.service == Service::Ssh {
             // Full means later, not never.
-            let _ = self.keys.try_send(persona.clone());
+            let _ = self.keys.try_send(decky.clone());
         }
+        let (secret, row) = (self.secret.clone(), decky.clone());
+        let persona = LazyPersona::new(Box::new(move || persona(&secret, &row)));
         let local = SocketAddr::new(address.into(), service.port);
         let (decky_id, service) = (decky.id, service.service);
         Ok(Entry { topology_id, lan_id, decky_id, service, persona, local })
@@ -85,7 +91,7 @@ impl DecoyHost for Host {
 
     fn bind(&self, bound: Bound) -> Result<(), String> {
         let entry = self.entry(bound.topology, bound.lan, &bound.decky, bound.service)?;
-        self.decoys.bind(Place { lan: bound.tag, at: bound.at }, &entry);
+        self.decoys.bind(Place { lan: bound.tag, at: bound.at }, entry);
         Ok(())
     }
 
@@ -97,7 +103,7 @@ impl DecoyHost for Host {
         let at = opened.listener.local_addr().map_err(|error| error.to_string())?;
         let entry = self.entry(opened.topology, opened.lan, &opened.decky, opened.service)?;
         let place = Place { lan: opened.lan, at };
-        self.decoys.bind(place, &entry);
+        self.decoys.bind(place, entry);
         let listening = self.runtime.block_on(self.decoys.listen(opened.lan, opened.listener));
         listening.map(drop).map_err(|error| {
             self.decoys.unbind(place);

@@ -18,6 +18,6 @@ pub mod workers;
 
 pub use bus::launcher::compat::main as as_nats_server;
 pub use bus_host::BusError;
-pub(crate) use crash::crash_point;
+pub(crate) use crash::{crash_point, crash_points};
 pub use demo::{DEMO, deploy_demo, try_commands};
 pub use up::{Morgana, StartError};

@@ -3,12 +3,16 @@
 //! Owns the fleet's driver. Steps run on a thread that may block; who waits for them waits for
 //! the network to be really so.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use api::{EndpointView, NetworkView};
-use fleet::{Driver, StepError};
+use fleet::{Driver, FailedStep, StepError};
 use maze::{Observed, Step};
-use model::{DeckyId, Topology, TopologyId};
+use model::{DeckyId, LanId, Topology, TopologyId};
+use tracing::debug;
+
+/// Most steps that the driver is given at once; between them it lets others in.
+const AT_ONCE: usize = 4096;
 
 /// A step that failed.
 #[derive(Debug)]
@@ -71,28 +75,63 @@ fn bring(
     desired: Option<&Topology>,
     on_failure: OnFailure,
 ) -> Vec<Failure> {
-    let mut failures: Vec<Failure> = Vec::new();
-    for step in maze::plan(desired, &driver.observe(id)) {
-        if failures.iter().any(|failed| needs(&step, &failed.step)) {
+    let began = Instant::now();
+    let steps = maze::plan(desired, &driver.observe(id));
+    let planned = began.elapsed();
+    let (mut failures, mut missing, mut done) = (Vec::new(), Missing::default(), 0);
+    while let Some(next) = steps.get(done) {
+        if missing.prevents(next) {
+            done += 1;
             continue;
         }
-        crate::crash_point("step");
-        if let Err(error) = driver.execute(&step) {
-            failures.push(Failure { step, error });
-            if on_failure == OnFailure::Stop {
-                break;
-            }
+        let rest = steps[done..].iter().take(AT_ONCE);
+        let possible = rest.take_while(|step| !missing.prevents(step)).count();
+        let together = crate::crash_points("step", possible);
+        let Err(FailedStep { at, error }) = driver.execute_all(&steps[done..done + together])
+        else {
+            done += together;
+            continue;
+        };
+        let step = steps[done + at].clone();
+        missing.note(&step);
+        failures.push(Failure { step, error });
+        done += at + 1;
+        if on_failure == OnFailure::Stop {
+            break;
         }
     }
+    let (all, done_in) = (steps.len(), began.elapsed() - planned);
+    debug!(topology.id = %id, steps = all, failed = failures.len(), ?planned, ?done_in, "steps done");
     failures
 }
 
-/// Whether `step` cannot work because `failed` did not.
-fn needs(step: &Step, failed: &Step) -> bool {
-    match failed {
-        Step::AddLan { lan, .. } => match step {
-            Step::AddDecky { decky, .. } => decky.edges.iter().any(|edge| edge.lan == lan.id),
-            Step::AttachDecky { lan: on, .. } => *on == lan.id,
+/// What is not there because a step failed.
+#[derive(Default)]
+struct Missing {
+    lans: BTreeSet<LanId>,
+    deckies: BTreeSet<DeckyId>,
+}
+
+impl Missing {
+    fn note(&mut self, failed: &Step) {
+        match failed {
+            Step::AddLan { lan, .. } => drop(self.lans.insert(lan.id)),
+            Step::AddDecky { decky, .. } => drop(self.deckies.insert(decky.id)),
+            Step::RemoveLan { .. }
+            | Step::RemoveDecky { .. }
+            | Step::AttachDecky { .. }
+            | Step::DetachDecky { .. }
+            | Step::SetForwarding { .. }
+            | Step::OpenService { .. }
+            | Step::CloseService { .. } => {}
+        }
+    }
+
+    /// Whether the step cannot work for that.
+    fn prevents(&self, step: &Step) -> bool {
+        let is_lan_missing = match step {
+            Step::AddDecky { decky, .. } => decky.edges.iter().any(|e| self.lans.contains(&e.lan)),
+            Step::AttachDecky { lan, .. } => self.lans.contains(lan),
             Step::AddLan { .. }
             | Step::RemoveLan { .. }
             | Step::RemoveDecky { .. }
@@ -100,15 +139,8 @@ fn needs(step: &Step, failed: &Step) -> bool {
             | Step::SetForwarding { .. }
             | Step::OpenService { .. }
             | Step::CloseService { .. } => false,
-        },
-        Step::AddDecky { decky, .. } => step.decky() == Some(decky.id),
-        Step::RemoveLan { .. }
-        | Step::RemoveDecky { .. }
-        | Step::AttachDecky { .. }
-        | Step::DetachDecky { .. }
-        | Step::SetForwarding { .. }
-        | Step::OpenService { .. }
-        | Step::CloseService { .. } => false,
+        };
+        is_lan_missing || step.decky().is_some_and(|decky| self.deckies.contains(&decky))
     }
 }
 

@@ -1,9 +1,14 @@
 //! Who answers where: (LAN, address, port) to decky, service and persona.
 //!
-//! Owns immutable snapshots; the driver swaps them atomically, so that a lookup never waits for
-//! a change. It knows nothing of sockets: the fleet says which addresses really listen.
+//! Shared: an entry comes or goes in less than a microsecond however many there are, and nobody
+//! who looks one up meets half a change. It knows nothing of sockets: the fleet says which
+//! addresses really listen.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
 
 use model::{DeckyId, LanId, Persona, Service, TopologyId};
 
@@ -16,8 +21,11 @@ pub struct Place {
     pub at: SocketAddr,
 }
 
+/// A persona that is derived when the first visitor comes; most deckies never have one.
+pub type LazyPersona = LazyLock<Arc<Persona>, Box<dyn FnOnce() -> Arc<Persona> + Send>>;
+
 /// Who answers there.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Entry {
     /// The maze.
     pub topology_id: TopologyId,
@@ -28,47 +36,46 @@ pub struct Entry {
     /// The protocol.
     pub service: Service,
     /// What the decky pretends to be.
-    pub persona: Arc<Persona>,
+    pub persona: LazyPersona,
     /// The persona's own address and port, which may differ from where it really listens.
     pub local: SocketAddr,
 }
 
-/// One immutable snapshot.
-#[derive(Clone, Default, Debug)]
-pub struct Directory {
-    entries: HashMap<Place, Arc<Entry>>,
-}
+/// All entries.
+#[derive(Default, Debug)]
+pub struct Directory(RwLock<HashMap<Place, Arc<Entry>>>);
 
 impl Directory {
     /// Who answers at `place`.
-    pub fn get(&self, place: Place) -> Option<&Arc<Entry>> {
-        self.entries.get(&place)
+    pub fn get(&self, place: Place) -> Option<Arc<Entry>> {
+        self.read().get(&place).map(Arc::clone)
     }
 
     /// Adds an entry; an earlier one at the same place is replaced.
-    pub fn bind(&mut self, place: Place, entry: Entry) {
-        self.entries.insert(place, Arc::new(entry));
+    pub fn bind(&self, place: Place, entry: Entry) {
+        self.write().insert(place, Arc::new(entry));
     }
 
-    /// Takes an entry out and gives it back.
-    pub fn unbind(&mut self, place: Place) -> Option<Arc<Entry>> {
-        self.entries.remove(&place)
-    }
-
-    /// Takes out everything of one decky; tells how many entries those were.
-    pub fn unbind_decky(&mut self, decky: DeckyId) -> usize {
-        let before = self.entries.len();
-        self.entries.retain(|_, entry| entry.decky_id != decky);
-        before - self.entries.len()
+    /// Takes an entry out.
+    pub fn unbind(&self, place: Place) {
+        self.write().remove(&place);
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.read().len()
     }
 
     /// Whether nobody answers anywhere.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.read().is_empty()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<Place, Arc<Entry>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Place, Arc<Entry>>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

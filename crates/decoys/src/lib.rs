@@ -16,7 +16,7 @@ mod start;
 #[cfg(test)]
 mod testing;
 
-pub use directory::{Directory, Entry, Place};
+pub use directory::{Directory, Entry, LazyPersona, Place};
 pub use driver::{Driver, DriverHandle, Limits, ListenError};
 pub use session::{DataAction, DataEvent, Flow, Output, Session};
 pub use start::start;

@@ -8,7 +8,7 @@ use std::{
 use maze::{Observed, Step};
 use model::{Decky, DeckyId, LanId, Service, ServiceConfig, TopologyId};
 
-use crate::StepError;
+use crate::{FailedStep, StepError};
 
 /// Makes a network. Calls are quick and synchronous: from a thread that may block, or directly.
 pub trait Driver: Send + Sync {
@@ -18,6 +18,13 @@ pub trait Driver: Send + Sync {
     /// Does one step. Idempotent; returns once the network is so. A step that fails leaves
     /// nothing half done.
     fn execute(&self, step: &Step) -> Result<(), StepError>;
+
+    /// Does steps in order. At the first that fails it ends: what is before that is done, it and
+    /// what is after it is not. Many steps are quicker together than one by one.
+    fn execute_all(&self, steps: &[Step]) -> Result<(), FailedStep> {
+        let failed = |(at, step)| self.execute(step).err().map(|error| FailedStep { at, error });
+        steps.iter().enumerate().find_map(failed).map_or(Ok(()), Err)
+    }
 
     /// Where the decky answers, per service and LAN; empty for a decky that does not exist.
     fn endpoints(&self, decky: DeckyId) -> Vec<Endpoint>;

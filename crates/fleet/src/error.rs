@@ -10,6 +10,17 @@ use model::{DeckyId, LanId, Service};
 
 use crate::switch::{Mac, Refusal};
 
+/// Which of many steps failed, and why. Those before it are done.
+#[derive(Debug, thiserror::Error)]
+#[error("step {at} failed")]
+pub struct FailedStep {
+    /// Its place among those that were to be done.
+    pub at: usize,
+    /// Why.
+    #[source]
+    pub error: StepError,
+}
+
 /// A step that failed. Nothing of it remains.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {

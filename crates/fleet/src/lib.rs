@@ -15,7 +15,7 @@ mod row;
 pub mod switch;
 
 pub use driver::{Bound, DecoyHost, Driver, Endpoint, Gate, Opened};
-pub use error::StepError;
+pub use error::{FailedStep, StepError};
 pub use fake::{Failure, Fake, FakeNetwork};
 pub use loopback::{Loopback, LoopbackConfig, LoopbackError, Ports};
 pub use netns::{MacChoice, Netns, NetnsConfig, NetnsError, Report, Uplink};

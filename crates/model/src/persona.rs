@@ -131,14 +131,11 @@ impl Persona {
         name: &Name,
         archetype: Archetype,
     ) -> Self {
-        let root = secret.mac(&[b"persona", decky.uuid().as_bytes()]);
+        let root = root(secret, decky);
         let draw = |label: &str, below: u64| draw_below(&root, label, below);
         let pick =
             |label: &str, list: &[&'static str]| list[draw(label, list.len() as u64) as usize];
-        let booted_at = decky
-            .created_at()
-            .minus(DAY * (2 + draw("uptime.days", 180) as u32))
-            .minus(Duration::from_micros(draw("uptime.micros", 86_400_000_000)));
+        let booted_at = boot(&root, decky);
         let installed_at = booted_at.minus(DAY * (20 + draw("age.days", 500) as u32));
         let kernel = KERNELS[draw("kernel", KERNELS.len() as u64) as usize];
         let account = |label: &str, user: &str, uid| PersonaAccount {
@@ -167,6 +164,11 @@ impl Persona {
         }
     }
 
+    /// When the decky's persona last booted, without the rest of it.
+    pub fn booted_at(secret: &InstallationSecret, decky: DeckyId) -> Timestamp {
+        boot(&root(secret, decky), decky)
+    }
+
     /// 32 bytes for one purpose, such as `ssh.ed25519`: equal on every call, unlike those of any
     /// other purpose or decky.
     pub fn seed(&self, purpose: &str) -> [u8; 32] {
@@ -190,6 +192,16 @@ impl Persona {
     pub fn uptime(&self, now: Timestamp) -> Duration {
         now.since(self.booted_at)
     }
+}
+
+fn root(secret: &InstallationSecret, decky: DeckyId) -> [u8; 32] {
+    secret.mac(&[b"persona", decky.uuid().as_bytes()])
+}
+
+fn boot(root: &[u8; 32], decky: DeckyId) -> Timestamp {
+    let days = draw_below(root, "uptime.days", 180) as u32;
+    let micros = draw_below(root, "uptime.micros", 86_400_000_000);
+    decky.created_at().minus(DAY * (2 + days)).minus(Duration::from_micros(micros))
 }
 
 fn draw_below(root: &[u8; 32], purpose: &str, below: u64) -> u64 {

@@ -18,7 +18,6 @@ mod tests;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use model::{Ambient, DeckyId, LanId, Persona, Service, SessionEvent, Truncation};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -93,7 +92,7 @@ pub struct Driver {
     ambient: Ambient,
     facts: mpsc::Sender<SessionEvent>,
     factory: Factory,
-    directory: Arc<ArcSwap<Directory>>,
+    directory: Arc<Directory>,
     registry: Arc<Registry>,
     commands: mpsc::Receiver<Command>,
     sessions: JoinSet<()>,
@@ -110,7 +109,7 @@ struct Acceptor {
 /// Speaks to the driver; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct DriverHandle {
-    directory: Arc<ArcSwap<Directory>>,
+    directory: Arc<Directory>,
     registry: Arc<Registry>,
     commands: mpsc::Sender<Command>,
 }
@@ -132,7 +131,7 @@ impl Driver {
         facts: mpsc::Sender<SessionEvent>,
         factory: Factory,
     ) -> (Self, DriverHandle) {
-        let directory = Arc::new(ArcSwap::from_pointee(Directory::default()));
+        let directory = Arc::new(Directory::default());
         let registry = Arc::new(Registry::default());
         let (command, commands) = mpsc::channel(COMMAND_CAPACITY);
         let handle = DriverHandle {
@@ -225,7 +224,7 @@ impl Driver {
         // A wildcard listener serves many addresses: the connection knows which one it is.
         let Ok(at) = stream.local_addr() else { return };
         let place = Place { at: plain(at), ..place };
-        let Some(entry) = self.directory.load().get(place).map(Arc::clone) else { return };
+        let Some(entry) = self.directory.get(place) else { return };
         let session_id = self.ambient.id();
         let ticket = self.registry.admit(&self.limits, session_id, entry.decky_id, peer.ip());
         let Some(ticket) = ticket else {
@@ -234,7 +233,7 @@ impl Driver {
         };
         // Looked up again: an entry that went away before the ticket existed was not ended by
         // `end_sessions`.
-        if self.directory.load().get(place).is_none_or(|now| !Arc::ptr_eq(now, &entry)) {
+        if self.directory.get(place).is_none_or(|now| !Arc::ptr_eq(&now, &entry)) {
             return;
         }
         // Small answers must not wait for more: interactive daemons set this too. Without it
@@ -279,41 +278,19 @@ impl Driver {
 }
 
 impl DriverHandle {
-    /// The current directory.
-    pub fn directory(&self) -> Arc<Directory> {
-        self.directory.load_full()
+    /// Who answers where.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 
-    /// Replaces the whole directory. Live sessions go on.
-    pub fn swap_directory(&self, directory: Directory) {
-        self.directory.store(Arc::new(directory));
-    }
-
-    /// Adds or replaces one entry.
-    pub fn bind(&self, place: Place, entry: &Entry) {
-        self.directory.rcu(|now| {
-            let mut next = Directory::clone(now);
-            next.bind(place, entry.clone());
-            next
-        });
+    /// Adds or replaces one entry. Live sessions go on.
+    pub fn bind(&self, place: Place, entry: Entry) {
+        self.directory.bind(place, entry);
     }
 
     /// Removes one entry. Live sessions go on until [`DriverHandle::end_sessions`].
     pub fn unbind(&self, place: Place) {
-        self.directory.rcu(|now| {
-            let mut next = Directory::clone(now);
-            next.unbind(place);
-            next
-        });
-    }
-
-    /// Removes all entries of a decky.
-    pub fn unbind_decky(&self, decky: DeckyId) {
-        self.directory.rcu(|now| {
-            let mut next = Directory::clone(now);
-            next.unbind_decky(decky);
-            next
-        });
+        self.directory.unbind(place);
     }
 
     /// Hands over a listener; done once the driver accepts from it.

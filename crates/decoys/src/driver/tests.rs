@@ -4,8 +4,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use model::{
-    Ambient, Archetype, DeckyId, LanId, Service, SessionEvent, SessionFact, Timestamp, TopologyId,
-    Truncation,
+    Ambient, Archetype, DeckyId, LanId, Persona, Service, SessionEvent, SessionFact, Timestamp,
+    TopologyId, Truncation,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Driver, DriverHandle, Limits, ListenError};
 use crate::{
     DataAction, DataEvent, Flow, Output, Session,
-    directory::{Directory, Entry, Place},
+    directory::{Entry, LazyPersona, Place},
     testing::{START, persona},
 };
 
@@ -85,8 +85,25 @@ struct World {
     stop: CancellationToken,
     running: JoinHandle<()>,
     lan: LanId,
-    entry: Entry,
+    decky: DeckyId,
     at: SocketAddr,
+}
+
+fn at_hand(persona: Arc<Persona>) -> LazyPersona {
+    LazyPersona::new(Box::new(move || persona))
+}
+
+/// The web server of a LAN.
+fn entry(lan: LanId) -> Entry {
+    let persona = persona(1, "web-01", Archetype::WebServer);
+    Entry {
+        topology_id: Ambient::seeded(1, START).id(),
+        lan_id: lan,
+        decky_id: persona.decky,
+        service: Service::Http,
+        persona: at_hand(persona),
+        local: "10.66.1.10:80".parse().expect("an address"),
+    }
 }
 
 impl World {
@@ -103,21 +120,14 @@ impl World {
             });
         let stop = CancellationToken::new();
         let running = tokio::spawn(driver.run(stop.clone()));
-        let persona = persona(1, "web-01", Archetype::WebServer);
         let lan = ambient.id();
-        let entry = Entry {
-            topology_id: ambient.id::<TopologyId>(),
-            lan_id: lan,
-            decky_id: persona.decky,
-            service: Service::Http,
-            persona,
-            local: "10.66.1.10:80".parse().expect("an address"),
-        };
+        let entry = entry(lan);
+        let decky = entry.decky_id;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let at = listener.local_addr().expect("bound");
-        handle.bind(Place { lan, at }, &entry);
+        handle.bind(Place { lan, at }, entry);
         handle.listen(lan, listener).await.expect("accepts");
-        Self { handle, facts, stop, running, lan, entry, at }
+        Self { handle, facts, stop, running, lan, decky, at }
     }
 
     async fn visit(&self) -> Visitor {
@@ -144,7 +154,7 @@ impl World {
         let indices: Vec<u32> = record.iter().map(|event| event.index).collect();
         assert_eq!(indices, (0..record.len() as u32).collect::<Vec<_>>());
         assert_eq!(record[0].fact, SessionFact::Started);
-        assert!(record.iter().all(|event| event.decky_id == self.entry.decky_id));
+        assert!(record.iter().all(|event| event.decky_id == self.decky));
         let Some(SessionFact::Ended { truncated, .. }) = record.last().map(|event| &event.fact)
         else {
             panic!("ends with Ended")
@@ -190,7 +200,7 @@ async fn a_session_is_recorded_from_first_to_last_byte() {
     visitor.expect("hello\n").await;
     visitor.send(b"af").await;
     visitor.expect("a").await;
-    assert_eq!(world.handle.live_sessions(world.entry.decky_id), 1);
+    assert_eq!(world.handle.live_sessions(world.decky), 1);
     drop(visitor);
     let record = world.check_ends(None).await;
     assert_eq!(record.len(), 3);
@@ -354,7 +364,7 @@ async fn unlisten_is_acknowledged_once_closed() {
     visitor.expect("a").await;
     world.handle.unlisten(world.lan, world.at).await;
     let at = again.local_addr().expect("bound");
-    world.handle.bind(Place { lan: world.lan, at }, &world.entry);
+    world.handle.bind(Place { lan: world.lan, at }, entry(world.lan));
     let twin = again.try_clone().expect("cloned");
     world.handle.listen(world.lan, again).await.expect("accepts");
     let refused = world.handle.listen(world.lan, twin).await;
@@ -373,15 +383,13 @@ async fn an_address_that_nobody_has_is_closed_at_once() {
 }
 
 #[tokio::test]
-async fn a_swapped_directory_serves_the_next_visitor() {
+async fn a_replaced_entry_serves_the_next_visitor() {
     let mut world = World::new(Limits::default()).await;
     let mut visitor = world.visit().await;
     visitor.expect("hello\n").await;
-    let mut next = Directory::default();
     let other: DeckyId = Ambient::seeded(9, START).id();
-    let entry = Entry { decky_id: other, ..world.entry.clone() };
-    next.bind(Place { lan: world.lan, at: world.at }, entry);
-    world.handle.swap_directory(next);
+    let entry = Entry { decky_id: other, ..entry(world.lan) };
+    world.handle.bind(Place { lan: world.lan, at: world.at }, entry);
     visitor.send(b"a").await;
     visitor.expect("a").await;
     drop(visitor);
@@ -396,9 +404,9 @@ async fn sessions_of_one_decky_can_be_ended() {
     let mut world = World::new(Limits::default()).await;
     let mut visitor = world.visit().await;
     visitor.expect("hello\n").await;
-    world.handle.end_sessions(world.entry.decky_id, Truncation::Mutation);
+    world.handle.end_sessions(world.decky, Truncation::Mutation);
     world.check_ends(Some(Truncation::Mutation)).await;
-    assert_eq!(world.handle.live_sessions(world.entry.decky_id), 0);
+    assert_eq!(world.handle.live_sessions(world.decky), 0);
 }
 
 #[tokio::test]
@@ -516,10 +524,10 @@ async fn every_service_answers_in_its_own_voice() {
             lan_id: lan,
             decky_id: persona.decky,
             service: *service,
-            persona: Arc::clone(&persona),
+            persona: at_hand(Arc::clone(&persona)),
             local: SocketAddr::new("10.66.1.10".parse().expect("an address"), service.port()),
         };
-        handle.bind(Place { lan, at }, &entry);
+        handle.bind(Place { lan, at }, entry);
         handle.listen(lan, listener).await.expect("accepts");
         let mut visitor = Visitor(TcpStream::connect(at).await.expect("connects"));
         let (said, heard) = match service {

@@ -11,7 +11,7 @@ use std::{
 use model::{
     Ambient, Archetype, InstallationSecret, Name, Persona, Service, SessionEvent, SessionFact,
 };
-use morgana_decoys::{Driver, Entry, Limits, Place};
+use morgana_decoys::{Driver, Entry, LazyPersona, Limits, Place};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -37,10 +37,13 @@ async fn serve(
         topology_id: ambient.id(),
         lan_id,
         service: Service::Ftp,
-        persona: Arc::clone(&persona),
+        persona: LazyPersona::new(Box::new({
+            let persona = Arc::clone(&persona);
+            move || persona
+        })),
         local: at,
     };
-    handle.bind(Place { lan: lan_id, at }, &entry);
+    handle.bind(Place { lan: lan_id, at }, entry);
     handle.listen(lan_id, listener).await.expect("the driver listens");
     let mut command = client(at.port(), &persona);
     let input = input(&persona);

@@ -49,7 +49,8 @@ pub(super) struct Machine {
     pub(super) class: ClassId,
     pub(super) decky: Arc<Decky>,
     pub(super) interfaces: Vec<(LanId, Interface)>,
-    pub(super) open: BTreeSet<ServiceConfig>,
+    /// Sorted.
+    pub(super) open: Vec<ServiceConfig>,
 }
 
 /// Small numbers from 1; those given back rest before they are used again.
@@ -201,7 +202,7 @@ impl Rows {
         mac: impl Fn(LanId, u64) -> Mac,
     ) -> Result<Machine, StepError> {
         let id = MachineId(self.machines.take());
-        let (interfaces, open) = (Vec::new(), BTreeSet::new());
+        let (interfaces, open) = (Vec::new(), Vec::new());
         let mut machine = Machine { id, class, decky: decky.clone(), interfaces, open };
         for edge in &decky.edges {
             match self.take_interface(topology, decky.id, edge, &mac) {
@@ -290,13 +291,15 @@ impl Rows {
 
     pub(super) fn opened(&mut self, topology: TopologyId, id: DeckyId, service: ServiceConfig) {
         if let Some(machine) = self.machine_mut(topology, id) {
-            machine.open.insert(service);
+            if let Err(place) = machine.open.binary_search(&service) {
+                machine.open.insert(place, service);
+            }
         }
     }
 
     pub(super) fn closed(&mut self, topology: TopologyId, id: DeckyId, service: ServiceConfig) {
         if let Some(machine) = self.machine_mut(topology, id) {
-            machine.open.remove(&service);
+            machine.open.retain(|open| *open != service);
         }
     }
 

@@ -1,14 +1,15 @@
 //! The thread that has the switch: it moves frames, and obeys orders between them.
 //!
 //! It owns the descriptors of every uplink and every TAP; when it ends they are closed, and with
-//! them goes everything that the kernel had of us. An order is answered once it is done, so that
-//! who waits for the answer knows that every later frame meets the change.
+//! them goes everything that the kernel had of us. An order is answered once it is done. To change
+//! the table the switch itself is lent: no frame moves until it is back, so that every later one
+//! meets the change, and a thousand changes take one exchange between two threads.
 
 use std::{
     io,
     net::Ipv4Addr,
     os::fd::{AsFd, OwnedFd},
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, TryRecvError, sync_channel},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -19,10 +20,7 @@ use rustix::{
 };
 
 use super::sys::{self, BATCH};
-use crate::switch::{
-    ClassId, Count, Counters, Frame, Mac, Refusal, Side, Switch, Update, UplinkId, VNET_LEN,
-    Verdict,
-};
+use crate::switch::{ClassId, Count, Frame, Mac, Side, Switch, UplinkId, VNET_LEN, Verdict};
 
 /// Orders that wait; when there are more, who gives them waits.
 const ORDERS: usize = 64;
@@ -48,13 +46,11 @@ pub(super) enum Link {
 }
 
 enum Order {
-    Apply(Vec<Update>, SyncSender<Result<(), Refusal>>),
+    /// The switch goes, and comes back.
+    Lend(SyncSender<Box<Switch>>, Receiver<Box<Switch>>),
     Attach(Side, Link, SyncSender<()>),
     /// Asks whether real hosts have these addresses; answers are heard, not waited for.
     Probe(UplinkId, Vec<(Mac, Ipv4Addr)>, SyncSender<()>),
-    /// Those of these addresses that a real host was heard at.
-    Heard(UplinkId, Vec<Ipv4Addr>, SyncSender<Vec<(Ipv4Addr, Mac)>>),
-    Look(SyncSender<(Counters, usize)>),
     Stop,
 }
 
@@ -77,14 +73,16 @@ impl Runner {
         let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         let bell = wake.try_clone()?;
         let (orders, received) = sync_channel(ORDERS);
-        let work = move || Pump::new(switch, bell, received).run();
+        let work = move || Pump::new(bell, received).run(Box::new(switch));
         let thread = Some(std::thread::Builder::new().name("switch".into()).spawn(work)?);
         Ok(Self { orders, wake, thread })
     }
 
-    /// Changes the table: all of it, or nothing after the change that was refused.
-    pub(super) fn apply(&self, updates: Vec<Update>) -> Result<Result<(), Refusal>, Stopped> {
-        self.ask(|answer| Order::Apply(updates, answer))
+    /// Borrows the switch; no frame moves until it is back.
+    pub(super) fn borrow(&self) -> Result<Loan, Stopped> {
+        let (back, returned) = sync_channel(1);
+        let switch = self.ask(|answer| Order::Lend(answer, returned))?;
+        Ok(Loan { switch: Some(switch), back })
     }
 
     pub(super) fn attach(&self, side: Side, link: Link) -> Result<(), Stopped> {
@@ -99,41 +97,29 @@ impl Runner {
         self.ask(|answer| Order::Probe(uplink, asked, answer))
     }
 
-    pub(super) fn heard(
-        &self,
-        uplink: UplinkId,
-        of: Vec<Ipv4Addr>,
-    ) -> Result<Vec<(Ipv4Addr, Mac)>, Stopped> {
-        self.ask(|answer| Order::Heard(uplink, of, answer))
-    }
-
-    /// What it counted, and how many connections it knows.
-    pub(super) fn look(&self) -> Result<(Counters, usize), Stopped> {
-        self.ask(Order::Look)
-    }
-
     /// Ends the thread; every descriptor is closed when this returns.
     pub(super) fn stop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
         // A thread that is gone already needs no order.
         let _ = self.orders.send(Order::Stop);
-        self.ring();
+        ring(&self.wake);
         if thread.join().is_err() {
             // Its panic was printed; the descriptors went with it.
         }
     }
 
     fn ask<T>(&self, order: impl FnOnce(SyncSender<T>) -> Order) -> Result<T, Stopped> {
-        let (answer, answered) = sync_channel(1);
+        // Handed over, not left: what nobody waits for stays with the thread.
+        let (answer, answered) = sync_channel(0);
         self.orders.send(order(answer)).map_err(|_| Stopped)?;
-        self.ring();
+        ring(&self.wake);
         answered.recv_timeout(PATIENCE).map_err(|_: RecvTimeoutError| Stopped)
     }
+}
 
-    fn ring(&self) {
-        // A full counter rings all the same.
-        let _ = write(&self.wake, &1_u64.to_ne_bytes());
-    }
+fn ring(wake: &OwnedFd) {
+    // A full counter rings all the same.
+    let _ = write(wake, &1_u64.to_ne_bytes());
 }
 
 impl Drop for Runner {
@@ -142,15 +128,28 @@ impl Drop for Runner {
     }
 }
 
-/// Whether the thread goes on.
-#[derive(PartialEq, Eq)]
-enum Flow {
-    On,
-    Over,
+/// The switch, while it is lent; dropped, it goes back.
+#[derive(Debug)]
+pub(super) struct Loan {
+    /// `None` once it is on its way back.
+    switch: Option<Box<Switch>>,
+    back: SyncSender<Box<Switch>>,
+}
+
+impl Loan {
+    pub(super) fn switch(&mut self) -> Result<&mut Switch, Stopped> {
+        self.switch.as_deref_mut().ok_or(Stopped)
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        // The thread waits for nothing else: only one that died is not there to take it.
+        self.switch.take().map(|switch| self.back.send(switch));
+    }
 }
 
 struct Pump {
-    switch: Switch,
     wake: OwnedFd,
     orders: Receiver<Order>,
     links: Vec<(Side, Link)>,
@@ -162,25 +161,28 @@ struct Pump {
 }
 
 impl Pump {
-    fn new(switch: Switch, wake: OwnedFd, orders: Receiver<Order>) -> Self {
+    fn new(wake: OwnedFd, orders: Receiver<Order>) -> Self {
         let frames = (0..BATCH).map(|_| Frame::new()).collect();
         let (links, waiting, began) = (Vec::new(), Vec::new(), Instant::now());
-        Self { switch, wake, orders, links, frames, waiting, began, ticked: 0 }
+        Self { wake, orders, links, frames, waiting, began, ticked: 0 }
     }
 
-    fn run(mut self) {
+    fn run(mut self, mut switch: Box<Switch>) {
         let mut ready = Vec::new();
         loop {
-            if self.wait(&mut ready) && self.obey() == Flow::Over {
-                return;
+            if self.wait(&mut ready) {
+                match self.obey(switch) {
+                    Some(obeyed) => switch = obeyed,
+                    None => return,
+                }
             }
             let now = self.began.elapsed().as_millis() as u64;
             for link in ready.drain(..) {
-                self.pump(link, now);
+                self.pump(&mut switch, link, now);
             }
             if now >= self.ticked + TICK {
                 self.ticked = now;
-                self.switch.tick(now);
+                switch.tick(now);
             }
         }
     }
@@ -197,83 +199,73 @@ impl Pump {
         is_ready(&fds[0])
     }
 
-    fn obey(&mut self) -> Flow {
+    /// Does what was ordered; `None` when it is over. Between two loans frames have their turn.
+    fn obey(&mut self, mut switch: Box<Switch>) -> Option<Box<Switch>> {
         let mut count = [0; 8];
         // Empty when somebody rang while the orders were being read: they are read all the same.
         let _ = read(&self.wake, &mut count);
         loop {
             match self.orders.try_recv() {
-                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return Flow::Over,
-                Ok(order) => self.do_it(order),
-                Err(TryRecvError::Empty) => return Flow::On,
+                Ok(Order::Lend(to, back)) => {
+                    ring(&self.wake);
+                    return match to.send(switch) {
+                        Ok(()) => back.recv().ok(),
+                        Err(SendError(kept)) => Some(kept),
+                    };
+                }
+                // Whoever does not wait for the answer any more gets none.
+                Ok(Order::Attach(side, link, answer)) => {
+                    self.links.push((side, link));
+                    self.waiting.push(Vec::with_capacity(BATCH));
+                    let _ = answer.send(());
+                }
+                Ok(Order::Probe(uplink, asked, answer)) => {
+                    self.probe(&mut switch, uplink, &asked);
+                    let _ = answer.send(());
+                }
+                Err(TryRecvError::Empty) => return Some(switch),
+                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return None,
             }
         }
     }
 
-    /// Whoever does not wait for the answer any more gets none.
-    fn do_it(&mut self, order: Order) {
-        match order {
-            Order::Apply(updates, answer) => {
-                let applied = updates.into_iter().try_for_each(|u| self.switch.apply(u));
-                let _ = answer.send(applied);
-            }
-            Order::Attach(side, link, answer) => {
-                self.links.push((side, link));
-                self.waiting.push(Vec::with_capacity(BATCH));
-                let _ = answer.send(());
-            }
-            Order::Probe(uplink, asked, answer) => {
-                self.probe(uplink, &asked);
-                let _ = answer.send(());
-            }
-            Order::Heard(uplink, of, answer) => {
-                let heard = |at: Ipv4Addr| Some((at, self.switch.neighbour(uplink, at)?));
-                let _ = answer.send(of.into_iter().filter_map(heard).collect());
-            }
-            Order::Look(answer) => {
-                let _ = answer.send((*self.switch.counters(), self.switch.flows()));
-            }
-            Order::Stop => {}
-        }
-    }
-
-    fn probe(&mut self, uplink: UplinkId, asked: &[(Mac, Ipv4Addr)]) {
+    fn probe(&mut self, switch: &mut Switch, uplink: UplinkId, asked: &[(Mac, Ipv4Addr)]) {
         let Some(link) = self.link_of(Side::Uplink(uplink)) else { return };
         for chunk in asked.chunks(BATCH) {
             for (index, (mac, address)) in chunk.iter().enumerate() {
-                self.switch.forget_neighbour(uplink, *address);
+                switch.forget_neighbour(uplink, *address);
                 Switch::probe(&mut self.frames[index], *mac, *address);
-                self.send(link, index);
+                self.send(switch, link, index);
             }
-            self.flush();
+            self.flush(switch);
         }
     }
 
     /// One batch from a link through the switch.
-    fn pump(&mut self, link: usize, now: u64) {
+    fn pump(&mut self, switch: &mut Switch, link: usize, now: u64) {
         let Some((side, source)) = self.links.get(link) else { return };
         let side = *side;
         let count = source.receive(&mut self.frames);
         for index in 0..count {
-            let verdict = self.switch.receive(side, &mut self.frames[index], now);
+            let verdict = switch.receive(side, &mut self.frames[index], now);
             if let Verdict::Send(to) = verdict
                 && let Some(to) = self.link_of(to)
             {
-                self.send(to, index);
+                self.send(switch, to, index);
             }
         }
-        self.flush();
+        self.flush(switch);
     }
 
     fn link_of(&self, side: Side) -> Option<usize> {
         self.links.iter().position(|(known, _)| *known == side)
     }
 
-    fn send(&mut self, link: usize, index: usize) {
+    fn send(&mut self, switch: &mut Switch, link: usize, index: usize) {
         match &self.links[link].1 {
             Link::Tap(tap) => {
                 if write(tap, self.frames[index].with_header()).is_err() {
-                    self.switch.count(Count::SendFailed, 1);
+                    switch.count(Count::SendFailed, 1);
                 }
             }
             Link::Packet { .. } => self.waiting[link].push(index),
@@ -281,14 +273,14 @@ impl Pump {
     }
 
     /// Sends what waits. A frame that the kernel refuses is dropped, as on a wire.
-    fn flush(&mut self) {
+    fn flush(&mut self, switch: &mut Switch) {
         for ((_, link), waiting) in self.links.iter().zip(&mut self.waiting) {
             let Link::Packet { socket, headers } = link else { continue };
             let mut rest = waiting.as_slice();
             while !rest.is_empty() {
                 let sent = sys::send(socket.as_fd(), &self.frames, rest, *headers).unwrap_or(0);
                 if sent == 0 {
-                    self.switch.count(Count::SendFailed, 1);
+                    switch.count(Count::SendFailed, 1);
                 }
                 rest = &rest[sent.max(1).min(rest.len())..];
             }

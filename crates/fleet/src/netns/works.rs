@@ -1,0 +1,122 @@
+//! What the kernel and the switch have of us, and the turn to change it.
+
+use std::{
+    io,
+    net::TcpListener,
+    ops::{Deref, DerefMut},
+    os::fd::OwnedFd,
+    sync::MutexGuard,
+};
+
+use super::{
+    class::Class,
+    rows::Machine,
+    runner::{Link, Loan, Runner, Stopped, class_id},
+};
+use crate::{
+    StepError,
+    switch::{ClassId, Kernel, Refusal, Side, Switch, Update},
+};
+
+/// The switch's thread and the namespaces.
+pub(super) struct Works {
+    /// `None` once everything was switched off.
+    runner: Option<Runner>,
+    /// Of the switch, from the first change of a turn to its end.
+    loan: Option<Loan>,
+    classes: Vec<(Kernel, Class)>,
+}
+
+/// One at a time has the works. When the turn is over the switch is back and frames move.
+pub(super) struct Turn<'a>(pub(super) MutexGuard<'a, Works>);
+
+impl Deref for Turn<'_> {
+    type Target = Works;
+
+    fn deref(&self) -> &Works {
+        &self.0
+    }
+}
+
+impl DerefMut for Turn<'_> {
+    fn deref_mut(&mut self) -> &mut Works {
+        &mut self.0
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+impl Works {
+    pub(super) fn new(runner: Runner) -> Self {
+        Self { runner: Some(runner), loan: None, classes: Vec::new() }
+    }
+
+    pub(super) fn runner(&self) -> Result<&Runner, StepError> {
+        self.runner.as_ref().ok_or(StepError::Off)
+    }
+
+    /// Ends the thread and closes every namespace.
+    pub(super) fn switch_off(&mut self) {
+        self.give_back();
+        self.runner = None;
+        self.classes.clear();
+    }
+
+    /// The switch; no frame moves until [`Works::give_back`].
+    pub(super) fn switch(&mut self) -> Result<&mut Switch, StepError> {
+        if self.loan.is_none() {
+            self.loan = Some(self.runner()?.borrow()?);
+        }
+        let loan = self.loan.as_mut().ok_or(StepError::Off)?;
+        Ok(loan.switch()?)
+    }
+
+    /// Frames move again.
+    pub(super) fn give_back(&mut self) {
+        self.loan = None;
+    }
+
+    pub(super) fn apply(&mut self, update: Update) -> Result<(), StepError> {
+        Ok(self.switch()?.apply(update)?)
+    }
+
+    pub(super) fn set_interfaces(&mut self, of: &Machine) -> Result<(), StepError> {
+        let interfaces = of.switch_interfaces();
+        self.apply(Update::SetInterfaces { machine: of.id, interfaces })
+    }
+
+    /// The class of this behaviour; it is made when nobody had it before.
+    pub(super) fn class(&mut self, kernel: Kernel, offloads: bool) -> Result<ClassId, StepError> {
+        let known = self.classes.iter().position(|(known, _)| *known == kernel);
+        let index = known.unwrap_or(self.classes.len());
+        let id = class_id(index).ok_or(Refusal::Beyond { what: "the number of classes" })?;
+        if known.is_none() {
+            self.give_back();
+            let failed = |source| StepError::Kernel { what: "make a namespace".into(), source };
+            let (class, tap) = Class::new(kernel, offloads).map_err(failed)?;
+            self.runner()?.attach(Side::Class(id), Link::Tap(tap))?;
+            self.classes.push((kernel, class));
+        }
+        Ok(id)
+    }
+
+    /// A listener for this port of every decky in the class.
+    pub(super) fn listen(&self, class: ClassId, port: u16) -> io::Result<TcpListener> {
+        let class = self.classes.get(usize::from(class.0));
+        class.ok_or(io::ErrorKind::NotFound)?.1.listen(port)
+    }
+
+    pub(super) fn namespaces(&self) -> io::Result<Vec<OwnedFd>> {
+        self.classes.iter().map(|(_, class)| class.namespace()).collect()
+    }
+}
+
+impl From<Stopped> for StepError {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Off
+    }
+}
