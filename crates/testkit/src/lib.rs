@@ -3,6 +3,7 @@
 
 mod events;
 mod process;
+pub mod segment;
 mod visit;
 
 pub use events::Events;

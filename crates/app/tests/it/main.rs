@@ -14,6 +14,8 @@ mod facts;
 mod hub;
 mod lifecycle;
 mod mutator;
+#[cfg(feature = "crash-points")]
+mod netns;
 mod relay;
 mod workers;
 

@@ -2,17 +2,21 @@
 //! another. Needs root; says so and passes where there is none. Everything that is made has the
 //! test's own name and is removed at the end.
 
+#[allow(dead_code, reason = "shared with tests of the whole service")]
+#[path = "../../../testkit/src/segment.rs"]
+mod segment;
 mod steps;
+mod weather;
 
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::fd::AsFd,
-    process::{Command, id},
+    process::Command,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+        atomic::{AtomicBool, Ordering::SeqCst},
     },
     thread::JoinHandle,
     time::Duration,
@@ -28,12 +32,8 @@ use model::{
     ServiceConfig, Timestamp, Topology,
 };
 
+use self::segment::{Answer, PATIENCE, SILENCE, Segment, banner, connect, ping, run, within};
 use crate::{converge, tear_down};
-
-/// Longest wait for anything that has to happen.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long nothing has to come for it to count as silence.
-const SILENCE: Duration = Duration::from_millis(200);
 
 /// A gate that is served: what stops it, and the thread that does it.
 type Served = (Arc<AtomicBool>, JoinHandle<()>);
@@ -108,45 +108,20 @@ fn accept(
     }
 }
 
-/// A segment: `<name>v` is the visitor's namespace, `<name>l` the one with the uplink.
-struct Lab {
-    visitor: String,
-    lan: String,
-}
+/// A segment, and the driver on it.
+struct Lab(Segment);
 
-static LABS: AtomicU32 = AtomicU32::new(0);
+impl std::ops::Deref for Lab {
+    type Target = Segment;
 
-fn run(command: &str) -> String {
-    let mut words = command.split(' ');
-    let output = Command::new(words.next().unwrap()).args(words).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-    text
+    fn deref(&self) -> &Segment {
+        &self.0
+    }
 }
 
 impl Lab {
-    /// `None`, and a message, where there is no root.
     fn new() -> Option<Self> {
-        if !rustix::process::geteuid().is_root() || !std::path::Path::new("/dev/net/tun").exists() {
-            eprintln!("skipped: namespaces need root and /dev/net/tun");
-            return None;
-        }
-        let name = format!("mgt{}x{}", id(), LABS.fetch_add(1, SeqCst));
-        let lab = Self { visitor: format!("{name}v"), lan: format!("{name}l") };
-        for namespace in [&lab.visitor, &lab.lan] {
-            run(&format!("ip netns add {namespace}"));
-            for scope in ["all", "default"] {
-                let key = format!("net.ipv6.conf.{scope}.disable_ipv6=1");
-                run(&format!("ip netns exec {namespace} sysctl -qw {key}"));
-            }
-        }
-        let (visitor, lan) = (&lab.visitor, &lab.lan);
-        run(&format!("ip -n {lan} link add u0 type veth peer name eth0 netns {visitor}"));
-        run(&format!("ip -n {lan} link set u0 up"));
-        run(&format!("ip -n {visitor} link set eth0 up"));
-        run(&format!("ip -n {visitor} link set lo up"));
-        run(&format!("ip -n {visitor} addr add 10.80.0.2/16 dev eth0"));
-        Some(lab)
+        Segment::new().map(Self)
     }
 
     fn config(&self, personalities: Personalities) -> NetnsConfig {
@@ -168,36 +143,6 @@ impl Lab {
     fn driver(&self) -> Netns {
         Netns::new(self.config(mixed()), Arc::new(Host::default())).unwrap()
     }
-
-    /// Runs as the visitor.
-    fn visit<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let namespace = std::fs::File::open(format!("/run/netns/{}", self.visitor)).unwrap();
-        within(namespace.as_fd(), work)
-    }
-
-    /// A command as the visitor.
-    fn sh(&self, command: &str) -> String {
-        run(&format!("ip netns exec {} {command}", self.visitor))
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        for namespace in [&self.visitor, &self.lan] {
-            let _ = Command::new("ip").args(["netns", "del", namespace]).status();
-        }
-    }
-}
-
-fn within<T: Send>(namespace: std::os::fd::BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> T {
-    use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-    std::thread::scope(|scope| {
-        let there = move || {
-            move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network)).unwrap();
-            work()
-        };
-        scope.spawn(there).join().unwrap()
-    })
 }
 
 /// File servers run Windows, everything else Debian.
@@ -251,52 +196,23 @@ fn named<'a>(topology: &'a Topology, name: &str) -> &'a Arc<Decky> {
     topology.decky_named(&name.parse().unwrap()).unwrap()
 }
 
-fn connect(address: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&(address, port).into(), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    Ok(stream)
-}
+/// A session that was open before and has to be open still.
+struct Session(TcpStream);
 
-fn banner(address: Ipv4Addr, port: u16) -> io::Result<String> {
-    let mut line = String::new();
-    io::BufRead::read_line(&mut io::BufReader::new(connect(address, port)?), &mut line)?;
-    Ok(line.trim_end().to_owned())
-}
+impl Session {
+    fn open(lab: &Lab, address: Ipv4Addr, greeting: &str) -> Self {
+        let mut stream = lab.visit(|| connect(address, 22).unwrap());
+        let mut line = vec![0; greeting.len()];
+        stream.read_exact(&mut line).unwrap();
+        assert_eq!(String::from_utf8(line).unwrap(), greeting);
+        Self(stream)
+    }
 
-/// What came back for an echo request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
-    Echo,
-    Expired,
-}
-
-/// Sends an echo request that lives for so many hops; who answered within the time, and what.
-fn ping(to: Ipv4Addr, hops: u32, wait: Duration) -> Option<(Ipv4Addr, Answer)> {
-    use rustix::net::{AddressFamily, SocketType, ipproto, socket, sockopt};
-    static NUMBERS: AtomicU32 = AtomicU32::new(0);
-    let number = (NUMBERS.fetch_add(1, SeqCst) as u16).to_be_bytes();
-    let echo = [8, 0, 0, 0, b'm', b'g', number[0], number[1]];
-    let sum: u32 = echo.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
-    let checksum = (!(sum + (sum >> 16)) as u16).to_be_bytes();
-    let mut request = echo;
-    request[2..4].copy_from_slice(&checksum);
-    let socket = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).unwrap();
-    sockopt::set_ip_ttl(&socket, hops).unwrap();
-    let socket = std::net::UdpSocket::from(socket);
-    socket.send_to(&request, (to, 0)).ok()?;
-    let until = std::time::Instant::now() + wait;
-    let mut packet = [0; 1500];
-    loop {
-        let left = until.checked_duration_since(std::time::Instant::now())?;
-        socket.set_read_timeout(Some(left.max(Duration::from_millis(1)))).unwrap();
-        let Ok((length, SocketAddr::V4(from))) = socket.recv_from(&mut packet) else { continue };
-        let icmp = packet.get(20..length).unwrap_or_default();
-        let is_ours = |at: usize| icmp.get(at + 4..at + 8) == Some(&echo[4..]);
-        match icmp.first() {
-            Some(0) if is_ours(0) => return Some((*from.ip(), Answer::Echo)),
-            Some(11) if is_ours(28) => return Some((*from.ip(), Answer::Expired)),
-            _ => {}
-        }
+    fn still_goes_on(&mut self) {
+        let mut answer = [0; 12];
+        self.0.write_all(b"still there?").unwrap();
+        self.0.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"still there?");
     }
 }
 
@@ -561,6 +477,7 @@ fn a_flood_of_half_open_connections_leaves_others_alone() {
          \ts.send(m+v+b'\\x08\\x00'+h+t)\n",
         mac.to_string().replace(':', "")
     );
+    let mut session = Session::open(&lab, address, "decky-1 ssh\n");
     let namespace = lab.visitor.clone();
     let flooding = std::thread::spawn(move || {
         let arguments = ["netns", "exec", &namespace, "python3", "-c", &flood];
@@ -571,60 +488,9 @@ fn a_flood_of_half_open_connections_leaves_others_alone() {
         assert_eq!(lab.visit(|| banner(other, 22).unwrap()), "decky-0 ssh");
     }
     assert!(flooding.join().unwrap().success());
+    session.still_goes_on();
     let report = driver.report().unwrap();
     assert!(report.get(Count::Flows) > 10_000, "{report:?}");
     assert!(report.connections <= fleet::switch::MAX_FLOWS);
     assert_eq!(lab.visit(|| banner(address, 22).unwrap()), "decky-1 ssh", "the target itself");
-}
-
-/// Prints figures; runs where `MORGANA_FLEET_BENCH` says of how many deckies.
-#[test]
-fn how_long_a_deployment_and_a_change_take() {
-    use std::time::Instant;
-    let wanted = std::env::var("MORGANA_FLEET_BENCH").ok();
-    let Some(count) = wanted.and_then(|count| count.parse::<u16>().ok()) else {
-        eprintln!("skipped: set MORGANA_FLEET_BENCH to a number of deckies, up to 60000");
-        return;
-    };
-    let Some(lab) = Lab::new() else { return };
-    let (driver, topology) = (lab.driver(), topology(count));
-    let steps = maze::plan(Some(&topology), &driver.observe(topology.id));
-    let began = Instant::now();
-    steps.iter().for_each(|step| driver.execute(step).unwrap());
-    eprintln!("deploy {count} deckies, {} steps: {:?}", steps.len(), began.elapsed());
-    let decky = named(&topology, "decky-1");
-    let (topology_id, decky_id, address) = (topology.id, decky.id, decky.edges[0].address);
-    let service = ServiceConfig::from(Service::Redis);
-    let (mut inside, mut seen) = (Vec::new(), Vec::new());
-    lab.visit(|| {
-        for _ in 0..500 {
-            let began = Instant::now();
-            let open = Step::OpenService { topology: topology_id, decky: decky_id, service };
-            driver.execute(&open).unwrap();
-            inside.push(began.elapsed());
-            connect(address, 6379).unwrap();
-            seen.push(began.elapsed());
-            let close = Step::CloseService { topology: topology_id, decky: decky_id, service };
-            driver.execute(&close).unwrap();
-        }
-    });
-    for (what, times) in [("open a port", &mut inside), ("… until connected", &mut seen)] {
-        times.sort();
-        eprintln!("{what}: p50 {:?}, p99 {:?}", times[250], times[495]);
-    }
-    let mut times: Vec<Duration> = lab.visit(|| {
-        let one = |nth: usize| {
-            // The visitor's neighbour table has room for 1,024, on the whole machine.
-            let [high, low] = (nth as u16 % count.min(500) + 256).to_be_bytes();
-            let began = Instant::now();
-            connect(Ipv4Addr::new(10, 80, high, low), 22).unwrap();
-            began.elapsed()
-        };
-        (0..4000).map(|nth| one(nth * 7)).collect()
-    });
-    times.sort();
-    eprintln!("connect: p50 {:?}, p99 {:?}", times[2000], times[3960]);
-    let began = Instant::now();
-    tear_down(&driver, &topology);
-    eprintln!("teardown: {:?}", began.elapsed());
 }

@@ -27,26 +27,6 @@ fn kinds(steps: &[Step]) -> Vec<StepKind> {
     steps.iter().map(Step::kind).collect()
 }
 
-/// A session that was open before and has to be open still.
-struct Session(TcpStream);
-
-impl Session {
-    fn open(lab: &Lab, address: Ipv4Addr, greeting: &str) -> Self {
-        let mut stream = lab.visit(|| connect(address, 22).unwrap());
-        let mut line = vec![0; greeting.len()];
-        stream.read_exact(&mut line).unwrap();
-        assert_eq!(String::from_utf8(line).unwrap(), greeting);
-        Self(stream)
-    }
-
-    fn still_goes_on(&mut self) {
-        let mut answer = [0; 12];
-        self.0.write_all(b"still there?").unwrap();
-        self.0.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"still there?");
-    }
-}
-
 /// The hardware address that answers ARP for `address`, asked anew.
 fn arp(lab: &Lab, address: Ipv4Addr) -> Option<String> {
     lab.sh("ip neigh flush dev eth0");

@@ -1,0 +1,168 @@
+//! The service on a real segment: killed at any step it leaves nothing in the kernel, and the
+//! next start brings the network to desired state. Needs root; says so and passes where there is
+//! none.
+
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use morgana::client::Client;
+use serde_json::{Value, json};
+use testkit::{
+    Prefix, Service, Start,
+    segment::{PATIENCE, Segment, connect, run},
+};
+
+/// A segment, and a service on it that can be started again and again.
+struct Site {
+    segment: Segment,
+    dir: tempfile::TempDir,
+    prefix: Prefix,
+    binary: String,
+}
+
+impl Site {
+    fn new() -> Option<Self> {
+        let (segment, dir) = (Segment::new()?, tempfile::tempdir().unwrap());
+        segment.sh("ip addr add 10.66.1.200/24 dev eth0");
+        let binary = segment.program(dir.path(), env!("CARGO_BIN_EXE_morgana"));
+        let binary = binary.to_str().unwrap().to_owned();
+        Some(Self { segment, dir, prefix: Prefix::claim(), binary })
+    }
+
+    fn start<'a>(&'a self, environment: &'a [(&'a str, &'a str)]) -> Start<'a> {
+        const ARGUMENTS: &[&str] =
+            &["--demo", "--set", "fleet.driver=netns", "--set", "fleet.uplink=u0"];
+        let (binary, data_dir, prefix) = (&*self.binary, self.dir.path(), &self.prefix);
+        Start { binary, data_dir, prefix, arguments: ARGUMENTS, environment }
+    }
+
+    /// Kills it; nothing of it is in the kernel then.
+    async fn kill(&self, service: Service) {
+        let namespaces = namespaces_of(service.pid());
+        service.kill().await;
+        let left = |namespaces: &BTreeSet<String>| -> Vec<String> {
+            let all = run("lsns -t net -n -r -o NS");
+            let all: BTreeSet<_> = all.split_whitespace().collect();
+            namespaces.iter().filter(|n| all.contains(n.as_str())).cloned().collect()
+        };
+        // The kernel takes a namespace down after its last descriptor.
+        let until = std::time::Instant::now() + PATIENCE;
+        while !left(&namespaces).is_empty() {
+            assert!(std::time::Instant::now() < until, "namespaces are left: {namespaces:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let lan = &self.segment.lan;
+        let links = run(&format!("ip -n {lan} -o link show"));
+        let names: Vec<_> = links.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+        assert!(names.iter().all(|name| *name == "lo" || name.starts_with("u0@")), "{names:?}");
+        assert_eq!(run(&format!("ip -n {lan} route show")), "", "routes are left");
+    }
+
+    /// Everything that is desired is there, and the visitor reaches what is on the segment.
+    async fn assert_desired(&self, client: &Client, what: &str) {
+        let demo = client.get("/api/v1/topologies/demo").await.unwrap();
+        assert_eq!(demo["status"], "active", "{what}");
+        let mut reached = 0;
+        for decky in demo["deckies"].as_array().unwrap() {
+            let name = &decky["name"];
+            assert_eq!(decky["state"], "running", "{what}: {name}");
+            let services = decky["services"].as_array().unwrap();
+            let interfaces = decky["interfaces"].as_array().unwrap();
+            let endpoints = decky["endpoints"].as_array().unwrap();
+            let places = services.len() * interfaces.len();
+            assert_eq!(endpoints.len(), places, "{what}: {name}");
+            for endpoint in endpoints {
+                let at: std::net::SocketAddrV4 =
+                    endpoint["listening"].as_str().unwrap().parse().unwrap();
+                if at.ip().octets()[..3] == [10, 66, 1] {
+                    let there = self.segment.visit(|| connect(*at.ip(), at.port()).map(drop));
+                    there.unwrap_or_else(|e| panic!("{what}: {name} at {at}: {e}"));
+                    reached += 1;
+                }
+            }
+        }
+        assert!(reached > 0, "{what}: nothing is on the segment");
+    }
+}
+
+/// The network namespaces that a process holds by descriptors, by their numbers.
+fn namespaces_of(pid: u32) -> BTreeSet<String> {
+    let files = std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")).unwrap();
+    let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    let number = |target: std::path::PathBuf| {
+        let number = target.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.to_owned();
+        Some(number)
+    };
+    targets.filter_map(number).collect()
+}
+
+async fn until_status(client: &Client, wanted: &str) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let all = client.get("/api/v1/topologies").await.unwrap();
+        if all["items"][0]["status"] == wanted {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "never {wanted}: {all:#}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_is_killed_leaves_nothing_and_comes_to_be() {
+    for point in ["step:1", "step:5", "step:11", "built"] {
+        let Some(site) = Site::new() else { return };
+        let held = site.start(&[("MORGANA_CRASH_AT", point)]).until_crash_point().await;
+        site.kill(held).await;
+        let service = site.start(&[]).service().await;
+        site.assert_desired(&service.client(), &format!("deployment killed at {point}")).await;
+        assert!(!namespaces_of(service.pid()).is_empty(), "no class has a namespace");
+        site.kill(service).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_is_killed_leaves_nothing_and_comes_to_be() {
+    let add = json!({"op": "add_decky", "payload":
+        {"name": "new-01", "lan": "dmz", "archetype": "linux-server", "services": ["ssh", "http"]}});
+    let attach = json!({"op": "attach_decky", "payload":
+        {"decky": "web-01", "lan": "office", "forwards_l3": true}});
+    for (op, point) in [(&add, "claimed"), (&add, "executed"), (&attach, "executed")] {
+        let Some(site) = Site::new() else { return };
+        site.start(&[]).service().await.terminate().await;
+        let mut victim = site.start(&[("MORGANA_CRASH_AT", point)]).service().await;
+        let what = format!("{op} killed at {point}");
+        let path = "/api/v1/topologies/demo/mutations";
+        let queued = victim.client().post(path, op).await.unwrap();
+        victim.wait_for_error("crash point").await;
+        site.kill(victim).await;
+        let service = site.start(&[]).service().await;
+        let client = service.client();
+        let path = format!("{path}/{}", queued["mutation_id"].as_str().unwrap());
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        let mut mutation = Value::Null;
+        while mutation["state"] != "applied" {
+            assert!(std::time::Instant::now() < deadline, "{what}: {mutation:#}");
+            mutation = client.get(&path).await.unwrap();
+        }
+        site.assert_desired(&client, &what).await;
+        site.kill(service).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_teardown_that_is_killed_leaves_nothing_and_comes_to_its_end() {
+    let Some(site) = Site::new() else { return };
+    let first = site.start(&[]).service().await;
+    site.assert_desired(&first.client(), "at first").await;
+    first.terminate().await;
+    let environment = [("MORGANA_CRASH_AT", "taken-down")];
+    let mut victim = site.start(&environment).service().await;
+    victim.client().post("/api/v1/topologies/demo/teardown", &json!({})).await.unwrap();
+    victim.wait_for_error("crash point").await;
+    site.kill(victim).await;
+    let start = site.start(&[]);
+    let arguments = &start.arguments[1..];
+    let service = Start { arguments, ..start }.service().await;
+    until_status(&service.client(), "torn_down").await;
+    site.kill(service).await;
+}

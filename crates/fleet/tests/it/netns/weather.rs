@@ -1,0 +1,162 @@
+//! What a real segment does to packets: it loses, splits and crowds them.
+
+use super::*;
+
+/// More visitors on the same wire, each in a namespace with a card of its own.
+struct Crowd<'a> {
+    lab: &'a Lab,
+    names: Vec<String>,
+}
+
+impl<'a> Crowd<'a> {
+    fn of(lab: &'a Lab, count: u8) -> Self {
+        let names = (1..=count).map(|nth| format!("{}{nth}", lab.visitor)).collect();
+        let crowd = Self { lab, names };
+        for (nth, name) in (3..).zip(&crowd.names) {
+            run(&format!("ip netns add {name}"));
+            lab.sh(&format!("ip link add m{nth} link eth0 type macvlan mode bridge"));
+            lab.sh(&format!("ip link set m{nth} netns {name}"));
+            run(&format!("ip -n {name} addr add 10.80.0.{nth}/16 dev m{nth}"));
+            run(&format!("ip -n {name} link set m{nth} up"));
+        }
+        crowd
+    }
+
+    /// Everybody does the same at the same time, the first visitor too.
+    fn visit(&self, work: impl Fn() + Sync) {
+        std::thread::scope(|scope| {
+            for name in self.names.iter().chain([&self.lab.visitor]) {
+                let namespace = std::fs::File::open(format!("/run/netns/{name}")).unwrap();
+                let work = &work;
+                scope.spawn(move || within(namespace.as_fd(), work));
+            }
+        });
+    }
+}
+
+impl Drop for Crowd<'_> {
+    fn drop(&mut self) {
+        for name in &self.names {
+            let _ = Command::new("ip").args(["netns", "del", name]).status();
+        }
+    }
+}
+
+/// Sends so many bytes to a decky that echoes them, and reads them back.
+fn echo(address: Ipv4Addr, greeting: &str, length: u32) {
+    let stream = connect(address, 22).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let sent: Vec<u8> = (0..length).map(|n| (n * 7 % 251) as u8).collect();
+    std::thread::scope(|scope| {
+        let (mut writer, mut reader) = (&stream, io::BufReader::new(&stream));
+        scope.spawn({
+            let sent = &sent;
+            move || writer.write_all(sent).unwrap()
+        });
+        let mut line = String::new();
+        io::BufRead::read_line(&mut reader, &mut line).unwrap();
+        assert_eq!(line.trim_end(), greeting);
+        let mut received = vec![0; sent.len()];
+        reader.read_exact(&mut received).unwrap();
+        assert!(received == sent, "bytes changed on the way");
+    });
+}
+
+#[test]
+fn several_visitors_at_once_do_not_mix() {
+    let Some(lab) = Lab::new() else { return };
+    let (driver, topology) = (lab.driver(), topology(4));
+    converge(&driver, &topology);
+    let crowd = Crowd::of(&lab, 3);
+    crowd.visit(|| {
+        for round in 0..10_u8 {
+            let low = round % 4;
+            let address = Ipv4Addr::new(10, 80, 1, low);
+            assert_eq!(ping(address, 64, PATIENCE), Some((address, Answer::Echo)));
+            echo(address, &format!("decky-{low} ssh"), 200_000);
+            assert_eq!(banner(address, 80).unwrap(), format!("decky-{low} http"));
+        }
+    });
+    assert_eq!(driver.report().unwrap().get(Count::EgressDenied), 0);
+}
+
+#[test]
+fn a_lossy_wire_loses_no_bytes() {
+    let Some(lab) = Lab::new() else { return };
+    let (driver, topology) = (lab.driver(), topology(2));
+    converge(&driver, &topology);
+    for (namespace, link) in [(&lab.visitor, "eth0"), (&lab.lan, "u0")] {
+        let words = ["-n", namespace, "qdisc", "add", "dev", link, "root", "netem", "loss", "1%"];
+        if !Command::new("tc").args(words).status().is_ok_and(|status| status.success()) {
+            eprintln!("skipped: this kernel has no netem, or there is no tc");
+            return;
+        }
+    }
+    for decky in topology.deckies.values() {
+        let address = decky.edges[0].address;
+        lab.visit(|| echo(address, &format!("{} ssh", decky.name), 4_000_000));
+        for _ in 0..50 {
+            assert_eq!(lab.visit(|| banner(address, 80).unwrap()), format!("{} http", decky.name));
+        }
+    }
+}
+
+#[test]
+fn fragments_are_dropped_and_counted() {
+    let Some(lab) = Lab::new() else { return };
+    let (driver, topology) = (lab.driver(), topology(2));
+    converge(&driver, &topology);
+    let address = Ipv4Addr::new(10, 80, 1, 1);
+    assert_eq!(lab.visit(|| ping(address, 64, PATIENCE)), Some((address, Answer::Echo)));
+    let fragments = || driver.report().unwrap().get(Count::Fragments);
+    assert_eq!(fragments(), 0);
+    lab.visit(|| {
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.send_to(&[7; 4000], (address, 161)).unwrap();
+    });
+    let until = std::time::Instant::now() + PATIENCE;
+    while fragments() < 3 {
+        assert!(std::time::Instant::now() < until, "{} fragments", fragments());
+        std::thread::yield_now();
+    }
+    assert_eq!(lab.visit(|| ping(address, 64, PATIENCE)), Some((address, Answer::Echo)));
+}
+
+#[test]
+fn many_steps_at_once_are_the_same_as_one_by_one() {
+    let Some(lab) = Lab::new() else { return };
+    let (driver, mut topology) = (lab.driver(), topology(1500));
+    driver.execute_all(&maze::plan(Some(&topology), &driver.observe(topology.id))).unwrap();
+    assert_eq!(maze::plan(Some(&topology), &driver.observe(topology.id)), []);
+    let last = named(&topology, "decky-1499").edges[0].address;
+    assert_eq!(lab.visit(|| banner(last, 80).unwrap()), "decky-1499 http");
+
+    // Nobody has the addresses below 10.80.1.0; the second of these three is taken.
+    let plan = |count: u16, first: u8| -> Vec<Step> {
+        let come = |nth: u8| {
+            let mut decky = Decky::clone(named(&topology, "decky-0"));
+            let ambient = Ambient::seeded(nth.into(), Timestamp::from_micros(1));
+            (decky.id, decky.name) = (ambient.id(), format!("late-{nth}").parse().unwrap());
+            decky.edges[0].address = Ipv4Addr::new(10, 80, 0, 10 + nth);
+            Step::AddDecky { topology: topology.id, decky: Arc::new(decky) }
+        };
+        (0..count as u8).map(|nth| come(first + nth)).collect()
+    };
+    let mut steps = plan(3, 0);
+    if let Step::AddDecky { decky, .. } = &mut steps[1] {
+        Arc::make_mut(decky).edges[0].address = last;
+    }
+    let failed = driver.execute_all(&steps).unwrap_err();
+    assert_eq!(failed.at, 1);
+    assert!(matches!(failed.error, StepError::Switch(_)), "{}", failed.error);
+    assert_eq!(
+        lab.visit(|| ping("10.80.0.10".parse().unwrap(), 64, PATIENCE)).unwrap().1,
+        Answer::Echo
+    );
+    assert_eq!(lab.visit(|| ping("10.80.0.12".parse().unwrap(), 64, SILENCE)), None);
+    assert_eq!(driver.observe(topology.id).deckies.len(), 1501);
+    topology.deckies.clear();
+    driver.execute_all(&maze::plan(Some(&topology), &driver.observe(topology.id))).unwrap();
+    assert!(driver.observe(topology.id).deckies.is_empty());
+    tear_down(&driver, &topology);
+}
