@@ -5,7 +5,7 @@ export CARGO_TERM_COLOR ?= auto
 SCHEDULES ?= 100000
 FEATURES = --features morgana/crash-points
 
-.PHONY: run build check test soak bench bench-bus bench-hub tools fmt lint doc deny unit web browser console events openapi clean
+.PHONY: run build check test soak bench bench-bus bench-hub bench-maze tools fmt lint doc deny unit web browser console events openapi clean
 
 run: build          ## build, start, deploy the demo maze, say how to attack it
 	@./target/release/morgana up --demo $(ARGS)
@@ -48,6 +48,10 @@ bench:              ## the figures of docs/performance.md
 
 bench-bus:          ## the bus beside nats-server, on a machine that does nothing else
 	tools/bench-bus.sh $(ARGS)
+
+bench-maze:         ## deckies on a real segment; needs root
+	$(CARGO) bench -p morgana-fleet --bench maze
+	$(CARGO) bench -p morgana --bench maze
 
 bench-hub:          ## lifecycle events from the commit to a consumer
 	$(CARGO) bench -p morgana --bench hub
