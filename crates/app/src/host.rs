@@ -116,6 +116,13 @@ impl DecoyHost for Host {
         self.decoys.unbind(Place { lan, at });
     }
 
+    fn uplink_changed(&self, is_there: bool) {
+        match is_there {
+            true => tracing::info!("the uplink is back: deckies are in reach again"),
+            false => tracing::warn!("the uplink is gone: no decky is in reach until it is back"),
+        }
+    }
+
     fn decky_gone(&self, decky: DeckyId) {
         self.decoys.end_sessions(decky, Truncation::Mutation);
     }

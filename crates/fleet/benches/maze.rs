@@ -93,6 +93,8 @@ impl DecoyHost for Host {
 
     fn close(&self, _: DeckyId, _: LanId, _: SocketAddr) {}
 
+    fn uplink_changed(&self, _: bool) {}
+
     fn decky_gone(&self, _: DeckyId) {}
 }
 

@@ -111,4 +111,7 @@ pub trait DecoyHost: Send + Sync {
 
     /// The decky is gone: whatever still runs on it ends.
     fn decky_gone(&self, decky: DeckyId);
+
+    /// The way to the real network went away, or came back; told once for each.
+    fn uplink_changed(&self, is_there: bool);
 }

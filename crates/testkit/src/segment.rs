@@ -54,14 +54,20 @@ impl Segment {
                 run(&format!("ip netns exec {namespace} sysctl -qw {key}"));
             }
         }
-        let (visitor, lan) = (&segment.visitor, &segment.lan);
+        for namespace in [&segment.visitor, &segment.lan] {
+            run(&format!("ip -n {namespace} link set lo up"));
+        }
+        segment.wire();
+        Some(segment)
+    }
+
+    /// The wire between the visitor and the uplink.
+    pub fn wire(&self) {
+        let Self { visitor, lan } = self;
         run(&format!("ip -n {lan} link add u0 type veth peer name eth0 netns {visitor}"));
         run(&format!("ip -n {lan} link set u0 up"));
         run(&format!("ip -n {visitor} link set eth0 up"));
-        run(&format!("ip -n {visitor} link set lo up"));
-        run(&format!("ip -n {lan} link set lo up"));
         run(&format!("ip -n {visitor} addr add 10.80.0.2/16 dev eth0"));
-        Some(segment)
     }
 
     /// Runs as the visitor.

@@ -106,13 +106,12 @@ impl std::fmt::Display for Uplink {
 }
 
 /// Opens the way to the real network.
-pub(super) fn open_uplink(config: &NetnsConfig) -> io::Result<Link> {
-    let headers = config.offloads;
+pub(super) fn open_uplink(uplink: &Uplink, headers: bool) -> io::Result<Link> {
     let packet = |name: &str| {
         let index = Links::open()?.index(name)?;
         Ok(Link::Packet { socket: sys::open_packet(index, headers)?, headers })
     };
-    match &config.uplink {
+    match uplink {
         Uplink::Interface(name) => packet(name),
         Uplink::InterfaceWithin { netns, name } => {
             let namespace = std::fs::File::open(netns)?;

@@ -35,7 +35,7 @@ use self::{
     config::open_uplink,
     nature::Nature,
     rows::{Machine, Rows},
-    runner::Runner,
+    runner::{Mend, Runner},
     works::{Turn, Works},
 };
 use crate::{
@@ -64,13 +64,18 @@ impl Netns {
     /// # Errors
     /// Where the uplink cannot be had, for want of root for example.
     pub fn new(config: NetnsConfig, host: Arc<dyn DecoyHost>) -> Result<Self, NetnsError> {
-        let uplink = open_uplink(&config)
+        let uplink = open_uplink(&config.uplink, config.offloads)
             .map_err(|source| NetnsError::Uplink { uplink: config.uplink.to_string(), source })?;
         let seed = seed(&config.secret, &[b"switch"]);
         let switch = Switch::new(config.personalities.clone(), seed);
         let runner = Runner::start(switch).map_err(NetnsError::Switch)?;
+        let (way, headers, told) = (config.uplink.clone(), config.offloads, host.clone());
+        let mend = Mend {
+            open: Box::new(move || open_uplink(&way, headers)?.if_up()),
+            tell: Box::new(move |is_there| told.uplink_changed(is_there)),
+        };
         runner
-            .attach(Side::Uplink(UPLINK), uplink)
+            .attach(Side::Uplink(UPLINK), uplink, Some(mend))
             .map_err(|error| NetnsError::Switch(io::Error::other(error)))?;
         let works = Mutex::new(Works::new(runner));
         Ok(Self { config, host, works, rows: Mutex::default() })

@@ -28,6 +28,8 @@ const ORDERS: usize = 64;
 const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// Between two looks for old connections.
 const TICK: u64 = 10;
+/// Between two tries to open a link that broke.
+const MEND_EVERY: u64 = 200;
 /// Longest that an order may take; the thread has died when it takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -45,10 +47,18 @@ pub(super) enum Link {
     },
 }
 
+/// What to do about a link that breaks, as an interface does that is taken away.
+pub(super) struct Mend {
+    /// Opens it again, once its interface is there and up.
+    pub(super) open: Box<dyn Fn() -> io::Result<Link> + Send>,
+    /// Is told once that it broke, and once that it is whole.
+    pub(super) tell: Box<dyn Fn(bool) + Send>,
+}
+
 enum Order {
     /// The switch goes, and comes back.
     Lend(SyncSender<Box<Switch>>, Receiver<Box<Switch>>),
-    Attach(Side, Link, SyncSender<()>),
+    Attach(Side, Link, Option<Mend>, SyncSender<()>),
     /// Asks whether real hosts have these addresses; answers are heard, not waited for.
     Probe(UplinkId, Vec<(Mac, Ipv4Addr)>, SyncSender<()>),
     Stop,
@@ -85,8 +95,8 @@ impl Runner {
         Ok(Loan { switch: Some(switch), back })
     }
 
-    pub(super) fn attach(&self, side: Side, link: Link) -> Result<(), Stopped> {
-        self.ask(|answer| Order::Attach(side, link, answer))
+    pub(super) fn attach(&self, side: Side, link: Link, mend: Option<Mend>) -> Result<(), Stopped> {
+        self.ask(|answer| Order::Attach(side, link, mend, answer))
     }
 
     pub(super) fn probe(
@@ -149,10 +159,20 @@ impl Drop for Loan {
     }
 }
 
+/// The state of a link that can be mended.
+struct Mending {
+    /// Which link.
+    at: usize,
+    mend: Mend,
+    /// When to try; `None` while it is whole.
+    next_try: Option<u64>,
+}
+
 struct Pump {
     wake: OwnedFd,
     orders: Receiver<Order>,
     links: Vec<(Side, Link)>,
+    mends: Vec<Mending>,
     frames: Vec<Frame>,
     /// Indexes of frames that wait to be sent, per link.
     waiting: Vec<Vec<usize>>,
@@ -163,8 +183,8 @@ struct Pump {
 impl Pump {
     fn new(wake: OwnedFd, orders: Receiver<Order>) -> Self {
         let frames = (0..BATCH).map(|_| Frame::new()).collect();
-        let (links, waiting, began) = (Vec::new(), Vec::new(), Instant::now());
-        Self { wake, orders, links, frames, waiting, began, ticked: 0 }
+        let (links, mends, waiting) = (Vec::new(), Vec::new(), Vec::new());
+        Self { wake, orders, links, mends, frames, waiting, began: Instant::now(), ticked: 0 }
     }
 
     fn run(mut self, mut switch: Box<Switch>) {
@@ -183,6 +203,7 @@ impl Pump {
             if now >= self.ticked + TICK {
                 self.ticked = now;
                 switch.tick(now);
+                self.mend(now);
             }
         }
     }
@@ -214,7 +235,9 @@ impl Pump {
                     };
                 }
                 // Whoever does not wait for the answer any more gets none.
-                Ok(Order::Attach(side, link, answer)) => {
+                Ok(Order::Attach(side, link, mend, answer)) => {
+                    let at = self.links.len();
+                    self.mends.extend(mend.map(|mend| Mending { at, mend, next_try: None }));
                     self.links.push((side, link));
                     self.waiting.push(Vec::with_capacity(BATCH));
                     let _ = answer.send(());
@@ -245,7 +268,7 @@ impl Pump {
     fn pump(&mut self, switch: &mut Switch, link: usize, now: u64) {
         let Some((side, source)) = self.links.get(link) else { return };
         let side = *side;
-        let count = source.receive(&mut self.frames);
+        let Ok(count) = source.receive(&mut self.frames) else { return self.broke(link, now) };
         for index in 0..count {
             let verdict = switch.receive(side, &mut self.frames[index], now);
             if let Verdict::Send(to) = verdict
@@ -255,6 +278,32 @@ impl Pump {
             }
         }
         self.flush(switch);
+    }
+
+    fn broke(&mut self, link: usize, now: u64) {
+        let whole = |mending: &&mut Mending| mending.at == link && mending.next_try.is_none();
+        if let Some(mending) = self.mends.iter_mut().find(whole) {
+            mending.next_try = Some(now + MEND_EVERY);
+            (mending.mend.tell)(false);
+        }
+    }
+
+    fn mend(&mut self, now: u64) {
+        for mending in &mut self.mends {
+            let Some(due) = mending.next_try else { continue };
+            if now < due {
+                continue;
+            }
+            match (mending.mend.open)() {
+                Ok(link) => {
+                    self.links[mending.at].1 = link;
+                    mending.next_try = None;
+                    (mending.mend.tell)(true);
+                }
+                // Its interface is not there yet.
+                Err(_) => mending.next_try = Some(now + MEND_EVERY),
+            }
+        }
     }
 
     fn link_of(&self, side: Side) -> Option<usize> {
@@ -296,12 +345,23 @@ impl Link {
         }
     }
 
-    /// What is there, up to a batch. A link that fails gives nothing: its frames are lost, and
-    /// the others go on.
-    fn receive(&self, frames: &mut [Frame]) -> usize {
+    /// Itself, if its interface is up.
+    pub(super) fn if_up(self) -> io::Result<Self> {
+        if let Self::Packet { socket, .. } = &self {
+            rustix::net::sockopt::socket_error(socket)??;
+        }
+        Ok(self)
+    }
+
+    /// What is there, up to a batch. An error where the interface went away or down: its frames
+    /// are lost, and the other links go on.
+    fn receive(&self, frames: &mut [Frame]) -> io::Result<usize> {
         match self {
             Self::Packet { socket, headers } => {
-                sys::receive(socket.as_fd(), frames, *headers).unwrap_or(0)
+                match sys::receive(socket.as_fd(), frames, *headers) {
+                    Err(error) if error.kind() == io::ErrorKind::NetworkDown => Err(error),
+                    received => Ok(received.unwrap_or(0)),
+                }
             }
             Self::Tap(tap) => {
                 let mut count = 0;
@@ -311,7 +371,7 @@ impl Link {
                     frame.set_len(length - VNET_LEN);
                     count += 1;
                 }
-                count
+                Ok(count)
             }
         }
     }

@@ -98,7 +98,7 @@ impl Works {
             self.give_back();
             let failed = |source| StepError::Kernel { what: "make a namespace".into(), source };
             let (class, tap) = Class::new(kernel, offloads).map_err(failed)?;
-            self.runner()?.attach(Side::Class(id), Link::Tap(tap))?;
+            self.runner()?.attach(Side::Class(id), Link::Tap(tap), None)?;
             self.classes.push((kernel, class));
         }
         Ok(id)

@@ -89,6 +89,8 @@ impl DecoyHost for Host {
             .push(format!("close {} {}", opened.decky.name, opened.service.port));
     }
 
+    fn uplink_changed(&self, _: bool) {}
+
     fn decky_gone(&self, _decky: DeckyId) {
         self.log.lock().unwrap().push("gone".into());
     }

@@ -43,6 +43,8 @@ type Served = (Arc<AtomicBool>, JoinHandle<()>);
 struct Host {
     gates: Mutex<BTreeMap<(LanId, u16), Served>>,
     bound: Arc<Mutex<BTreeMap<(LanId, SocketAddr), String>>>,
+    /// What was told about the uplink.
+    uplink: Arc<Mutex<Vec<bool>>>,
 }
 
 impl DecoyHost for Host {
@@ -51,6 +53,10 @@ impl DecoyHost for Host {
     }
 
     fn close(&self, _: DeckyId, _: LanId, _: SocketAddr) {}
+
+    fn uplink_changed(&self, is_there: bool) {
+        self.uplink.lock().unwrap().push(is_there);
+    }
 
     fn decky_gone(&self, _: DeckyId) {}
 

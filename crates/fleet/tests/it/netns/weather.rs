@@ -123,6 +123,41 @@ fn fragments_are_dropped_and_counted() {
 }
 
 #[test]
+fn an_uplink_that_vanishes_is_said_once_and_heals() {
+    let Some(lab) = Lab::new() else { return };
+    let host = Arc::new(Host::default());
+    let told = host.uplink.clone();
+    let (driver, topology) = (Netns::new(lab.config(mixed()), host).unwrap(), topology(2));
+    converge(&driver, &topology);
+    let address = Ipv4Addr::new(10, 80, 1, 1);
+    assert_eq!(lab.visit(|| banner(address, 22).unwrap()), "decky-1 ssh");
+    let until = |count: usize| {
+        let until = std::time::Instant::now() + PATIENCE;
+        while told.lock().unwrap().len() < count {
+            assert!(std::time::Instant::now() < until, "{:?}", told.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    for round in 1..=2 {
+        run(&format!("ip -n {} link del u0", lab.lan));
+        until(round * 2 - 1);
+        // Steps work all the same.
+        converge(&driver, &topology);
+        std::thread::sleep(SILENCE * 2);
+        lab.wire();
+        until(round * 2);
+        assert_eq!(lab.visit(|| banner(address, 22).unwrap()), "decky-1 ssh");
+    }
+    run(&format!("ip -n {} link set u0 down", lab.lan));
+    until(5);
+    std::thread::sleep(SILENCE * 2);
+    run(&format!("ip -n {} link set u0 up", lab.lan));
+    until(6);
+    assert_eq!(lab.visit(|| banner(address, 22).unwrap()), "decky-1 ssh");
+    assert_eq!(*told.lock().unwrap(), [false, true, false, true, false, true]);
+}
+
+#[test]
 fn many_steps_at_once_are_the_same_as_one_by_one() {
     let Some(lab) = Lab::new() else { return };
     let (driver, mut topology) = (lab.driver(), topology(1500));
