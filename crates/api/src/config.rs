@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -92,6 +93,8 @@ pub struct Handles {
     pub relay: Arc<dyn RelayView>,
     /// The workers, as they are heard.
     pub workers: Arc<dyn WorkersView>,
+    /// Takes everything off the network.
+    pub panic: Arc<dyn PanicSwitch>,
     /// Called after something was queued or a status changed: the mutator looks at once.
     pub wake_mutator: Arc<dyn Fn() + Send + Sync>,
 }
@@ -100,6 +103,38 @@ pub struct Handles {
 pub trait NetworkView: Send + Sync {
     /// The open services of a decky; empty where it is not deployed. Quick.
     fn endpoints(&self, decky: DeckyId) -> Vec<EndpointView>;
+}
+
+/// The kill switch, as the control surface sees it.
+pub trait PanicSwitch: Send + Sync {
+    /// Takes everything off the network, on behalf of `by`; it stays off until it is deployed
+    /// again. Waits for no queue, and goes on where nobody waits for it.
+    fn throw(
+        &self,
+        by: &str,
+    ) -> Pin<Box<dyn Future<Output = Result<Panicked, PanicError>> + Send + '_>>;
+}
+
+/// What the kill switch did.
+#[derive(Clone, Debug)]
+pub struct Panicked {
+    /// The topologies that were deployed.
+    pub off: Vec<store::SwitchedOff>,
+    /// What could not be removed, in words; empty means that nothing is left.
+    pub left: Vec<String>,
+    /// Time until nothing answered any more.
+    pub down_after: Duration,
+    /// Time until the database knew.
+    pub took: Duration,
+}
+
+/// Why the kill switch is not through.
+#[derive(Debug, thiserror::Error)]
+pub enum PanicError {
+    /// The network is off, and stays off as long as the process lives; the next start brings
+    /// back what the database has.
+    #[error("the network is off, but the database does not know")]
+    NotKept(#[source] store::StoreError),
 }
 
 /// One open service of a decky.

@@ -13,8 +13,8 @@ use utoipa::{
 use crate::routes::{
     access, deckies, documents,
     hub::{decisions, domains, goals, progress, repos, sweep, tasks, topics, workstreams},
-    mutations, observed, relay, schemas, service, snapshots, streams, tokens, topologies, undo,
-    users, workers,
+    mutations, observed, panic, relay, schemas, service, snapshots, streams, tokens, topologies,
+    undo, users, workers,
 };
 
 #[derive(OpenApi)]
@@ -26,7 +26,7 @@ use crate::routes::{
     ),
     paths(
         service::health, service::status, service::audit_log, service::verify_audit,
-        service::openapi,
+        service::openapi, panic::throw,
         access::setup_state, access::setup, access::login, access::logout, access::me,
         access::change_password, access::ticket,
         users::list, users::create, users::show, users::change, users::remove,

@@ -11,7 +11,7 @@ use store::{AuditRecord, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ApiConfig, Handles, NetworkView, RelayView, WorkersView,
+    ApiConfig, Handles, NetworkView, PanicSwitch, RelayView, WorkersView,
     auth::{Hosts, Passwords, Principal, Throttle, Tickets},
     live::Hub,
     peer::Peer,
@@ -30,6 +30,7 @@ pub(crate) struct App {
     pub(crate) network: Arc<dyn NetworkView>,
     pub(crate) relay: Arc<dyn RelayView>,
     pub(crate) workers: Arc<dyn WorkersView>,
+    pub(crate) panic: Arc<dyn PanicSwitch>,
     pub(crate) wake_mutator: Arc<dyn Fn() + Send + Sync>,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
@@ -44,7 +45,7 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(config: ApiConfig, hosts: Hosts, handles: Handles, hub: Arc<Hub>) -> Self {
-        let Handles { store, bus, ambient, network, relay, workers, wake_mutator } = handles;
+        let Handles { store, bus, ambient, network, relay, workers, panic, wake_mutator } = handles;
         Self {
             passwords: Passwords::new(ambient.clone()),
             throttle: Throttle::new(ambient.clone()),
@@ -61,6 +62,7 @@ impl App {
             network,
             relay,
             workers,
+            panic,
             wake_mutator,
             hub,
         }

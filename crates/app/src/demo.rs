@@ -16,7 +16,7 @@ pub const DEMO: &str = "demo";
 const DEPLOY: Duration = Duration::from_secs(20);
 
 /// Makes sure that the demo maze is there and deployed. A maze of that name that the operator
-/// has changed, or is taking down, stays as it is.
+/// has changed, is taking down, or has switched off, stays as it is.
 ///
 /// # Errors
 /// Where the database fails or the maze does not come up.
@@ -34,7 +34,8 @@ pub async fn deploy_demo(morgana: &Morgana) -> anyhow::Result<TopologyRecord> {
         }
     };
     let id = record.topology.id;
-    if record.status == TopologyStatus::Pending {
+    // One that is new has no reason; one with a reason was switched off.
+    if record.status == TopologyStatus::Pending && record.reason.is_none() {
         let pending = TopologyStatus::Pending;
         let deploy =
             morgana.store.set_status(id, pending, TopologyStatus::Deploying, None, Vec::new());

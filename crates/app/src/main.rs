@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         return nats_server(arguments);
     }
     match morgana::cli::run(morgana::cli::Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("morgana: {}", chain(&error));
             ExitCode::FAILURE

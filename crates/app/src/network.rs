@@ -1,9 +1,14 @@
 //! The network as the flows see it: bring it to a topology, and ask where deckies answer.
 //!
 //! Owns the fleet's driver. Steps run on a thread that may block; who waits for them waits for
-//! the network to be really so.
+//! the network to be really so. Owns the kill switch, too: what was ordered before it was thrown
+//! is void, so that nothing comes back which somebody read as desired a moment earlier.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Instant,
+};
 
 use api::{EndpointView, NetworkView};
 use fleet::{Driver, FailedStep, StepError};
@@ -11,7 +16,8 @@ use maze::{Observed, Step};
 use model::{DeckyId, LanId, Topology, TopologyId};
 use tracing::debug;
 
-/// Most steps that the driver is given at once; between them it lets others in.
+/// Most steps that the driver is given at once; between them it lets others in, and the kill
+/// switch takes effect.
 const AT_ONCE: usize = 4096;
 
 /// A step that failed.
@@ -32,77 +38,174 @@ pub enum OnFailure {
     GoOn,
 }
 
+/// Says since when its holder knows what is desired: to be had before desired state is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Order(u64);
+
+/// The order is from before the kill switch was thrown, or from while it was.
+#[derive(Debug, thiserror::Error)]
+#[error("the network was switched off meanwhile")]
+pub struct Void;
+
 /// The fleet's driver, shared.
 #[derive(Clone)]
-pub struct Network(Arc<dyn Driver>);
+pub struct Network {
+    driver: Arc<dyn Driver>,
+    /// Held to look or to move it, never while something is done.
+    switch: Arc<Mutex<Switch>>,
+    /// Read while steps are done, written by the kill switch: it waits for one batch at most.
+    steps: Arc<RwLock<()>>,
+}
+
+/// The kill switch.
+#[derive(Default)]
+struct Switch {
+    is_off: bool,
+    /// How often it was moved; orders from before the last move are void.
+    moves: u64,
+}
+
+impl Switch {
+    fn set_off(&mut self, is_off: bool) {
+        self.is_off = is_off;
+        self.moves += 1;
+    }
+
+    fn check(&self, order: Order) -> Result<(), Void> {
+        if self.is_off || order.0 != self.moves { Err(Void) } else { Ok(()) }
+    }
+}
 
 impl Network {
     /// Over this driver.
     pub fn new(driver: Arc<dyn Driver>) -> Self {
-        Self(driver)
+        Self { driver, switch: Arc::default(), steps: Arc::default() }
     }
 
     /// What exists of a topology.
     pub fn observe(&self, topology: TopologyId) -> Observed {
-        self.0.observe(topology)
+        self.driver.observe(topology)
     }
 
     /// The topologies of which anything exists.
     pub fn topologies(&self) -> Vec<TopologyId> {
-        self.0.topologies()
+        self.driver.topologies()
     }
 
-    /// Makes the network of `id` what `desired` says; `None` takes it down. Answers the steps
-    /// that failed: nothing there means that it is really so.
+    /// An order for what is about to be read.
+    pub fn order(&self) -> Order {
+        Order(self.switch().moves)
+    }
+
+    /// Whether what was read under this order is still desired.
+    ///
+    /// # Errors
+    /// Where the kill switch was thrown since.
+    pub fn check(&self, order: Order) -> Result<(), Void> {
+        self.switch().check(order)
+    }
+
+    /// Makes the network of `id` what `desired` says. Answers the steps that failed: nothing
+    /// there means that it is really so.
+    ///
+    /// # Errors
+    /// Where the kill switch was thrown since the order; then nothing more is done.
     pub async fn bring_to(
         &self,
+        order: Order,
         id: TopologyId,
-        desired: Option<Topology>,
+        desired: Topology,
         on_failure: OnFailure,
-    ) -> Vec<Failure> {
-        let driver = self.0.clone();
-        let work = move || bring(&*driver, id, desired.as_ref(), on_failure);
-        match tokio::task::spawn_blocking(work).await {
-            Ok(failures) => failures,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    ) -> Result<Vec<Failure>, Void> {
+        let network = self.clone();
+        blocking(move || network.bring(Some(order), id, Some(&desired), on_failure)).await
+    }
+
+    /// Takes down all that there is of `id`. Answers the steps that failed.
+    pub async fn take_down(&self, id: TopologyId) -> Vec<Failure> {
+        let network = self.clone();
+        let down = blocking(move || network.bring(None, id, None, OnFailure::GoOn)).await;
+        // Going away needs no order, so that none can be void.
+        down.unwrap_or_default()
+    }
+
+    /// Throws the kill switch: every order is void, and nothing is on the network when this
+    /// returns, but for what the answered errors name. Stays so until [`Network::allow`].
+    pub async fn panic(&self) -> Vec<StepError> {
+        let network = self.clone();
+        blocking(move || {
+            network.switch().set_off(true);
+            // What was begun before is through when this can be had.
+            drop(network.steps.write().unwrap_or_else(PoisonError::into_inner));
+            network.driver.panic()
+        })
+        .await
+    }
+
+    /// Lets new orders be done. To be called when the database says that nothing is desired.
+    pub fn allow(&self) {
+        self.switch().set_off(false);
+    }
+
+    fn switch(&self) -> MutexGuard<'_, Switch> {
+        self.switch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bring(
+        &self,
+        order: Option<Order>,
+        id: TopologyId,
+        desired: Option<&Topology>,
+        on_failure: OnFailure,
+    ) -> Result<Vec<Failure>, Void> {
+        let began = Instant::now();
+        let steps = maze::plan(desired, &self.driver.observe(id));
+        let planned = began.elapsed();
+        let (mut failures, mut missing, mut done) = (Vec::new(), Missing::default(), 0);
+        while let Some(next) = steps.get(done) {
+            if missing.prevents(next) {
+                done += 1;
+                continue;
+            }
+            let rest = steps[done..].iter().take(AT_ONCE);
+            let possible = rest.take_while(|step| !missing.prevents(step)).count();
+            let together = crate::crash_points("step", possible);
+            let outcome = self.execute(order, &steps[done..done + together])?;
+            let Err(FailedStep { at, error }) = outcome else {
+                done += together;
+                continue;
+            };
+            let step = steps[done + at].clone();
+            missing.note(&step);
+            failures.push(Failure { step, error });
+            done += at + 1;
+            if on_failure == OnFailure::Stop {
+                break;
+            }
         }
+        let (all, done_in) = (steps.len(), began.elapsed() - planned);
+        debug!(topology.id = %id, steps = all, failed = failures.len(), ?planned, ?done_in, "steps done");
+        Ok(failures)
+    }
+
+    /// Does steps, unless their order is void. The kill switch waits for them.
+    fn execute(
+        &self,
+        order: Option<Order>,
+        steps: &[Step],
+    ) -> Result<Result<(), FailedStep>, Void> {
+        let _steps = self.steps.read().unwrap_or_else(PoisonError::into_inner);
+        order.map_or(Ok(()), |order| self.check(order))?;
+        Ok(self.driver.execute_all(steps))
     }
 }
 
-fn bring(
-    driver: &dyn Driver,
-    id: TopologyId,
-    desired: Option<&Topology>,
-    on_failure: OnFailure,
-) -> Vec<Failure> {
-    let began = Instant::now();
-    let steps = maze::plan(desired, &driver.observe(id));
-    let planned = began.elapsed();
-    let (mut failures, mut missing, mut done) = (Vec::new(), Missing::default(), 0);
-    while let Some(next) = steps.get(done) {
-        if missing.prevents(next) {
-            done += 1;
-            continue;
-        }
-        let rest = steps[done..].iter().take(AT_ONCE);
-        let possible = rest.take_while(|step| !missing.prevents(step)).count();
-        let together = crate::crash_points("step", possible);
-        let Err(FailedStep { at, error }) = driver.execute_all(&steps[done..done + together])
-        else {
-            done += together;
-            continue;
-        };
-        let step = steps[done + at].clone();
-        missing.note(&step);
-        failures.push(Failure { step, error });
-        done += at + 1;
-        if on_failure == OnFailure::Stop {
-            break;
-        }
+/// Runs what may block on a thread that may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
-    let (all, done_in) = (steps.len(), began.elapsed() - planned);
-    debug!(topology.id = %id, steps = all, failed = failures.len(), ?planned, ?done_in, "steps done");
-    failures
 }
 
 /// What is not there because a step failed.
@@ -152,6 +255,6 @@ impl NetworkView for Network {
             port: endpoint.port,
             listening: endpoint.listening,
         };
-        self.0.endpoints(decky).into_iter().map(view).collect()
+        self.driver.endpoints(decky).into_iter().map(view).collect()
     }
 }

@@ -32,6 +32,7 @@ use crate::{
     flow::{
         mutate::Mutator,
         observe::{CatchUpError, Ending, Ingest, Observer, QUEUE, Sessions},
+        panic::KillSwitch,
         relay::{BusSink, Lifecycle, Relay, RelayHandle},
     },
     host::{Host, Visitors},
@@ -157,6 +158,7 @@ impl Morgana {
             network: Arc::new(network.clone()),
             relay: Arc::new(sinks.clone()),
             workers,
+            panic: Arc::new(KillSwitch::new(store.clone(), network.clone())),
             wake_mutator: {
                 let wake = wake.clone();
                 Arc::new(move || wake.notify_one())

@@ -31,6 +31,20 @@ pub trait Driver: Send + Sync {
 
     /// The topologies of which anything exists.
     fn topologies(&self) -> Vec<TopologyId>;
+
+    /// The kill switch: nothing of any topology is there any more when this returns, but for what
+    /// an answered error names. Nobody executes steps meanwhile. A later step makes the network
+    /// anew, or says why it cannot.
+    fn panic(&self) -> Vec<StepError> {
+        let gone = |topology| maze::plan(None, &self.observe(topology));
+        let steps: Vec<Step> = self.topologies().into_iter().flat_map(gone).collect();
+        let (mut errors, mut done) = (Vec::new(), 0);
+        while let Err(FailedStep { at, error }) = self.execute_all(&steps[done..]) {
+            errors.push(error);
+            done += at + 1;
+        }
+        errors
+    }
 }
 
 /// One service of a decky on one of its LANs.

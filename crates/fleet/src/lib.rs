@@ -9,6 +9,7 @@
 mod driver;
 mod error;
 mod fake;
+pub mod host;
 mod loopback;
 mod netns;
 mod row;

@@ -9,6 +9,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
 };
 
 use maze::{Observed, ObservedDecky, ObservedLan, Step};
@@ -68,6 +69,9 @@ pub enum LoopbackError {
         source: io::Error,
     },
 }
+
+/// Threads of the kill switch.
+const REMOVERS: usize = 16;
 
 /// Deckies on addresses of their own in 127.0.0.0/8.
 ///
@@ -320,6 +324,25 @@ impl Driver for Loopback {
 
     fn topologies(&self) -> Vec<TopologyId> {
         self.network().sites.keys().copied().collect()
+    }
+
+    /// Many at once: each removal waits until its listeners are closed.
+    fn panic(&self) -> Vec<StepError> {
+        let _one_at_a_time = self.stepping.lock().unwrap_or_else(PoisonError::into_inner);
+        let deckies = self.network().deckies();
+        let remove = |some: &[(TopologyId, DeckyId)]| {
+            some.iter().for_each(|(topology, decky)| self.remove_decky(*topology, *decky));
+        };
+        thread::scope(|scope| {
+            for some in deckies.chunks(deckies.len().div_ceil(REMOVERS).max(1)) {
+                let named = thread::Builder::new().name("panic".into());
+                if named.spawn_scoped(scope, move || remove(some)).is_err() {
+                    remove(some);
+                }
+            }
+        });
+        self.network().sites.clear();
+        Vec::new()
     }
 }
 

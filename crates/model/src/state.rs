@@ -27,14 +27,17 @@ words! {
 }
 
 impl TopologyStatus {
-    /// Whether the move is one that a topology can make.
+    /// Whether the move is one that a topology can make. Back to `pending` is the kill switch:
+    /// everything of it is off the network and stays off until it is deployed again.
     pub fn may_become(self, next: Self) -> bool {
         use TopologyStatus as S;
         match self {
             S::Pending => matches!(next, S::Deploying),
-            S::Deploying => matches!(next, S::Active | S::Failed | S::Degraded | S::TearingDown),
-            S::Active => matches!(next, S::Degraded | S::TearingDown),
-            S::Degraded => matches!(next, S::Active | S::TearingDown),
+            S::Deploying => {
+                matches!(next, S::Active | S::Failed | S::Degraded | S::TearingDown | S::Pending)
+            }
+            S::Active => matches!(next, S::Degraded | S::TearingDown | S::Pending),
+            S::Degraded => matches!(next, S::Active | S::TearingDown | S::Pending),
             S::Failed => matches!(next, S::TearingDown),
             S::TearingDown => matches!(next, S::TornDown | S::Degraded),
             S::TornDown => false,

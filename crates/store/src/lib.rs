@@ -14,6 +14,7 @@ mod error;
 mod hub;
 mod installation;
 mod journal;
+mod lock;
 mod mutation_moves;
 mod mutation_rows;
 mod mutations;
@@ -41,6 +42,7 @@ pub use hub::{
     WorkstreamFilter,
 };
 pub use journal::MAX_ENTRIES;
+pub use lock::{Holder, holder};
 pub use mutations::{
     Claim, DeckyOutcome, EnqueueError, Enqueued, Fenced, FinishError, LeaseRecord, MAX_PENDING,
     MutationRecord, NewMutation, RenewError,
@@ -50,7 +52,9 @@ pub use open::{Health, Installation, Store, StoreLimits};
 pub use rows::{MAX_PAGE, Page, Snapshot};
 pub use sinks::{BuryError, DeadLetter, MAX_DEAD_LETTERS, NewDeadLetter, SinkProgress};
 pub use stream_positions::StreamPosition;
-pub use topologies::{CreateError, DeckyChange, TopologyRecord, TopologySnapshot, TransitionError};
+pub use topologies::{
+    CreateError, DeckyChange, SwitchedOff, TopologyRecord, TopologySnapshot, TransitionError,
+};
 pub use users::{
     ApiTokenRecord, NewApiToken, NewUser, NewWebSession, SetupError, SetupState, TokenHash,
     UserError, UserRecord, WebSessionRecord,

@@ -1,12 +1,12 @@
 //! Opening and closing a data directory.
 //!
 //! The directory holds `morgana.db` (with SQLite's `-wal` and `-shm` while open), `morgana.lock`
-//! (locked by the process that has it open) and `morgana.opening` (see `installation.rs`). It is
+//! (see `lock.rs`) and `morgana.opening` (see `installation.rs`). It is
 //! readable by its owner only: captured secrets are in it.
 
 use std::{
     fmt,
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    fs::{DirBuilder, File, OpenOptions},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,7 +19,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    LeaseRecord, OpenError, StoreError, installation, mutation_rows,
+    LeaseRecord, OpenError, StoreError, installation, lock, mutation_rows,
     readers::Readers,
     schema::{self, MigrateError},
     writer::{self, Fault, Message, Tx, Writer},
@@ -106,7 +106,7 @@ impl Store {
         limits: StoreLimits,
     ) -> Result<Store, OpenError> {
         make_directory(path)?;
-        let lock = lock(path)?;
+        let lock = lock::take(path)?;
         let database = path.join("morgana.db");
         private_file(&database)?;
         let failed = |operation| {
@@ -228,7 +228,7 @@ fn make_directory(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Makes a file that only its owner can read; SQLite gives its other files the same mode.
-fn private_file(path: &Path) -> Result<File, OpenError> {
+pub(crate) fn private_file(path: &Path) -> Result<File, OpenError> {
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -237,16 +237,6 @@ fn private_file(path: &Path) -> Result<File, OpenError> {
         .mode(0o600)
         .open(path)
         .map_err(|source| OpenError::File { path: path.into(), source })
-}
-
-fn lock(directory: &Path) -> Result<File, OpenError> {
-    let path = directory.join("morgana.lock");
-    let file = private_file(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: directory.into() }),
-        Err(TryLockError::Error(source)) => Err(OpenError::File { path, source }),
-    }
 }
 
 fn configure(connection: &Connection, limits: StoreLimits) -> rusqlite::Result<()> {

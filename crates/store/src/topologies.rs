@@ -1,5 +1,7 @@
 //! Topologies: their status and the states of their deckies. The rows are in `topology_rows.rs`.
 
+mod switch_off;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use model::{
@@ -14,6 +16,12 @@ use crate::{
 
 /// Why mutations end that a teardown finds.
 const TORN_DOWN: &str = "topology was torn down";
+/// Why mutations end that the kill switch finds.
+const SWITCHED_OFF: &str = "the network was switched off";
+/// What a topology that is off the network leaves no mutation in.
+const UNFINISHED: [MutationState; 2] = [MutationState::Pending, MutationState::Applying];
+
+pub use switch_off::SwitchedOff;
 
 /// A topology with what the installation knows about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -261,7 +269,19 @@ fn transition(
     if from != to && !from.may_become(to) {
         return refused(TransitionError::Illegal { from, to });
     }
-    let mut record = Arc::unwrap_or_clone(record);
+    make_move(tx, Arc::unwrap_or_clone(record), to, reason, deckies)?;
+    Ok(tx.head())
+}
+
+/// Gives a topology a status and its deckies their states; says what is different.
+fn make_move(
+    tx: &mut Tx<'_>,
+    mut record: TopologyRecord,
+    to: TopologyStatus,
+    reason: Option<String>,
+    deckies: Vec<DeckyChange>,
+) -> rusqlite::Result<()> {
+    let from = record.status;
     if from != to {
         record.status = to;
         record.reason = reason;
@@ -274,7 +294,7 @@ fn transition(
         change_decky(tx, &mut record, change)?;
     }
     tx.remember(record);
-    Ok(tx.head())
+    Ok(())
 }
 
 fn say_status(tx: &mut Tx<'_>, record: &TopologyRecord, from: TopologyStatus) -> u64 {
@@ -294,11 +314,10 @@ fn end_mutations(tx: &mut Tx<'_>, record: &TopologyRecord) -> rusqlite::Result<(
         S::TearingDown => {
             mutation_moves::fail_all(tx, record, &[MutationState::Pending], TORN_DOWN)
         }
-        S::TornDown => {
-            let unfinished = [MutationState::Pending, MutationState::Applying];
-            mutation_moves::fail_all(tx, record, &unfinished, TORN_DOWN)
-        }
-        S::Pending | S::Deploying | S::Active | S::Degraded | S::Failed => Ok(()),
+        S::TornDown => mutation_moves::fail_all(tx, record, &UNFINISHED, TORN_DOWN),
+        // Nothing becomes pending but by the kill switch.
+        S::Pending => mutation_moves::fail_all(tx, record, &UNFINISHED, SWITCHED_OFF),
+        S::Deploying | S::Active | S::Degraded | S::Failed => Ok(()),
     }
 }
 

@@ -1392,6 +1392,23 @@ export interface components {
              */
             total?: number | null;
         };
+        /** @description What the kill switch did. */
+        Panic: {
+            /**
+             * Format: int64
+             * @description Microseconds until nothing answered any more.
+             */
+            down_after_micros: number;
+            /** @description What could not be removed, in words. Empty means that nothing is left on the network. */
+            left: string[];
+            /**
+             * Format: int64
+             * @description Microseconds until the database knew.
+             */
+            took_micros: number;
+            /** @description The topologies that were deployed; empty where none was. */
+            topologies: components["schemas"]["SwitchedOffView"][];
+        };
         /** @description A new password for oneself. */
         PasswordRequest: {
             current: string;
@@ -1694,6 +1711,17 @@ export interface components {
         SweepStale: {
             /** @description Only say what would be cancelled. */
             dry_run?: boolean;
+        };
+        /** @description A topology that is off the network now. */
+        SwitchedOffView: {
+            /** @description How many deckies it has. */
+            decky_count: number;
+            /** @description Its status before. */
+            from: components["schemas"]["TopologyStatus"];
+            name: string;
+            /** @description Its status now: `pending`, or `torn_down` where it was being torn down. */
+            status: components["schemas"]["TopologyStatus"];
+            topology_id: components["schemas"]["Id"];
         };
         /** @description A step of a workstream. */
         Task: components["schemas"]["Stamps"] & {

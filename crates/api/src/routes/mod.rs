@@ -7,6 +7,7 @@ pub(crate) mod hub;
 pub(crate) mod mutations;
 pub(crate) mod observed;
 pub(crate) mod op;
+pub(crate) mod panic;
 pub(crate) mod plans;
 pub(crate) mod relay;
 pub(crate) mod schemas;
@@ -36,6 +37,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/openapi.json", get(service::openapi))
         .route("/schemas", get(schemas::list))
         .route("/schemas/{type}", get(schemas::show))
+        .route("/panic", post(panic::throw))
         .route("/audit", get(service::audit_log))
         .route("/audit/verify", post(service::verify_audit))
         .route("/setup", get(access::setup_state).post(access::setup))

@@ -1,12 +1,12 @@
 //! A service on free ports, and HTTP/1.1 by hand: what is sent is what stands in the test.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use bus::Bus;
 use model::{Ambient, DeckyId};
 use morgana_api::{
-    ApiConfig, EndpointView, Handles, Limits, NetworkView, RelayView, Server, SinkState,
-    SinkStatus, WorkerState, WorkerStatus, WorkersView,
+    ApiConfig, EndpointView, Handles, Limits, NetworkView, PanicError, PanicSwitch, Panicked,
+    RelayView, Server, SinkState, SinkStatus, WorkerState, WorkerStatus, WorkersView,
 };
 use serde_json::Value;
 use store::Store;
@@ -49,6 +49,23 @@ impl RelayView for OneSink {
     }
 
     fn wake(&self, _: &str) {}
+}
+
+/// A network of which nothing is there; the database is told.
+struct DatabaseOnly(Store);
+
+impl PanicSwitch for DatabaseOnly {
+    fn throw(
+        &self,
+        by: &str,
+    ) -> Pin<Box<dyn Future<Output = Result<Panicked, PanicError>> + Send + '_>> {
+        let reason = format!("by {by}");
+        Box::pin(async move {
+            let off = self.0.switch_off(&reason).await.map_err(PanicError::NotKept)?;
+            let took = Duration::from_micros(7);
+            Ok(Panicked { off, left: Vec::new(), down_after: took, took })
+        })
+    }
 }
 
 /// A mutator that is well, an observer that somebody stopped, and the bus.
@@ -102,6 +119,7 @@ impl Service {
             network: Arc::new(NoNetwork),
             relay: Arc::new(OneSink),
             workers: Arc::new(ThreeWorkers),
+            panic: Arc::new(DatabaseOnly(store.clone())),
             wake_mutator: Arc::new(|| {}),
         };
         let bound = Server::new(config, handles).bind().await.unwrap();

@@ -7,6 +7,7 @@ mod access;
 mod client;
 mod document;
 mod hub;
+mod panic;
 mod relay;
 mod streams;
 mod topologies;

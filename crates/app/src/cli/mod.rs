@@ -1,11 +1,12 @@
 //! The command line. `up` is the service; everything else is a client of its API over the UNIX
-//! socket, where the owner of the service and root need no login. `hub sweep-stale` also works
-//! without a service.
+//! socket, where the owner of the service and root need no login. `hub sweep-stale` and `panic`
+//! also work without a service.
 
 mod bus;
 mod changes;
 mod decky;
 mod hub;
+mod panic;
 mod relay;
 mod render;
 mod status;
@@ -16,7 +17,7 @@ mod visitors;
 mod watch;
 mod worker;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -93,6 +94,13 @@ enum Command {
     /// Who does the work: heartbeats, and how one is stopped
     #[command(subcommand)]
     Worker(worker::Worker),
+    /// Take everything off the network at once, and keep it off: the kill switch
+    ///
+    /// The service does it where it answers in time; else its process is killed, and the network
+    /// goes with it. Ends with 0 when nothing is left on the network and nothing comes back, with
+    /// 1 where something may still be up, with 3 where it is down but the database could not be
+    /// told, so that the next start would bring it back.
+    Panic(panic::Panic),
     /// Show every configuration key with its value and meaning
     Config,
     /// Print completions for a shell: `morgana completions bash`
@@ -106,13 +114,16 @@ enum Command {
 ///
 /// # Errors
 /// Where it fails; the error is for the person at the terminal.
-pub fn run(cli: Cli) -> anyhow::Result<()> {
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Completions { shell } = cli.command {
         clap_complete::generate(shell, &mut Cli::command(), "morgana", &mut std::io::stdout());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let flags = cli.command.flags();
-    let config = cli.global.load(flags.clone())?;
+    let config = match cli.global.load(flags.clone()) {
+        Err(error) if matches!(cli.command, Command::Panic(_)) => cli.global.at_worst(error)?,
+        loaded => loaded?,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -125,7 +136,7 @@ async fn dispatch(
     command: Command,
     config: Config,
     again: impl Fn() -> anyhow::Result<Config>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<ExitCode> {
     let client = Client::new(&config.socket_path());
     match command {
         Command::Up(up) => up.run(&config, again).await,
@@ -144,9 +155,11 @@ async fn dispatch(
         Command::User(command) => command.run(&client).await,
         Command::Relay(command) => command.run(&client).await,
         Command::Worker(command) => command.run(&client).await,
+        Command::Panic(panic) => return panic.run(&client, &config).await,
         Command::Config => show_config(&config),
         Command::Completions { .. } => Ok(()),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn show_config(config: &Config) -> anyhow::Result<()> {
@@ -179,6 +192,20 @@ impl Global {
         });
         let sources = Sources { file, environment: std::env::vars().collect(), flags };
         Ok(Config::load(is_root(), &sources)?)
+    }
+
+    /// The configuration of the kill switch where the usual one has errors: it needs no more than
+    /// the data directory, which has to be named then, so that it is surely the right one.
+    fn at_worst(&self, error: anyhow::Error) -> anyhow::Result<Config> {
+        let Some(data_dir) = &self.data_dir else {
+            return Err(error.context("name the data directory with --data-dir"));
+        };
+        eprintln!("morgana: {error:#}; going on with {}", data_dir.display());
+        let environment: Vec<_> = std::env::vars().collect();
+        let mut config = Config::default_for(is_root(), &environment);
+        config.data_dir.clone_from(data_dir);
+        config.socket.clone_from(&self.socket);
+        Ok(config)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use model::Ambient;
+use model::{Ambient, TopologyStatus};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::render;
@@ -86,10 +86,17 @@ impl Up {
         if self.demo {
             let record = deploy_demo(morgana).await?;
             let (lans, deckies) = (record.topology.lans.len(), record.topology.deckies.len());
-            text += &format!(
-                "\nThe demo maze has {lans} LANs and {deckies} deckies. Be the intruder:\n{}",
-                try_commands(morgana, &record)
-            );
+            text += &format!("\nThe demo maze has {lans} LANs and {deckies} deckies. ");
+            text += &match record
+                .reason
+                .as_ref()
+                .filter(|_| record.status == TopologyStatus::Pending)
+            {
+                Some(reason) => format!(
+                    "It is off the network: {reason}.\nBring it back:\n  {client} topology deploy demo\n"
+                ),
+                None => format!("Be the intruder:\n{}", try_commands(morgana, &record)),
+            };
             text += &format!(
                 "\nWatch it happen in the console, or in another terminal:\n  {client} watch\n"
             );

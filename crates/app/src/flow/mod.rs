@@ -3,5 +3,6 @@
 pub mod mutate;
 pub mod observe;
 mod outcomes;
+pub mod panic;
 pub mod reconcile;
 pub mod relay;

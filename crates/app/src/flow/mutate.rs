@@ -31,7 +31,7 @@ use tracing::{debug, info, warn};
 use crate::{
     crash_point,
     flow::{outcomes::outcomes, reconcile},
-    network::{Failure, Network, OnFailure},
+    network::{Failure, Network, OnFailure, Order, Void},
     workers::Pulse,
 };
 
@@ -198,11 +198,14 @@ impl Mutator {
     }
 
     async fn look_at_topologies(&self, memory: &mut Memory) -> Result<(), StoreError> {
+        let order = self.network.order();
         let records = self.store.topologies().await?;
         let deployed = records.iter().filter(|record| record.status.is_deployed()).count();
         memory.next_rotation.clear();
         for record in records {
-            let record = reconcile::topology(&self.store, &self.network, record).await;
+            let reconciled = reconcile::topology(&self.store, &self.network, order, record).await;
+            // Switched off meanwhile: what was read is no longer so.
+            let Ok(record) = reconciled else { break };
             if record.status.is_deployed() {
                 self.rotate_due(&record).await;
                 memory.note_rotation(&record.topology);
@@ -288,8 +291,9 @@ impl Mutator {
         let (mut was_woken, mut broken) = (false, None);
         loop {
             while running.len() < AT_ONCE && broken.is_none() {
+                let order = self.network.order();
                 match self.store.claim(WORKER, self.lease).await {
-                    Ok(Some(claim)) => running.push(self.work(claim)),
+                    Ok(Some(claim)) => running.push(self.work(order, claim)),
                     Ok(None) => break,
                     Err(error) => broken = Some(error),
                 }
@@ -311,13 +315,13 @@ impl Mutator {
         broken.map_or(Ok(()), Err)
     }
 
-    async fn work(&self, claim: Claim) -> (MutationId, Outcome) {
+    async fn work(&self, order: Order, claim: Claim) -> (MutationId, Outcome) {
         crash_point("claimed");
         let id = claim.mutation.id;
-        (id, self.apply(claim).await)
+        (id, self.apply(order, claim).await)
     }
 
-    async fn apply(&self, claim: Claim) -> Outcome {
+    async fn apply(&self, order: Order, claim: Claim) -> Outcome {
         let Claim { mutation, topology: record } = claim;
         let applied = match self.candidate(&mutation, &record).await {
             Ok(applied) => applied,
@@ -328,10 +332,10 @@ impl Mutator {
             }
         };
         if record.status.is_deployed()
-            && let Err(failure) = self.realise(&mutation, &applied.topology).await
+            && let Err(reason) = self.realise(order, &mutation, &applied.topology).await
         {
-            self.restore(&record).await;
-            return self.fail(&mutation, reason_of_failure(&failure)).await;
+            self.restore(order, &record).await;
+            return self.fail(&mutation, reason).await;
         }
         crash_point("executed");
         let outcomes = outcomes(&record, &applied.topology, mutation.trigger);
@@ -348,7 +352,7 @@ impl Mutator {
                 Outcome::Applied(applied.topology)
             }
             Err(error) => {
-                self.restore(&record).await;
+                self.restore(order, &record).await;
                 unfinished(&mutation, &error)
             }
         }
@@ -385,14 +389,21 @@ impl Mutator {
     }
 
     /// Brings the network to the candidate. What fails for a reason that may pass is tried again.
-    async fn realise(&self, mutation: &MutationRecord, after: &Topology) -> Result<(), Failure> {
+    /// Where it fails for good, answers the reason.
+    async fn realise(
+        &self,
+        order: Order,
+        mutation: &MutationRecord,
+        after: &Topology,
+    ) -> Result<(), String> {
         let mut pause = FIRST_PAUSE;
         for tries_left in (0..TRIES).rev() {
-            let work = self.network.bring_to(after.id, Some(after.clone()), OnFailure::Stop);
+            let work = self.network.bring_to(order, after.id, after.clone(), OnFailure::Stop);
             let failures = self.holding_lease(mutation, work).await;
+            let failures = failures.map_err(|void: Void| void.to_string())?;
             let Some(failure) = failures.into_iter().next() else { return Ok(()) };
             if tries_left == 0 || !failure.error.is_transient() {
-                return Err(failure);
+                return Err(reason_of_failure(&failure));
             }
             info!(mutation.id = %mutation.id, error = &failure.error as &dyn std::error::Error, "step failed; it is tried again");
             self.holding_lease(mutation, tokio::time::sleep(pause)).await;
@@ -430,9 +441,13 @@ impl Mutator {
     }
 
     /// Brings the network back to desired state after a candidate did not make it. What cannot
-    /// be restored makes the topology degraded, which heals at a later look.
-    async fn restore(&self, record: &TopologyRecord) {
-        reconcile::topology(&self.store, &self.network, record.clone()).await;
+    /// be restored makes the topology degraded, which heals at a later look; what was switched
+    /// off meanwhile stays off.
+    async fn restore(&self, order: Order, record: &TopologyRecord) {
+        let restored = reconcile::topology(&self.store, &self.network, order, record.clone()).await;
+        if restored.is_err() {
+            info!(topology.id = %record.topology.id, "not restored: the network was switched off");
+        }
     }
 
     fn beat(&self, memory: &Memory) {

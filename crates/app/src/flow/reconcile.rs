@@ -13,41 +13,55 @@ use tracing::{info, warn};
 
 use crate::{
     crash_point,
-    network::{Failure, Network, OnFailure},
+    network::{Failure, Network, OnFailure, Order, Void},
 };
 
 /// Brings the network to what the record says and keeps what came of it. Answers the record as
 /// it is afterwards; where the database is away, as it was.
-pub async fn topology(store: &Store, network: &Network, record: TopologyRecord) -> TopologyRecord {
+///
+/// # Errors
+/// Where the network was switched off since the record was read under `order`.
+pub async fn topology(
+    store: &Store,
+    network: &Network,
+    order: Order,
+    record: TopologyRecord,
+) -> Result<TopologyRecord, Void> {
     match record.status {
         TopologyStatus::Deploying | TopologyStatus::Active | TopologyStatus::Degraded => {
-            build(store, network, record).await
+            build(store, network, order, record).await
         }
-        TopologyStatus::TearingDown => take_down(store, network, record).await,
+        TopologyStatus::TearingDown => Ok(take_down(store, network, record).await),
         TopologyStatus::Pending | TopologyStatus::Failed | TopologyStatus::TornDown => {
             clear_leftovers(network, record.topology.id).await;
-            record
+            Ok(record)
         }
     }
 }
 
-async fn build(store: &Store, network: &Network, record: TopologyRecord) -> TopologyRecord {
+async fn build(
+    store: &Store,
+    network: &Network,
+    order: Order,
+    record: TopologyRecord,
+) -> Result<TopologyRecord, Void> {
     let id = record.topology.id;
-    let desired = Some(record.topology.clone());
-    let failures = network.bring_to(id, desired, OnFailure::GoOn).await;
+    let failures = network.bring_to(order, id, record.topology.clone(), OnFailure::GoOn).await?;
     crash_point("built");
     let truth = Truth::of(&record.topology, &network.observe(id), &failures);
+    // What is gone because it was switched off is no truth about the topology.
+    network.check(order)?;
     let status = truth.status(record.status);
     if status == TopologyStatus::Failed {
         clear_leftovers(network, id).await;
     }
     let reason = failures.first().map(|f| format!("could not {}: {}", f.step, f.error));
-    keep(store, record, status, reason, truth.changes()).await
+    Ok(keep(store, record, status, reason, truth.changes()).await)
 }
 
 async fn take_down(store: &Store, network: &Network, record: TopologyRecord) -> TopologyRecord {
     let id = record.topology.id;
-    let failures = network.bring_to(id, None, OnFailure::GoOn).await;
+    let failures = network.take_down(id).await;
     crash_point("taken-down");
     let (status, reason) = match failures.first() {
         None => (TopologyStatus::TornDown, None),
@@ -67,7 +81,7 @@ async fn take_down(store: &Store, network: &Network, record: TopologyRecord) -> 
 
 /// What a crash between two steps may have left of a topology that has no place in the network.
 async fn clear_leftovers(network: &Network, id: TopologyId) {
-    for failure in network.bring_to(id, None, OnFailure::GoOn).await {
+    for failure in network.take_down(id).await {
         warn!(topology.id = %id, error = &failure.error as &dyn std::error::Error, "leftover not removed");
     }
 }

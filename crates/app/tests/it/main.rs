@@ -16,6 +16,7 @@ mod lifecycle;
 mod mutator;
 #[cfg(feature = "crash-points")]
 mod netns;
+mod panic;
 mod relay;
 mod workers;
 

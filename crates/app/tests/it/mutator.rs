@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use api::PanicSwitch;
 use bus::{Bus, Delivery, OnLag};
 use fleet::{Driver, Failure, Fake};
 use maze::StepKind;
@@ -13,8 +14,11 @@ use model::{
     Payload, Service, Timestamp, Topology, TopologyId, TopologyStatus, Trigger,
 };
 use morgana::{
-    flow::mutate::{Mutator, Occupancy},
-    network::Network,
+    flow::{
+        mutate::{Mutator, Occupancy},
+        panic::KillSwitch,
+    },
+    network::{Network, OnFailure},
     workers::Pulse,
 };
 use store::{MutationRecord, NewMutation, Store};
@@ -30,6 +34,7 @@ struct Bench {
     bus: Bus,
     ambient: Ambient,
     fake: Arc<Fake>,
+    network: Network,
     wake: Arc<Notify>,
     topology: Topology,
     stop: CancellationToken,
@@ -74,9 +79,10 @@ impl Bench {
         store.set_status(topology.id, pending, deploying, None, Vec::new()).await.unwrap();
         let (bus, wake, stop) =
             (Bus::embedded("test"), Arc::new(Notify::new()), CancellationToken::new());
+        let network = Network::new(driver);
         let mutator = Mutator {
             store: store.clone(),
-            network: Network::new(driver),
+            network: network.clone(),
             bus: bus.clone(),
             pulse: Pulse::new("mutator", bus.clone(), ambient.clone()),
             ambient: ambient.clone(),
@@ -87,7 +93,8 @@ impl Bench {
             ready: None,
         };
         let running = tokio::spawn(mutator.run(stop.clone()));
-        let bench = Self { _dir: dir, store, bus, ambient, fake, wake, topology, stop, running };
+        let bench =
+            Self { _dir: dir, store, bus, ambient, fake, network, wake, topology, stop, running };
         bench.until_status(TopologyStatus::Active).await;
         bench
     }
@@ -304,6 +311,68 @@ async fn a_topology_that_takes_its_time_holds_up_no_other() {
     *gated.gate.0.lock().unwrap() = true;
     gated.gate.1.notify_all();
     assert_eq!(bench.ended(&slow).await.state, MutationState::Applied);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn the_kill_switch_waits_for_one_step_and_voids_what_was_ordered() {
+    let gated = Arc::new(Gated { fake: Fake::new(), gate: (Mutex::new(true), Condvar::new()) });
+    let bench = Bench::on(gated.clone(), Arc::new(Fake::new()), Arc::new(Nobody)).await;
+    let id = bench.topology.id;
+    let switch = KillSwitch::new(bench.store.clone(), bench.network.clone());
+    *gated.gate.0.lock().unwrap() = false;
+    let lan = |label| Op::AddLan { name: name(label), subnet: None, is_dmz: false, position: None };
+    let decky = Op::AddDecky {
+        name: name("new-01"),
+        lan: name("lab"),
+        services: Some(vec![Service::Ssh]),
+        archetype: None,
+        forwards_l3: false,
+        ip: None,
+        rotate_every_seconds: None,
+        position: None,
+    };
+    let halfway = bench.enqueue(Op::Batch { ops: vec![lan("lab"), decky] }).await;
+    let waiting = bench.enqueue(lan("later")).await;
+    bench
+        .until(async |bench| {
+            let now = bench.store.mutation(halfway.id).await.unwrap().unwrap();
+            (now.state == MutationState::Applying).then_some(())
+        })
+        .await;
+    let order = bench.network.order();
+    let thrown = tokio::spawn(async move { PanicSwitch::throw(&switch, "test").await });
+    let void = async {
+        while bench.network.check(order).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, void).await.expect("orders are void at once");
+    *gated.gate.0.lock().unwrap() = true;
+    gated.gate.1.notify_all();
+    let done = tokio::time::timeout(PATIENCE, thrown).await.unwrap().unwrap().unwrap();
+    assert_eq!((done.off.len(), done.left.len()), (1, 0));
+    for mutation in [&halfway, &waiting] {
+        let ended = bench.ended(mutation).await;
+        assert_eq!(ended.state, MutationState::Failed);
+        assert!(ended.reason.unwrap().contains("switched off"));
+    }
+    // A look at everything, and what was read before the switch was thrown, bring nothing back.
+    bench.wake.notify_one();
+    bench.ended(&bench.enqueue(lan("drawn")).await).await;
+    let stale = bench.topology.clone();
+    let void = bench.network.bring_to(order, id, stale, OnFailure::GoOn).await;
+    assert!(void.is_err());
+    assert_eq!(gated.topologies(), []);
+    let added = |step: &maze::Step| step.kind() == StepKind::AddDecky;
+    let before = bench.topology.deckies.len();
+    assert_eq!(gated.fake.steps().iter().filter(|step| added(step)).count(), before);
+
+    let (pending, deploying) = (TopologyStatus::Pending, TopologyStatus::Deploying);
+    bench.store.set_status(id, pending, deploying, None, Vec::new()).await.unwrap();
+    bench.wake.notify_one();
+    bench.until_status(TopologyStatus::Active).await;
+    assert_eq!(gated.topologies(), [id]);
     bench.end().await;
 }
 

@@ -54,6 +54,14 @@ impl Network {
         Self { prefix, sites: BTreeMap::new(), taken: BTreeMap::new() }
     }
 
+    /// Every machine, with its topology.
+    pub(super) fn deckies(&self) -> Vec<(TopologyId, DeckyId)> {
+        let of = |(topology, site): (&TopologyId, &Site)| {
+            site.deckies.keys().map(|decky| (*topology, *decky)).collect::<Vec<_>>()
+        };
+        self.sites.iter().flat_map(of).collect()
+    }
+
     pub(super) fn machine(&self, topology: TopologyId, decky: DeckyId) -> Option<&Machine> {
         self.sites.get(&topology)?.deckies.get(&decky)
     }

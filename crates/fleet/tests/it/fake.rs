@@ -59,3 +59,14 @@ fn a_network_may_outlive_its_driver() {
     assert_eq!(converge(&survivor, &topology), steps[5..]);
     assert!(Fake::new().observe(topology.id).is_empty());
 }
+
+#[test]
+fn the_kill_switch_says_what_it_could_not_remove() {
+    let (fake, (topology, _)) = (Fake::new(), crate::demo(1));
+    crate::converge(&fake, &topology);
+    fake.fail_kind(StepKind::RemoveDecky, 1, Failure::Permanent);
+    let left = fake.panic();
+    assert!(!left.is_empty());
+    assert!(fake.panic().is_empty());
+    assert!(fake.topologies().is_empty());
+}

@@ -373,3 +373,26 @@ fn a_port_that_a_program_of_this_machine_holds_everywhere_gets_a_stand_in() {
     assert_eq!(endpoints[0].listening.port(), port + port_offset);
     assert!(answers(endpoints[0].listening));
 }
+
+#[test]
+fn the_kill_switch_leaves_nothing_and_the_next_deploy_finds_the_same_addresses() {
+    let claim = claim();
+    let (driver, host) = driver(&claim);
+    let (one, _) = demo(1);
+    let (other, _) = demo(2);
+    converge(&driver, &one);
+    converge(&driver, &other);
+    let before = host.addresses();
+    let client = TcpStream::connect(before[0]).unwrap();
+    host.take_log();
+    assert!(driver.panic().is_empty());
+    assert_eq!((host.addresses(), driver.topologies()), (vec![], vec![]));
+    let gone = host.take_log().iter().filter(|line| *line == "gone").count();
+    assert_eq!(gone, one.deckies.len() + other.deckies.len(), "sessions end");
+    assert!(TcpStream::connect(before[0]).is_err());
+    drop(client);
+    assert!(driver.panic().is_empty(), "again is fine");
+    converge(&driver, &one);
+    converge(&driver, &other);
+    assert_eq!(host.addresses(), before);
+}

@@ -36,12 +36,12 @@ fn names_are_lower_case_dns_labels() {
 }
 
 #[test]
-fn a_topology_moves_only_as_the_reference_says() {
+fn a_topology_moves_as_the_reference_says_and_back_to_pending_by_the_kill_switch() {
     let moves = "
         pending      deploying
-        deploying    active failed degraded tearing_down
-        active       degraded tearing_down
-        degraded     active tearing_down
+        deploying    active failed degraded tearing_down pending
+        active       degraded tearing_down pending
+        degraded     active tearing_down pending
         failed       tearing_down
         tearing_down torn_down degraded
         torn_down";

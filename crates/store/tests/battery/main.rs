@@ -57,6 +57,7 @@ battery!(on_sqlite, crate::bench::Bench::sqlite(), {
         status_is_set_at_one_version,
         deckies_tell_creation_and_retirement,
         name_is_free_after_teardown,
+        the_kill_switch_is_written_down_at_once,
         reopening_keeps_everything;
     observed:
         repeating_an_observation_changes_nothing,

@@ -1,9 +1,9 @@
 //! Topologies and their status.
 
-use model::{DeckyState, TopologyStatus};
-use store::{CreateError, DeckyChange, TransitionError};
+use model::{DeckyState, MutationState, TopologyStatus};
+use store::{CreateError, DeckyChange, FinishError, TransitionError};
 
-use crate::bench::{Bench, field, journal, kinds, mutation, name, rotate};
+use crate::bench::{Bench, LEASE, field, journal, kinds, mutation, name, rotate};
 
 pub(crate) async fn rows_come_back_as_they_went(bench: Bench) {
     let store = bench.open();
@@ -127,4 +127,40 @@ pub(crate) async fn status_is_set_at_one_version(bench: Bench) {
     assert!(one.is_ok() != other.is_ok(), "one wins: {one:?}, {other:?}");
     let told = |answer| matches!(answer, Err(TransitionError::Conflict { .. }));
     assert!(told(one) || told(other), "and the other is told");
+}
+
+pub(crate) async fn the_kill_switch_is_written_down_at_once(bench: Bench) {
+    use TopologyStatus as S;
+    let store = bench.open();
+    let deployed = bench.active(&store, "maze", 3).await;
+    let leaving = bench.active(&store, "leaving", 1).await;
+    store.set_status(leaving, S::Active, S::TearingDown, None, Vec::new()).await.unwrap();
+    let drawn = bench.maze("drawn", 1);
+    store.create_topology(&drawn, "tester").await.unwrap();
+    let running = store.enqueue(mutation(deployed, rotate("decky-0"))).await.unwrap().mutation;
+    let claim = store.claim("mutator", LEASE).await.unwrap().unwrap();
+    assert_eq!(claim.mutation.id, running.id);
+    let waiting = store.enqueue(mutation(deployed, rotate("decky-1"))).await.unwrap().mutation;
+
+    let mut off = store.switch_off("by panic").await.unwrap();
+    off.sort_by_key(|off| off.name.clone());
+    let moves: Vec<_> = off.iter().map(|off| (off.id, off.from, off.to, off.deckies)).collect();
+    let expected =
+        [(leaving, S::TearingDown, S::TornDown, 1), (deployed, S::Active, S::Pending, 3)];
+    assert_eq!(moves, expected);
+    let record = store.topology(deployed).await.unwrap().unwrap();
+    assert_eq!((record.status, record.reason.as_deref()), (S::Pending, Some("by panic")));
+    assert!(record.decky_states.values().all(|state| *state == DeckyState::Planned));
+    for id in [running.id, waiting.id] {
+        let ended = store.mutation(id).await.unwrap().unwrap();
+        assert_eq!(ended.state, MutationState::Failed);
+        assert_eq!(ended.reason.as_deref(), Some("the network was switched off"));
+    }
+    let late = store.finish_failed(running.id, claim.mutation.attempt, "late").await;
+    assert!(matches!(late, Err(FinishError::Fenced(_))), "{late:?}");
+
+    let head = store.health().await.unwrap().journal_head;
+    assert_eq!(store.switch_off("again").await.unwrap(), [], "nothing is left to take off");
+    assert_eq!(store.health().await.unwrap().journal_head, head, "and nothing is said");
+    store.set_status(deployed, S::Pending, S::Deploying, None, Vec::new()).await.unwrap();
 }
