@@ -1,10 +1,11 @@
 //! The command line. `up` is the service; everything else is a client of its API over the UNIX
 //! socket, where the owner of the service and root need no login. `hub sweep-stale` and `panic`
-//! also work without a service.
+//! also work without a service; `doctor` looks at the machine.
 
 mod bus;
 mod changes;
 mod decky;
+mod doctor;
 mod hub;
 mod panic;
 mod relay;
@@ -101,6 +102,10 @@ enum Command {
     /// 1 where something may still be up, with 3 where it is down but the database could not be
     /// told, so that the next start would bring it back.
     Panic(panic::Panic),
+    /// Check whether this machine and this configuration fit
+    ///
+    /// Ends with 0 where nothing has to be changed, with 1 where something has to.
+    Doctor(doctor::Doctor),
     /// Show every configuration key with its value and meaning
     Config,
     /// Print completions for a shell: `morgana completions bash`
@@ -156,6 +161,7 @@ async fn dispatch(
         Command::Relay(command) => command.run(&client).await,
         Command::Worker(command) => command.run(&client).await,
         Command::Panic(panic) => return panic.run(&client, &config).await,
+        Command::Doctor(doctor) => return doctor.run(&client, &config).await,
         Command::Config => show_config(&config),
         Command::Completions { .. } => Ok(()),
     }?;

@@ -13,6 +13,7 @@ mod events;
 mod facts;
 mod hub;
 mod lifecycle;
+mod machine;
 mod mutator;
 #[cfg(feature = "crash-points")]
 mod netns;
