@@ -1,6 +1,6 @@
 //! The command line. `up` is the service; everything else is a client of its API over the UNIX
 //! socket, where the owner of the service and root need no login. `hub sweep-stale` and `panic`
-//! also work without a service; `doctor` looks at the machine.
+//! also work without a service; `doctor` and `service` look at the machine.
 
 mod bus;
 mod changes;
@@ -10,6 +10,7 @@ mod hub;
 mod panic;
 mod relay;
 mod render;
+mod service;
 mod status;
 mod topology;
 mod up;
@@ -106,6 +107,9 @@ enum Command {
     ///
     /// Ends with 0 where nothing has to be changed, with 1 where something has to.
     Doctor(doctor::Doctor),
+    /// Run as a service of systemd
+    #[command(subcommand)]
+    Service(service::Service),
     /// Show every configuration key with its value and meaning
     Config,
     /// Print completions for a shell: `morgana completions bash`
@@ -162,6 +166,7 @@ async fn dispatch(
         Command::Worker(command) => command.run(&client).await,
         Command::Panic(panic) => return panic.run(&client, &config).await,
         Command::Doctor(doctor) => return doctor.run(&client, &config).await,
+        Command::Service(command) => command.run(),
         Command::Config => show_config(&config),
         Command::Completions { .. } => Ok(()),
     }?;

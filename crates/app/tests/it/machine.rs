@@ -76,3 +76,62 @@ async fn the_doctor_says_what_fits_and_what_to_change() {
     let text = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(text.contains("--probe-address"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_is_written_verified_and_removed() {
+    let root = tempfile::tempdir().unwrap();
+    let place = root.path().display().to_string();
+    let unit = root.path().join("etc/systemd/system/morgana.service");
+    // A program that is there on every machine: systemd-analyze looks whether it can be run.
+    let install = ["service", "install", "--root", &place, "--program", "/bin/true"];
+    let service = async |arguments: &[&str]| {
+        let output = morgana(arguments).await;
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    for driver in [&["--driver", "loopback"][..], &["--driver", "netns", "--uplink", "eth1"]] {
+        let (code, said) = service(&[&install[..], driver].concat()).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("systemctl enable --now morgana"), "{said}");
+        let text = std::fs::read_to_string(&unit).unwrap();
+        assert_eq!(text.contains("CAP_SYS_ADMIN"), driver.len() > 2, "{text}");
+        verify(&unit).await;
+        let (_, printed) =
+            service(&[&install[..2], &install[4..], driver, &["--print"]].concat()).await;
+        assert_eq!(printed.trim(), text.trim(), "what is printed is what is written");
+    }
+    let (_, said) = service(&["service", "status", "--root", &place]).await;
+    assert!(said.contains(": installed"), "{said}");
+    let (code, said) = service(&["service", "uninstall", "--root", &place]).await;
+    assert!(code == Some(0) && !unit.exists(), "{said}");
+    let (_, said) = service(&["service", "status", "--root", &place]).await;
+    assert!(said.contains("not installed"), "{said}");
+
+    std::fs::write(&unit, "[Service]\nExecStart=/bin/false\n").unwrap();
+    for verb in [&install[..], &["service", "uninstall", "--root", &place]] {
+        let (code, said) = service(verb).await;
+        assert!(code == Some(1) && said.contains("not written by this command"), "{said}");
+    }
+    assert!(std::fs::read_to_string(&unit).unwrap().contains("/bin/false"));
+    let uplink = [&install[..], &["--uplink", "eth1"]].concat();
+    assert!(service(&uplink).await.1.contains("--driver netns"));
+    let (code, said) = service(&[&install[..5], &["/home/me/morgana"]].concat()).await;
+    assert!(code == Some(1) && said.contains("--program"), "{said}");
+    if !Path::new("/run/systemd/system").exists() {
+        let (code, said) = service(&["service", "install", "--program", "/bin/true"]).await;
+        assert!(code == Some(1) && said.contains("--root"), "{said}");
+    }
+}
+
+/// Has systemd look at the unit, where it is installed; it may complain about other units.
+async fn verify(unit: &Path) {
+    let mut command = tokio::process::Command::new("systemd-analyze");
+    command.arg("verify").arg(unit).kill_on_drop(true);
+    match tokio::time::timeout(PATIENCE, command.output()).await.unwrap() {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!said.contains("morgana.service"), "{said}");
+        }
+        Err(error) => eprintln!("not verified: systemd-analyze: {error}"),
+    }
+}
