@@ -19,11 +19,12 @@ const PUBLIC: [&str; 8] = [
 /// Who may not do what, by the beginning of the operation.
 fn denied(operation: &str, role: &str) -> bool {
     let is = |part: &str| operation.contains(part);
-    const OPERATED: [&str; 12] = [
+    const OPERATED: [&str; 13] = [
         "/generator",
         "/import",
         "/topologies",
         "/deckies",
+        "/panic",
         "/relay",
         "/domain",
         "/repos",

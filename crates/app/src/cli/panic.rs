@@ -65,7 +65,9 @@ impl Panic {
                 killed: None,
                 topologies: answer["topologies"].as_array().cloned().unwrap_or_default(),
                 service: None,
-                down_after: began.elapsed(),
+                down_after: Duration::from_micros(
+                    answer["down_after_micros"].as_u64().unwrap_or(0),
+                ),
                 not_kept: None,
             },
             Err(why) => by_force(&config.data_dir, began, why.to_string()).await?,
