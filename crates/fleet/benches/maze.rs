@@ -55,10 +55,13 @@ fn main() {
     under_load(&segment, length);
 }
 
+/// A gate that is served: what stops it, and the thread that does it.
+type Served = (Arc<AtomicBool>, JoinHandle<()>);
+
 /// Greets and closes, or reads to the end.
 #[derive(Default)]
 struct Host {
-    gates: Mutex<BTreeMap<(LanId, u16), (Arc<AtomicBool>, JoinHandle<()>)>>,
+    gates: Mutex<BTreeMap<(LanId, u16), Served>>,
     bound: AtomicUsize,
 }
 

@@ -290,10 +290,9 @@ impl Rows {
     }
 
     pub(super) fn opened(&mut self, topology: TopologyId, id: DeckyId, service: ServiceConfig) {
-        if let Some(machine) = self.machine_mut(topology, id) {
-            if let Err(place) = machine.open.binary_search(&service) {
-                machine.open.insert(place, service);
-            }
+        let Some(machine) = self.machine_mut(topology, id) else { return };
+        if let Err(place) = machine.open.binary_search(&service) {
+            machine.open.insert(place, service);
         }
     }
 
