@@ -12,6 +12,7 @@ mod fake;
 pub mod host;
 mod loopback;
 mod netns;
+pub mod privilege;
 mod row;
 pub mod switch;
 
