@@ -172,6 +172,11 @@ pub enum StepError {
     /// The network was taken down for good, by `panic` or because the switch died.
     #[error("the network is switched off; start Morgana again to get it back")]
     Off,
+    /// Who makes namespaces and listeners is gone.
+    #[error(
+        "the root helper has ended: restart Morgana to make new kinds of deckies and new ports"
+    )]
+    HelperGone,
     /// A failure that a test asked for.
     #[error("step {kind:?} failed as scripted")]
     Scripted {
@@ -204,6 +209,7 @@ impl StepError {
             | Self::PortTaken { .. }
             | Self::Protected { .. }
             | Self::Switch(_)
+            | Self::HelperGone
             | Self::Off => false,
         }
     }

@@ -20,4 +20,6 @@ pub use driver::{Bound, DecoyHost, Driver, Endpoint, Gate, Opened};
 pub use error::{FailedStep, StepError};
 pub use fake::{Failure, Fake, FakeNetwork};
 pub use loopback::{Loopback, LoopbackConfig, LoopbackError, Ports};
-pub use netns::{MacChoice, Netns, NetnsConfig, NetnsError, Report, Uplink};
+pub use netns::{
+    MacChoice, Netns, NetnsConfig, NetnsError, Reach, Report, Uplink, helper, helper::Helper,
+};

@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, TcpListener},
+    net::Ipv4Addr,
     os::fd::{AsFd, OwnedFd},
 };
 
@@ -90,14 +90,14 @@ impl Class {
     }
 
     /// A listener for this port of every decky in the class.
-    pub(super) fn listen(&self, port: u16) -> io::Result<TcpListener> {
+    pub(super) fn listen(&self, port: u16) -> io::Result<OwnedFd> {
         sys::within(self.namespace.as_fd(), || {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
             sockopt::set_socket_reuseaddr(&socket, true)?;
             bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))?;
             listen(&socket, BACKLOG)?;
-            Ok(TcpListener::from(socket))
+            Ok(socket)
         })
     }
 

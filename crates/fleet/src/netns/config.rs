@@ -1,6 +1,11 @@
 //! What the netns driver is told, why it cannot start, and what it reports.
 
-use std::{io, os::fd::AsFd as _, path::PathBuf, time::Duration};
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    path::PathBuf,
+    time::Duration,
+};
 
 use ipnet::Ipv4Net;
 use model::{Ambient, InstallationSecret};
@@ -105,12 +110,9 @@ impl std::fmt::Display for Uplink {
     }
 }
 
-/// Opens the way to the real network.
-pub(super) fn open_uplink(uplink: &Uplink, headers: bool) -> io::Result<Link> {
-    let packet = |name: &str| {
-        let index = Links::open()?.index(name)?;
-        Ok(Link::Packet { socket: sys::open_packet(index, headers)?, headers })
-    };
+/// Opens the way to the real network; `headers` says whether frames have virtio headers.
+pub(super) fn open_uplink(uplink: &Uplink, headers: bool) -> io::Result<OwnedFd> {
+    let packet = |name: &str| sys::open_packet(Links::open()?.index(name)?, headers);
     match uplink {
         Uplink::Interface(name) => packet(name),
         Uplink::InterfaceWithin { netns, name } => {
@@ -123,7 +125,19 @@ pub(super) fn open_uplink(uplink: &Uplink, headers: bool) -> io::Result<Link> {
             let index = links.index(name)?;
             links.up(index)?;
             links.add_address(index, address.addr(), address.prefix_len())?;
-            Ok(Link::Tap(tap))
+            Ok(tap)
+        }
+    }
+}
+
+impl Uplink {
+    /// How frames come and go over the descriptor of [`open_uplink`].
+    pub(super) fn link(&self, descriptor: OwnedFd, headers: bool) -> Link {
+        match self {
+            Self::Interface(_) | Self::InterfaceWithin { .. } => {
+                Link::Packet { socket: descriptor, headers }
+            }
+            Self::Demo { .. } => Link::Tap(descriptor),
         }
     }
 }

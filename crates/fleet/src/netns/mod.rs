@@ -9,8 +9,10 @@
 
 mod class;
 mod config;
+pub mod helper;
 mod link;
 mod nature;
+mod powers;
 mod rows;
 mod runner;
 mod steps;
@@ -30,10 +32,14 @@ use model::{
     TypedId as _,
 };
 
-pub use self::config::{MacChoice, NetnsConfig, NetnsError, Report, Uplink};
+pub use self::{
+    config::{MacChoice, NetnsConfig, NetnsError, Report, Uplink},
+    powers::Reach,
+};
 use self::{
-    config::open_uplink,
+    helper::Helper,
     nature::Nature,
+    powers::Powers,
     rows::{Machine, Rows},
     runner::{Mend, Runner},
     works::{Turn, Works},
@@ -59,25 +65,50 @@ pub struct Netns {
 }
 
 impl Netns {
-    /// Takes the uplink and starts the switch. No decky is there yet.
+    /// Takes the uplink and starts the switch. No decky is there yet. What needs privilege is
+    /// done by this process.
     ///
     /// # Errors
     /// Where the uplink cannot be had, for want of root for example.
     pub fn new(config: NetnsConfig, host: Arc<dyn DecoyHost>) -> Result<Self, NetnsError> {
-        let uplink = open_uplink(&config.uplink, config.offloads)
+        let powers = Powers::own(config.reach());
+        Self::with(config, host, powers)
+    }
+
+    /// The same with a helper that does what needs privilege; its reach is the configuration's.
+    ///
+    /// # Errors
+    /// Where the uplink cannot be had.
+    pub fn with_helper(
+        config: NetnsConfig,
+        host: Arc<dyn DecoyHost>,
+        helper: Helper,
+    ) -> Result<Self, NetnsError> {
+        Self::with(config, host, Powers::helped(helper))
+    }
+
+    fn with(
+        config: NetnsConfig,
+        host: Arc<dyn DecoyHost>,
+        powers: Powers,
+    ) -> Result<Self, NetnsError> {
+        let uplink = powers
+            .uplink()
             .map_err(|source| NetnsError::Uplink { uplink: config.uplink.to_string(), source })?;
+        let uplink = config.uplink.link(uplink, config.offloads);
         let seed = seed(&config.secret, &[b"switch"]);
         let switch = Switch::new(config.personalities.clone(), seed);
         let runner = Runner::start(switch).map_err(NetnsError::Switch)?;
         let (way, headers, told) = (config.uplink.clone(), config.offloads, host.clone());
+        let again = powers.clone();
         let mend = Mend {
-            open: Box::new(move || open_uplink(&way, headers)?.if_up()),
+            open: Box::new(move || way.link(again.uplink()?, headers).if_up()),
             tell: Box::new(move |is_there| told.uplink_changed(is_there)),
         };
         runner
             .attach(Side::Uplink(UPLINK), uplink, Some(mend))
             .map_err(|error| NetnsError::Switch(io::Error::other(error)))?;
-        let works = Mutex::new(Works::new(runner));
+        let works = Mutex::new(Works::new(runner, powers));
         Ok(Self { config, host, works, rows: Mutex::default() })
     }
 
@@ -105,7 +136,7 @@ impl Netns {
     /// The namespaces of the classes, to look into them.
     ///
     /// # Errors
-    /// Where no descriptor is left.
+    /// Where no descriptor is left, and with a helper: it keeps them to itself.
     pub fn namespaces(&self) -> io::Result<Vec<OwnedFd>> {
         self.works().namespaces()
     }

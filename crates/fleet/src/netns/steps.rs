@@ -12,7 +12,7 @@ use maze::Step;
 use model::{Decky, DeckyId, Edge, Lan, LanId, ServiceConfig, TopologyId};
 
 use super::{
-    Netns, UPLINK, gate_tag,
+    Netns, UPLINK, gate_tag, helper,
     rows::{self, Machine},
     works::Works,
 };
@@ -109,7 +109,7 @@ impl Netns {
         let nature = self.nature(decky);
         let personality = self.personality(decky, &nature);
         let kernel = self.config.personalities.get(personality).kernel;
-        let class = works.class(kernel, self.config.offloads)?;
+        let class = works.class(kernel)?;
         let mac = |lan, nth| self.mac_of(decky, &nature, lan, nth);
         let machine = self.rows().new_machine(topology, decky, class, mac)?;
         let row = machine.row(personality, self.clock(decky), nature.seed);
@@ -246,7 +246,7 @@ impl Netns {
         if self.rows().enter_gate(machine.class, service.port) {
             let opened = works
                 .listen(machine.class, service.port)
-                .map_err(|source| not_listening(&machine, service, source))
+                .map_err(helper::or_gone(|source| not_listening(&machine, service, source)))
                 .and_then(|listener| self.open_gate(&machine, service, listener));
             if let Err(error) = opened {
                 self.rows().leave_gate(machine.class, service.port);

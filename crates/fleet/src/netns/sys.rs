@@ -1,4 +1,5 @@
-//! The system calls that no safe wrapper has: the only unsafe code of the fleet.
+//! The system calls that no safe wrapper has: with `privilege/sys.rs` the only unsafe code of the
+//! fleet.
 //!
 //! Each function is one call, or one setting made of a few. What it takes and gives are owned
 //! descriptors and slices; nothing here knows what they are for.

@@ -9,7 +9,8 @@ use std::{
 };
 
 use super::{
-    class::Class,
+    helper,
+    powers::Powers,
     rows::Machine,
     runner::{Link, Loan, Runner, Stopped, class_id},
 };
@@ -24,7 +25,9 @@ pub(super) struct Works {
     runner: Option<Runner>,
     /// Of the switch, from the first change of a turn to its end.
     loan: Option<Loan>,
-    classes: Vec<(Kernel, Class)>,
+    powers: Powers,
+    /// Each class with its number among the powers.
+    classes: Vec<(Kernel, u8)>,
 }
 
 /// One at a time has the works. When the turn is over the switch is back and frames move.
@@ -51,8 +54,8 @@ impl Drop for Turn<'_> {
 }
 
 impl Works {
-    pub(super) fn new(runner: Runner) -> Self {
-        Self { runner: Some(runner), loan: None, classes: Vec::new() }
+    pub(super) fn new(runner: Runner, powers: Powers) -> Self {
+        Self { runner: Some(runner), loan: None, powers, classes: Vec::new() }
     }
 
     pub(super) fn runner(&self) -> Result<&Runner, StepError> {
@@ -64,6 +67,7 @@ impl Works {
         self.give_back();
         self.runner = None;
         self.classes.clear();
+        self.powers.end();
     }
 
     /// The switch; no frame moves until [`Works::give_back`].
@@ -90,14 +94,15 @@ impl Works {
     }
 
     /// The class of this behaviour; it is made when nobody had it before.
-    pub(super) fn class(&mut self, kernel: Kernel, offloads: bool) -> Result<ClassId, StepError> {
+    pub(super) fn class(&mut self, kernel: Kernel) -> Result<ClassId, StepError> {
         let known = self.classes.iter().position(|(known, _)| *known == kernel);
         let index = known.unwrap_or(self.classes.len());
         let id = class_id(index).ok_or(Refusal::Beyond { what: "the number of classes" })?;
         if known.is_none() {
             self.give_back();
-            let failed = |source| StepError::Kernel { what: "make a namespace".into(), source };
-            let (class, tap) = Class::new(kernel, offloads).map_err(failed)?;
+            let what = "make a namespace".into();
+            let failed = helper::or_gone(|source| StepError::Kernel { what, source });
+            let (class, tap) = self.powers.make_class(kernel).map_err(failed)?;
             self.runner()?.attach(Side::Class(id), Link::Tap(tap), None)?;
             self.classes.push((kernel, class));
         }
@@ -107,11 +112,11 @@ impl Works {
     /// A listener for this port of every decky in the class.
     pub(super) fn listen(&self, class: ClassId, port: u16) -> io::Result<TcpListener> {
         let class = self.classes.get(usize::from(class.0));
-        class.ok_or(io::ErrorKind::NotFound)?.1.listen(port)
+        self.powers.listen(class.ok_or(io::ErrorKind::NotFound)?.1, port)
     }
 
     pub(super) fn namespaces(&self) -> io::Result<Vec<OwnedFd>> {
-        self.classes.iter().map(|(_, class)| class.namespace()).collect()
+        self.powers.namespaces()
     }
 }
 

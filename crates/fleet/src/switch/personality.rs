@@ -65,6 +65,25 @@ pub struct Kernel {
     pub tcp_ecn: u8,
 }
 
+impl Kernel {
+    /// Whether every setting is one that a personality may have; the error says which is not.
+    ///
+    /// # Errors
+    /// Where one is out of its bounds.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.tcp_timestamps > 2 || self.tcp_ecn > 2 {
+            return Err("`kernel.tcp_timestamps` and `kernel.tcp_ecn` are 0, 1 or 2");
+        }
+        if self.tcp_sack > 1 || self.tcp_window_scaling > 1 {
+            return Err("`kernel.tcp_sack` and `kernel.tcp_window_scaling` are 0 or 1");
+        }
+        if !(65_536..=1 << 26).contains(&self.tcp_rmem_max) {
+            return Err("`kernel.tcp_rmem_max` is 65536 to 67108864");
+        }
+        Ok(())
+    }
+}
+
 /// The internet layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -313,15 +332,7 @@ impl Personality {
         if self.ip.ttl < 32 {
             return Err("`ip.ttl` is at least 32");
         }
-        if self.kernel.tcp_timestamps > 2 || self.kernel.tcp_ecn > 2 {
-            return Err("`kernel.tcp_timestamps` and `kernel.tcp_ecn` are 0, 1 or 2");
-        }
-        if self.kernel.tcp_sack > 1 || self.kernel.tcp_window_scaling > 1 {
-            return Err("`kernel.tcp_sack` and `kernel.tcp_window_scaling` are 0 or 1");
-        }
-        if !(65_536..=1 << 26).contains(&self.kernel.tcp_rmem_max) {
-            return Err("`kernel.tcp_rmem_max` is 65536 to 67108864");
-        }
+        self.kernel.check()?;
         if self.tcp.isn.as_ref().is_some_and(|isn| isn.steps.is_empty() || isn.steps.len() > 16) {
             return Err("`tcp.isn.steps` has 1 to 16 steps");
         }
