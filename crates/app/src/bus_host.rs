@@ -19,7 +19,6 @@ use tracing::{info, warn};
 
 use crate::{
     config::{BusMode, Config},
-    process::own_uid,
     workers::Crew,
 };
 
@@ -197,9 +196,7 @@ fn is_served(config: &Config) -> bool {
 /// The users file where there is one, and who may connect. Who runs the service and root may do
 /// everything on the socket, others little.
 fn users(config: &Config) -> Result<(Option<AuthFile>, Arc<Auth>), BusError> {
-    // Nobody is trusted where the kernel does not tell.
-    let owner = own_uid().unwrap_or(u32::MAX);
-    let unix = UnixPeers::Trusted { owner, others: local_peers() };
+    let unix = UnixPeers::Trusted { owner: fleet::privilege::own_uid(), others: local_peers() };
     let Some(path) = config.bus.users_file.as_ref().filter(|_| is_served(config)) else {
         let rules = AuthRules { unix, ..AuthRules::default() };
         let auth = Auth::new(rules);

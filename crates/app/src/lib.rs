@@ -9,10 +9,10 @@ pub mod config;
 mod crash;
 mod demo;
 pub mod flow;
+mod footing;
 mod host;
 pub mod log;
 pub mod network;
-mod process;
 mod up;
 pub mod workers;
 

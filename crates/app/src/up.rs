@@ -11,8 +11,8 @@ use std::{
 use api::{ApiConfig, Handles};
 use bus::Bus;
 use fleet::{
-    Fake, Loopback, LoopbackConfig, LoopbackError, MacChoice, Netns, NetnsConfig, NetnsError,
-    Uplink,
+    Fake, Helper, Loopback, LoopbackConfig, LoopbackError, MacChoice, Netns, NetnsConfig,
+    NetnsError, Reach, Uplink,
     switch::{Personalities, PersonalityError},
 };
 use intel::Analyst;
@@ -35,6 +35,7 @@ use crate::{
         panic::KillSwitch,
         relay::{BusSink, Lifecycle, Relay, RelayHandle},
     },
+    footing,
     host::{Host, Visitors},
     log::{self, LogLines},
     network::Network,
@@ -75,6 +76,9 @@ pub enum StartError {
     /// The netns driver does not work here.
     #[error("the netns driver does not work here (key `fleet.uplink`)")]
     Netns(#[from] NetnsError),
+    /// The root helper cannot be watched.
+    #[error("cannot watch the root helper")]
+    Helper(#[source] io::Error),
     /// A personality file is wrong.
     #[error("cannot use the personalities (key `fleet.personalities`)")]
     Personalities(#[from] PersonalityError),
@@ -112,12 +116,24 @@ pub struct Morgana {
 }
 
 impl Morgana {
-    /// Boots everything in this process. Answers once the network is rebuilt from desired state
+    /// Boots everything in this process, which does itself what needs privilege.
+    ///
+    /// # Errors
+    /// As [`Self::start_with`].
+    pub async fn start(config: &Config, ambient: Ambient) -> Result<Self, StartError> {
+        Self::start_with(config, ambient, None).await
+    }
+
+    /// Boots everything in this process, but for what a root helper does. Answers once the network is rebuilt from desired state
     /// and the control surface answers, so that what it says of deckies is true from the start.
     ///
     /// # Errors
     /// Where the data directory, the database, the driver or a listener cannot be had.
-    pub async fn start(config: &Config, ambient: Ambient) -> Result<Self, StartError> {
+    pub async fn start_with(
+        config: &Config,
+        ambient: Ambient,
+        helper: Option<Helper>,
+    ) -> Result<Self, StartError> {
         let store = open_store(&config.data_dir, &ambient).await?;
         let mut host = BusHost::start(config, &ambient).await?;
         let bus = host.bus.clone();
@@ -150,7 +166,9 @@ impl Morgana {
 
         let (decoys, visitors) = decoys::Driver::new(decoy_limits(config), ambient.clone(), facts);
         let host_of_decoys = Host::new(visitors.clone(), secret.clone());
-        let network = network(config, host_of_decoys, secret, &ambient)?;
+        let watched = helper.as_ref().map(Helper::watch).transpose();
+        let watched = watched.map_err(StartError::Helper)?.flatten();
+        let network = network(config, host_of_decoys, secret, &ambient, helper)?;
         let handles = Handles {
             store: store.clone(),
             bus: bus.clone(),
@@ -198,6 +216,10 @@ impl Morgana {
         let stop = inside.stop_token();
         inside.spawn_quietly("warden", warden.run(host.figures(), stop));
         host.run(&mut inside);
+        if let Some(life) = watched {
+            let stop = inside.stop_token();
+            inside.spawn_quietly("root helper", footing::tell_when_ended(life, stop));
+        }
         info!(url, data_dir = %config.data_dir.display(), socket = %config.socket_path().display(), bus = %config.bus.mode, "morgana is up");
         Ok(Self {
             store,
@@ -305,6 +327,7 @@ fn network(
     host: Host,
     secret: InstallationSecret,
     ambient: &Ambient,
+    helper: Option<Helper>,
 ) -> Result<Network, StartError> {
     let driver: Arc<dyn fleet::Driver> = match config.driver {
         DriverChoice::Loopback => {
@@ -316,7 +339,11 @@ fn network(
             Arc::new(Loopback::new(loopback, Arc::new(host))?)
         }
         DriverChoice::Netns => {
-            Arc::new(Netns::new(netns(config, secret, ambient)?, Arc::new(host))?)
+            let (netns, host) = (netns(config, secret, ambient)?, Arc::new(host));
+            Arc::new(match helper {
+                Some(helper) => Netns::with_helper(netns, host, helper)?,
+                None => Netns::new(netns, host)?,
+            })
         }
         DriverChoice::Fake => Arc::new(Fake::new()),
     };
@@ -337,21 +364,27 @@ fn netns(
     if let Some(directory) = &keys.personalities {
         personalities.extend_from(directory)?;
     }
-    let (name, address, bits) = DEMO_UPLINK;
-    let uplink = match &keys.uplink {
-        Some(name) => Uplink::Interface(name.clone()),
-        None => Uplink::Demo { name: name.into(), address: Ipv4Net::new_assert(address, bits) },
-    };
+    let Reach { uplink, offloads } = reach(config);
     Ok(NetnsConfig {
         uplink,
         mac: MacChoice::Own,
         personalities,
         protected: keys.protected.clone(),
         listen_first: keys.listen_first,
-        offloads: true,
+        offloads,
         secret,
         ambient: ambient.clone(),
     })
+}
+
+/// What of the network the netns driver touches.
+pub(crate) fn reach(config: &Config) -> Reach {
+    let (name, address, bits) = DEMO_UPLINK;
+    let uplink = match &config.netns.uplink {
+        Some(name) => Uplink::Interface(name.clone()),
+        None => Uplink::Demo { name: name.into(), address: Ipv4Net::new_assert(address, bits) },
+    };
+    Reach { uplink, offloads: true }
 }
 
 fn decoy_limits(config: &Config) -> decoys::Limits {

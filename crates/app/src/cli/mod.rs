@@ -23,11 +23,12 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 use crate::{
     client::Client,
     config::{Config, KEYS, Sources},
-    process,
+    footing::Footing,
 };
 
 /// Where the configuration file is looked for when none is named.
@@ -112,6 +113,12 @@ enum Command {
     Service(service::Service),
     /// Show every configuration key with its value and meaning
     Config,
+    /// What keeps root's privilege for `up`; nobody types this
+    #[command(hide = true)]
+    RootHelper {
+        /// What of the network it may touch
+        reach: Vec<String>,
+    },
     /// Print completions for a shell: `morgana completions bash`
     Completions {
         /// Which shell
@@ -128,27 +135,37 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         clap_complete::generate(shell, &mut Cli::command(), "morgana", &mut std::io::stdout());
         return Ok(ExitCode::SUCCESS);
     }
+    if let Command::RootHelper { reach } = &cli.command {
+        fleet::helper::run(reach)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let flags = cli.command.flags();
-    let config = match cli.global.load(flags.clone()) {
+    // What is found now holds for a reload, too: by then the process may be another user.
+    let (is_root, file) = (fleet::privilege::is_root(), cli.global.file());
+    let config = match cli.global.load(is_root, file.clone(), flags.clone()) {
         Err(error) if matches!(cli.command, Command::Panic(_)) => cli.global.at_worst(error)?,
         loaded => loaded?,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start threads")?;
-    let again = move || cli.global.load(flags.clone());
-    runtime.block_on(dispatch(cli.command, config, again))
+    match cli.command {
+        Command::Up(up) => {
+            // Before there are threads.
+            let footing = Footing::find(&config)?;
+            let again = move || cli.global.load(is_root, file.clone(), flags.clone());
+            threads()?.block_on(up.run(&config, footing, again))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        command => threads()?.block_on(dispatch(command, config)),
+    }
 }
 
-async fn dispatch(
-    command: Command,
-    config: Config,
-    again: impl Fn() -> anyhow::Result<Config>,
-) -> anyhow::Result<ExitCode> {
+fn threads() -> anyhow::Result<Runtime> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().build().context("cannot start threads")
+}
+
+async fn dispatch(command: Command, config: Config) -> anyhow::Result<ExitCode> {
     let client = Client::new(&config.socket_path());
     match command {
-        Command::Up(up) => up.run(&config, again).await,
         Command::Status(status) => status.run(&client).await,
         Command::Watch(watch) => watch.run(&client).await,
         Command::Topology(command) => command.run(&client).await,
@@ -168,7 +185,8 @@ async fn dispatch(
         Command::Doctor(doctor) => return doctor.run(&client, &config).await,
         Command::Service(command) => command.run(),
         Command::Config => show_config(&config),
-        Command::Completions { .. } => Ok(()),
+        // Done before there were threads.
+        Command::Up(_) | Command::Completions { .. } | Command::RootHelper { .. } => Ok(()),
     }?;
     Ok(ExitCode::SUCCESS)
 }
@@ -191,18 +209,27 @@ impl Command {
 }
 
 impl Global {
-    fn load(&self, command_flags: Vec<(String, String)>) -> anyhow::Result<Config> {
+    /// The configuration file, where there is one.
+    fn file(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| {
+            let default = PathBuf::from(DEFAULT_FILE);
+            default.exists().then_some(default)
+        })
+    }
+
+    fn load(
+        &self,
+        is_root: bool,
+        file: Option<PathBuf>,
+        command_flags: Vec<(String, String)>,
+    ) -> anyhow::Result<Config> {
         let mut flags = self.set.clone();
         let path = |p: &PathBuf| p.display().to_string();
         flags.extend(self.data_dir.as_ref().map(|p| ("data_dir".to_owned(), path(p))));
         flags.extend(self.socket.as_ref().map(|p| ("socket".to_owned(), path(p))));
         flags.extend(command_flags);
-        let file = self.config.clone().or_else(|| {
-            let default = PathBuf::from(DEFAULT_FILE);
-            default.exists().then_some(default)
-        });
         let sources = Sources { file, environment: std::env::vars().collect(), flags };
-        Ok(Config::load(is_root(), &sources)?)
+        Ok(Config::load(is_root, &sources)?)
     }
 
     /// The configuration of the kill switch where the usual one has errors: it needs no more than
@@ -213,16 +240,11 @@ impl Global {
         };
         eprintln!("morgana: {error:#}; going on with {}", data_dir.display());
         let environment: Vec<_> = std::env::vars().collect();
-        let mut config = Config::default_for(is_root(), &environment);
+        let mut config = Config::default_for(fleet::privilege::is_root(), &environment);
         config.data_dir.clone_from(data_dir);
         config.socket.clone_from(&self.socket);
         Ok(config)
     }
-}
-
-/// Whether the effective user is root.
-fn is_root() -> bool {
-    process::own_uid().is_ok_and(|uid| uid == 0)
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -7,7 +7,7 @@ use model::{Ambient, TopologyStatus};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::render;
-use crate::{Morgana, config::Config, deploy_demo, log, try_commands};
+use crate::{Morgana, config::Config, deploy_demo, footing::Footing, try_commands};
 
 /// Start the service.
 #[derive(clap::Args)]
@@ -34,9 +34,10 @@ impl Up {
     pub(super) async fn run(
         self,
         config: &Config,
+        footing: Footing,
         again: impl Fn() -> anyhow::Result<Config>,
     ) -> anyhow::Result<()> {
-        let lines = log::start(config);
+        let Footing { lines, helper, was_root } = footing;
         if let Err(error) = bus::raise_descriptor_limit() {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "the limit on open files stays as it is");
@@ -44,10 +45,10 @@ impl Up {
         let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
         let mut hangup = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
-        let mut morgana = Morgana::start(config, Ambient::system()).await?;
+        let mut morgana = Morgana::start_with(config, Ambient::system(), helper).await?;
         morgana.tell_log(lines);
         let environment: Vec<_> = std::env::vars().collect();
-        let usual = Config::default_for(super::is_root(), &environment).socket_path();
+        let usual = Config::default_for(was_root, &environment).socket_path();
         let program = std::env::args().next().unwrap_or_else(|| "morgana".into());
         let client = client_command(&program, &config.socket_path(), &usual);
         let welcome = self.welcome(&morgana, &client).await;

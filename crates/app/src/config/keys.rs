@@ -240,6 +240,13 @@ pub const KEYS: &[Key] = &[
         show: |c| c.netns.listen_first.as_millis().to_string(),
     },
     Key {
+        name: "fleet.user",
+        meaning: "whom a service with netns deckies becomes, started as root; off finds one",
+        also: None,
+        set: |c, v| maybe(v, word).map(|name| c.netns.user = name),
+        show: |c| shown(c.netns.user.as_ref()),
+    },
+    Key {
         name: "fleet.loopback_prefix",
         meaning: "first two octets of the loopback driver's addresses: 127.1 to 127.254",
         also: None,

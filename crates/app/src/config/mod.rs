@@ -81,6 +81,8 @@ pub struct NetnsKeys {
     pub protected: Vec<ipnet::Ipv4Net>,
     /// How long to listen for a real host before an address is taken.
     pub listen_first: Duration,
+    /// Whom the service becomes when it is started as root; `None` finds one.
+    pub user: Option<String>,
 }
 
 impl Default for NetnsKeys {
@@ -90,6 +92,7 @@ impl Default for NetnsKeys {
             personalities: None,
             protected: Vec::new(),
             listen_first: Duration::ZERO,
+            user: None,
         }
     }
 }

@@ -18,6 +18,7 @@ mod mutator;
 #[cfg(feature = "crash-points")]
 mod netns;
 mod panic;
+mod privilege;
 mod relay;
 mod workers;
 

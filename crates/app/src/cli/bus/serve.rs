@@ -14,8 +14,6 @@ use bus::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::process::own_uid;
-
 /// Serve a bus alone, without the rest of Morgana.
 #[derive(clap::Args)]
 pub(super) struct Serve {
@@ -92,8 +90,8 @@ impl Serve {
     fn access(&self) -> anyhow::Result<Access> {
         let loopback = |at: &SocketAddr| at.ip().is_loopback();
         // The kernel says who is on the UNIX socket.
-        let unix =
-            UnixPeers::Trusted { owner: own_uid().context("who are we?")?, others: local_peers() };
+        let owner = fleet::privilege::own_uid();
+        let unix = UnixPeers::Trusted { owner, others: local_peers() };
         match (&self.users, self.no_auth, &self.listen) {
             (Some(users), _, _) => Ok(Access::File { path: users.clone(), unix }),
             (None, true, at) if at.as_ref().is_none_or(loopback) => Ok(Access::Open),

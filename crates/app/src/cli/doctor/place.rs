@@ -11,7 +11,7 @@ use fleet::host::{self, Listener};
 use model::Service;
 
 use super::{Check, Driver};
-use crate::{config::Config, process};
+use crate::config::Config;
 
 /// Room below which a database soon stands still.
 const LITTLE: u64 = 256 << 20;
@@ -45,7 +45,7 @@ fn owner(path: &Path) -> Check {
             );
         }
     };
-    let (own, mode) = (process::own_uid().unwrap_or(0), found.mode() & 0o777);
+    let (own, mode) = (fleet::privilege::own_uid(), found.mode() & 0o777);
     if !found.is_dir() {
         return Check::change(NAME, format!("{shown} is no directory"), "set data_dir to one");
     }
