@@ -7,6 +7,7 @@ mod bus_matcher;
 mod bus_segment;
 #[cfg(feature = "app")]
 mod config;
+mod helper;
 mod maze;
 mod ops;
 mod safe;
@@ -69,4 +70,5 @@ pub const TARGETS: &[Target] = &[
     bus_matcher::TARGET,
     bus_segment::TARGET,
     switch::TARGET,
+    helper::TARGET,
 ];
