@@ -44,7 +44,7 @@ pub enum MacChoice {
     Host(Mac),
 }
 
-/// How a [`Netns`] works.
+/// How a [`Netns`](super::Netns) works.
 #[derive(Clone, Debug)]
 pub struct NetnsConfig {
     /// Where deckies meet the real network.
