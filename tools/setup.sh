@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is not there: the clients that visit decoys, nats-server to
-# compare with, nats.py, Chromium and Node for the console, cargo-deny. A second run finds
-# everything and does nothing.
+# Installs what the tests need and is not there: the clients that visit decoys, the tools of
+# network namespaces, nats-server to compare with, nats.py, Chromium and Node for the console,
+# cargo-deny. A second run finds everything and does nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,6 +23,7 @@ need npm npm
 need pip3 python3-pip
 python3 -c "import ensurepip" 2>/dev/null || missing+=(python3-venv)
 need unzip unzip
+need ip iproute2
 
 if [ ${#missing[@]} -gt 0 ]; then
     sudo=
