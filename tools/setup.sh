@@ -24,6 +24,7 @@ need pip3 python3-pip
 python3 -c "import ensurepip" 2>/dev/null || missing+=(python3-venv)
 need unzip unzip
 need ip iproute2
+need sysctl procps
 
 if [ ${#missing[@]} -gt 0 ]; then
     sudo=

@@ -2,7 +2,7 @@
 //! next start brings the network to desired state. Needs root; says so and passes where there is
 //! none.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use morgana::client::Client;
 use serde_json::{Value, json};
@@ -84,15 +84,29 @@ impl Site {
     }
 }
 
-/// The network namespaces that a process holds by descriptors, by their numbers.
+/// The network namespaces that a process and its root helper hold by descriptors, by number.
 fn namespaces_of(pid: u32) -> BTreeSet<String> {
-    let files = std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")).unwrap();
-    let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    let of = |process: u32| {
+        let files = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten();
+        files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+    };
     let number = |target: std::path::PathBuf| {
         let number = target.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.to_owned();
         Some(number)
     };
-    targets.filter_map(number).collect()
+    [pid].into_iter().chain(children(pid)).flat_map(of).filter_map(number).collect()
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let parent = format!("PPid:\t{pid}");
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_child = |number: &u32| {
+        // A process may end while it is looked at.
+        let status = std::fs::read_to_string(format!("/proc/{number}/status")).unwrap_or_default();
+        status.lines().any(|line| line == parent)
+    };
+    numbers.filter(is_child).collect()
 }
 
 async fn until_status(client: &Client, wanted: &str) {

@@ -232,15 +232,35 @@ async fn the_helper_makes_new_kinds_at_run_time_and_is_missed() {
     service.terminate().await;
 }
 
-#[tokio::test]
-async fn the_helper_goes_with_a_killed_service_and_files_are_read_anew_without_root() {
-    let Some(lab) = Lab::enter("c") else { return };
-    // The visitor's end of a cable, and the uplink.
+/// The visitor's end of a cable, and the uplink.
+fn cable(lab: &Lab) {
     ip(&["-n", &lab.0, "link", "add", "visitor", "type", "veth", "peer", "name", "uplink"]);
     ip(&["-n", &lab.0, "addr", "add", "10.66.1.254/24", "dev", "visitor"]);
     for end in ["visitor", "uplink"] {
         ip(&["-n", &lab.0, "link", "set", end, "up"]);
     }
+}
+
+#[tokio::test]
+async fn an_uplink_that_comes_back_is_had_again_without_privilege() {
+    let Some(lab) = Lab::enter("e") else { return };
+    cable(&lab);
+    let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
+    let mut service = netns(dir.path(), &prefix, &["--demo", "--set", "fleet.uplink=uplink"]).await;
+    assert!(visit("10.66.1.10:80").await.starts_with("HTTP/1."));
+    ip(&["-n", &lab.0, "link", "del", "uplink"]);
+    service.wait_for_error("the uplink is gone").await;
+    cable(&lab);
+    service.wait_for_error("the uplink is back").await;
+    assert!(visit("10.66.1.10:80").await.starts_with("HTTP/1."));
+    assert_powerless(&service);
+    service.terminate().await;
+}
+
+#[tokio::test]
+async fn the_helper_goes_with_a_killed_service_and_files_are_read_anew_without_root() {
+    let Some(lab) = Lab::enter("c") else { return };
+    cable(&lab);
     let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
     let elsewhere = tempfile::tempdir().unwrap();
     fs::set_permissions(elsewhere.path(), fs::Permissions::from_mode(0o755)).unwrap();
