@@ -18,7 +18,7 @@ use tracing::debug;
 
 /// Most steps that the driver is given at once; between them it lets others in, and the kill
 /// switch takes effect.
-const AT_ONCE: usize = 4096;
+const AT_ONCE: usize = 512;
 
 /// A step that failed.
 #[derive(Debug)]
@@ -185,6 +185,8 @@ impl Network {
         }
         let (all, done_in) = (steps.len(), began.elapsed() - planned);
         debug!(topology.id = %id, steps = all, failed = failures.len(), ?planned, ?done_in, "steps done");
+        // What was done until the switch was thrown is gone again, or will be.
+        order.map_or(Ok(()), |order| self.check(order))?;
         Ok(failures)
     }
 
