@@ -99,7 +99,8 @@ export function EditDecky({ topology, decky: current, close, reload }: Edit & { 
   const pool = archetype === decky.archetype ? [...new Set([...ARCHETYPES[archetype], ...running])] : ARCHETYPES[archetype];
   const kept = pool.filter((service) => running.includes(service));
   const isAnother = archetype !== decky.archetype || gateway !== decky.forwards_l3;
-  const asksForce = isAnother && isLive(topology.status) && !decky.is_stopped;
+  // As it is now: a machine that has just been started may still stand as stopped in what was opened.
+  const asksForce = isAnother && isLive(topology.status) && !current.is_stopped;
   return (
     <ChangeForm topology={topology} title={`Decky ${decky.name}`} verb="Change decky" testid="edit-decky-form" close={close}
       op={(form) => updateDecky(decky, form)} opened={opened}
