@@ -288,7 +288,8 @@ impl Driver for Gated {
         if step.kind() == StepKind::AddLan {
             let open = self.gate.0.lock().unwrap();
             self.came.fetch_add(1, SeqCst);
-            drop(self.gate.1.wait_while(open, |open| !*open).unwrap());
+            // Not for ever: a test that fails must end.
+            drop(self.gate.1.wait_timeout_while(open, PATIENCE * 2, |open| !*open).unwrap());
         }
         self.fake.execute(step)
     }
