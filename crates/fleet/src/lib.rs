@@ -13,6 +13,7 @@ pub mod host;
 mod loopback;
 mod netns;
 pub mod privilege;
+mod raw;
 mod row;
 pub mod switch;
 

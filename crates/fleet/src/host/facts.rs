@@ -5,6 +5,7 @@ use std::{fs, io, path::Path};
 use rustix::process::{Resource, getrlimit};
 
 use super::sys;
+use crate::raw;
 
 /// A right of a process, by its number in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +96,7 @@ pub fn try_namespace() -> io::Result<()> {
     std::thread::scope(|scope| {
         let made = std::thread::Builder::new()
             .name("netns".into())
-            .spawn_scoped(scope, sys::enter_new_namespace)?;
+            .spawn_scoped(scope, raw::enter_new_namespace)?;
         made.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }

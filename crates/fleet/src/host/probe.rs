@@ -106,7 +106,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::host::{sys, try_namespace};
+    use crate::{host::try_namespace, raw};
 
     const PATIENCE: Duration = Duration::from_millis(900);
     const PEER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
@@ -127,7 +127,7 @@ mod tests {
         }
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                sys::enter_new_namespace().unwrap();
+                raw::enter_new_namespace().unwrap();
                 ip("link add here type veth peer name there");
                 ip("link set here up");
                 ip("link set there up");

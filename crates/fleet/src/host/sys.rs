@@ -9,9 +9,9 @@ use std::{
     ffi::CStr,
     fs::File,
     io,
-    mem::{size_of, zeroed},
+    mem::zeroed,
     net::Ipv4Addr,
-    os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     ptr,
     time::Instant,
 };
@@ -19,16 +19,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Interface;
-
-fn done(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-/// Moves the calling thread into a new network namespace. For threads that end soon after.
-pub(super) fn enter_new_namespace() -> io::Result<()> {
-    // SAFETY: takes no pointer; CLONE_NEWNET changes the network view of this thread alone.
-    done(unsafe { libc::unshare(libc::CLONE_NEWNET) }).map(drop)
-}
+use crate::raw::{self, done, packet_socket, set};
 
 /// Whether TAPs can carry virtio headers.
 pub(super) fn tun_has_headers() -> io::Result<bool> {
@@ -40,23 +31,6 @@ pub(super) fn tun_has_headers() -> io::Result<bool> {
     // SAFETY: `features` is as large as the call writes, and outlives it.
     done(unsafe { libc::ioctl(tun.as_raw_fd(), GET_FEATURES as _, &raw mut features) })?;
     Ok(features & VNET_HDR != 0)
-}
-
-fn packet_socket() -> io::Result<OwnedFd> {
-    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: takes no pointer. Protocol 0: nothing comes in before it is bound.
-    let raw = done(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
-    // SAFETY: the call above made the descriptor, and nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
-}
-
-fn set<T>(socket: &OwnedFd, level: i32, option: i32, value: &T) -> io::Result<()> {
-    let length = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the pointer is to `length` readable bytes that outlive the call.
-    done(unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, option, ptr::from_ref(value).cast(), length)
-    })?;
-    Ok(())
 }
 
 /// Whether packet sockets can carry virtio headers.
@@ -73,22 +47,7 @@ impl PacketSocket {
     /// On the interface of this number.
     pub(super) fn on(index: u32) -> io::Result<Self> {
         let socket = packet_socket()?;
-        let index = i32::try_from(index).map_err(io::Error::other)?;
-        let membership = libc::packet_mreq {
-            mr_ifindex: index,
-            mr_type: libc::PACKET_MR_PROMISC as u16,
-            mr_alen: 0,
-            mr_address: [0; 8],
-        };
-        set(&socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)?;
-        // SAFETY: all zeroes is a valid `sockaddr_ll`.
-        let mut address: libc::sockaddr_ll = unsafe { zeroed() };
-        address.sll_family = libc::AF_PACKET as u16;
-        address.sll_protocol = (libc::ETH_P_ARP as u16).to_be();
-        address.sll_ifindex = index;
-        let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-        // SAFETY: the pointer is to `length` readable bytes that outlive the call.
-        done(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
+        raw::listen(&socket, index, libc::ETH_P_ARP)?;
         Ok(Self(socket))
     }
 

@@ -8,25 +8,23 @@
 
 use std::{
     io,
-    mem::{size_of, zeroed},
+    mem::zeroed,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
 };
 
-use crate::switch::{Frame, VNET_LEN};
+use crate::{
+    raw::{self, done, packet_socket, set},
+    switch::{Frame, VNET_LEN},
+};
 
 /// Most frames of one call.
 pub(super) const BATCH: usize = 64;
 
-fn done(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
 /// Moves the calling thread into a new network namespace, which lives as long as the descriptor
 /// that comes back, or anything in it. For threads that end soon after.
 pub(super) fn enter_new_namespace() -> io::Result<OwnedFd> {
-    // SAFETY: takes no pointer; CLONE_NEWNET changes the network view of this thread alone.
-    done(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
+    raw::enter_new_namespace()?;
     Ok(std::fs::File::open("/proc/thread-self/ns/net")?.into())
 }
 
@@ -84,45 +82,17 @@ pub(super) fn filter_tap(tap: BorrowedFd<'_>, program: &[Instruction]) -> io::Re
     Ok(())
 }
 
-fn set<T>(socket: &OwnedFd, level: i32, option: i32, value: &T) -> io::Result<()> {
-    let length = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the pointer is to `length` readable bytes that outlive the call.
-    done(unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, option, ptr::from_ref(value).cast(), length)
-    })?;
-    Ok(())
-}
-
 /// A socket that sees every frame that comes in on an interface of the calling thread's
 /// namespace, with virtio headers where `headers` says so.
 pub(super) fn open_packet(interface: u32, headers: bool) -> io::Result<OwnedFd> {
     const PACKET_IGNORE_OUTGOING: i32 = 23;
     const BUFFER: i32 = 16 << 20;
-    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: takes no pointer. Protocol 0: nothing comes in before it is bound.
-    let raw = done(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
-    // SAFETY: the call above made the descriptor, and nobody else has it.
-    let socket = unsafe { OwnedFd::from_raw_fd(raw) };
+    let socket = packet_socket()?;
     set(&socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1_i32)?;
     set(&socket, libc::SOL_PACKET, libc::PACKET_VNET_HDR, &i32::from(headers))?;
     set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &BUFFER)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &BUFFER)?;
-    let index = i32::try_from(interface).map_err(io::Error::other)?;
-    let membership = libc::packet_mreq {
-        mr_ifindex: index,
-        mr_type: libc::PACKET_MR_PROMISC as u16,
-        mr_alen: 0,
-        mr_address: [0; 8],
-    };
-    set(&socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)?;
-    // SAFETY: all zeroes is a valid `sockaddr_ll`.
-    let mut address: libc::sockaddr_ll = unsafe { zeroed() };
-    address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
-    address.sll_ifindex = index;
-    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-    // SAFETY: the pointer is to `length` readable bytes that outlive the call.
-    done(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
+    raw::listen(&socket, interface, libc::ETH_P_ALL)?;
     Ok(socket)
 }
 
