@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::HeaderMap, response::Response};
-use model::{DeckyId, Op, Service, TopologyStatus};
+use model::{DeckyId, Name, Op, Service, TopologyStatus};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::mutations::{Wanted, queue};
 use crate::{
+    auth::Principal,
     extract::{Operator, OptionalJson, Path, Query, Viewer},
     idempotency::key,
     page::{Page, cursor_of, limit, place},
@@ -106,10 +107,8 @@ pub(crate) async fn rotate(
     headers: HeaderMap,
     OptionalJson(rotation): OptionalJson<Rotation>,
 ) -> Result<Response, Problem> {
-    let (record, decky) = resolve::decky(&app.store, &id).await?;
-    let op = Op::RotateDecky { decky: decky.name.clone(), services: rotation.services };
-    let wanted = Wanted { op, expected: None, key: key(&headers)? };
-    queue(&app, &caller, peer, &record, wanted).await
+    let op = |decky| Op::RotateDecky { decky, services: rotation.services };
+    queue_on(&app, &caller, peer, &id, &headers, op).await
 }
 
 /// Brings a stopped decky back: queues `start_decky`.
@@ -128,9 +127,7 @@ pub(crate) async fn start(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (record, decky) = resolve::decky(&app.store, &id).await?;
-    let op = Op::StartDecky { decky: decky.name.clone() };
-    queue(&app, &caller, peer, &record, Wanted { op, expected: None, key: key(&headers)? }).await
+    queue_on(&app, &caller, peer, &id, &headers, |decky| Op::StartDecky { decky }).await
 }
 
 /// Takes a decky off the network and keeps it in its topology: queues `stop_decky`.
@@ -149,9 +146,7 @@ pub(crate) async fn stop(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (record, decky) = resolve::decky(&app.store, &id).await?;
-    let op = Op::StopDecky { decky: decky.name.clone() };
-    queue(&app, &caller, peer, &record, Wanted { op, expected: None, key: key(&headers)? }).await
+    queue_on(&app, &caller, peer, &id, &headers, |decky| Op::StopDecky { decky }).await
 }
 
 /// Removes a decky from its topology: queues `remove_decky`.
@@ -170,7 +165,19 @@ pub(crate) async fn retire(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (record, decky) = resolve::decky(&app.store, &id).await?;
-    let op = Op::RemoveDecky { decky: decky.name.clone() };
-    queue(&app, &caller, peer, &record, Wanted { op, expected: None, key: key(&headers)? }).await
+    queue_on(&app, &caller, peer, &id, &headers, |decky| Op::RemoveDecky { decky }).await
+}
+
+/// Queues what `op` makes of the decky that `id` names.
+async fn queue_on(
+    app: &App,
+    caller: &Principal,
+    peer: Peer,
+    id: &str,
+    headers: &HeaderMap,
+    op: impl FnOnce(Name) -> Op,
+) -> Result<Response, Problem> {
+    let (record, decky) = resolve::decky(&app.store, id).await?;
+    let op = op(decky.name.clone());
+    queue(app, caller, peer, &record, Wanted { op, expected: None, key: key(headers)? }).await
 }
