@@ -103,6 +103,11 @@ pub fn envelope_schema() -> Value {
             },
             "data": {"type": "object", "description": "what it says: the schema of its type"},
         },
+        "propertyNames": {"pattern": "^[a-z0-9]+$"},
+        "additionalProperties": {
+            "type": ["string", "integer", "boolean"],
+            "description": "an attribute that somebody on the way has added",
+        },
         "required": [
             "specversion", "id", "source", "type", "time", "datacontenttype", "dataschema",
             "sequence", "data",

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Every rule for one event, as it is sent.
-fn check(event: &Map<String, Value>) {
+pub(crate) fn check(event: &Map<String, Value>) {
     // "Naming conventions": lower-case letters and digits, at most 20.
     for name in event.keys() {
         let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -40,7 +40,8 @@ fn check(event: &Map<String, Value>) {
         assert_eq!(lengths, [2, 32, 16, 2], "{trace}");
     }
     // `time` by RFC 3339; `dataschema` an absolute URI; `source` a URI reference.
-    assert!(event["time"].as_str().unwrap().parse::<model::Timestamp>().is_ok());
+    let time = event["time"].as_str().unwrap();
+    assert!(time.parse::<model::Timestamp>().is_ok() && time.ends_with('Z'), "{time}");
     let uri =
         |text: &str| text.starts_with("urn:morgana:") && text.bytes().all(|b| b.is_ascii_graphic());
     assert!(uri(event["dataschema"].as_str().unwrap()));

@@ -16,7 +16,10 @@ pub(crate) fn check(schema: &Value, value: &Value) -> Result<(), String> {
 fn holds(schema: &Value, keyword: &str, wanted: &Value, value: &Value) -> Result<bool, String> {
     Ok(match keyword {
         "$schema" | "$id" | "title" | "description" => true,
-        "type" => has_type(wanted.as_str().unwrap(), value),
+        "type" => match wanted {
+            Value::Array(any) => any.iter().any(|name| has_type(name.as_str().unwrap(), value)),
+            one => has_type(one.as_str().unwrap(), value),
+        },
         "const" => value == wanted,
         "enum" => wanted.as_array().unwrap().contains(value),
         "pattern" => value.as_str().is_none_or(|text| matches(wanted.as_str().unwrap(), text)),
@@ -41,10 +44,22 @@ fn holds(schema: &Value, keyword: &str, wanted: &Value, value: &Value) -> Result
             }
             true
         }
+        "propertyNames" => {
+            let names = value.as_object().into_iter().flatten().map(|(name, _)| name);
+            names.map(|name| Value::from(name.as_str())).try_for_each(|n| check(wanted, &n))?;
+            true
+        }
         "additionalProperties" => {
-            assert_eq!(*wanted, Value::Bool(false), "the only use of it");
             let known = &schema["properties"];
-            value.as_object().is_none_or(|members| members.keys().all(|n| known.get(n).is_some()))
+            let members = value.as_object().into_iter().flatten();
+            let mut others = members.filter(|(name, _)| known.get(name).is_none());
+            match wanted {
+                Value::Bool(false) => others.next().is_none(),
+                wanted => {
+                    others.try_for_each(|(_, member)| check(wanted, member))?;
+                    true
+                }
+            }
         }
         other => panic!("the validator does not know {other}"),
     })
@@ -57,6 +72,7 @@ fn has_type(name: &str, value: &Value) -> bool {
         "string" => value.is_string(),
         "integer" => value.is_i64() || value.is_u64(),
         "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
         other => panic!("the validator does not know type {other}"),
     }
 }
@@ -68,9 +84,40 @@ fn length(value: &Value) -> Option<u64> {
 fn is_format(name: &str, text: &str) -> bool {
     match name {
         "uuid" => text.parse::<model::EventId>().is_ok(),
-        "date-time" => text.parse::<model::Timestamp>().is_ok() && text.ends_with('Z'),
+        "date-time" => is_moment(text),
         other => panic!("the validator does not know format {other}"),
     }
+}
+
+/// RFC 3339, 5.6, but for days that their month does not have.
+fn is_moment(text: &str) -> bool {
+    let Some((date_time, rest)) = text.split_at_checked(19) else { return false };
+    let is_shaped = |text: &str, shape: &str| {
+        text.len() == shape.len()
+            && text.bytes().zip(shape.bytes()).all(|(b, wanted)| match wanted {
+                b'0' => b.is_ascii_digit(),
+                wanted => b == wanted,
+            })
+    };
+    let in_range = |at: usize, range: std::ops::RangeInclusive<u32>| {
+        text[at..at + 2].parse().is_ok_and(|number| range.contains(&number))
+    };
+    let fraction =
+        rest.strip_prefix('.').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let is_fraction = fraction.is_none_or(|zone| zone.len() + 2 <= rest.len());
+    let zone = fraction.unwrap_or(rest);
+    let is_zone = zone == "Z"
+        || ["+00:00", "-00:00"].iter().any(|shape| is_shaped(zone, shape))
+            && zone[1..3].parse().is_ok_and(|hours: u32| hours < 24)
+            && zone[4..].parse().is_ok_and(|minutes: u32| minutes < 60);
+    is_shaped(date_time, "0000-00-00T00:00:00")
+        && in_range(5, 1..=12)
+        && in_range(8, 1..=31)
+        && in_range(11, 0..=23)
+        && in_range(14, 0..=59)
+        && in_range(17, 0..=60)
+        && is_fraction
+        && is_zone
 }
 
 /// The patterns that our schemas use, by hand.
@@ -80,6 +127,10 @@ fn matches(pattern: &str, text: &str) -> bool {
         "^[a-z0-9]+(-[a-z0-9]+)*$" => text.split('-').all(|part| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         }),
+        "^[a-z0-9]+$" => {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        }
+        "^[0-9a-f]{32}$" => text.len() == 32 && hex(text),
         "^[0-9]{20}$" => text.len() == 20 && text.bytes().all(|b| b.is_ascii_digit()),
         "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$" => {
             let parts: Vec<&str> = text.split('-').collect();
