@@ -1,4 +1,4 @@
-//! CloudEvents 1.0 in structured mode, JSON format: one entry of the journal, one event.
+//! CloudEvents 1.0 in the JSON format: one entry of the journal, one event.
 //!
 //! Sources: the CloudEvents specification 1.0.2, its JSON format, and the documented extensions
 //! `sequence`, distributed tracing (`traceparent`) and correlation.
@@ -12,10 +12,7 @@ use crate::{
     schema::schema_id,
 };
 
-/// The media type of an event in structured mode.
-pub const CLOUDEVENTS_JSON: &str = "application/cloudevents+json";
-
-/// An event as it is sent.
+/// An event.
 #[derive(Clone, Debug, Serialize)]
 pub struct CloudEvent {
     specversion: &'static str,
@@ -53,7 +50,7 @@ pub struct CloudEvent {
 }
 
 impl CloudEvent {
-    /// As it is sent.
+    /// The whole event, as JSON.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an event serialises: its keys are strings")
     }

@@ -1,8 +1,8 @@
 //! Encoders: what leaves Morgana, in the words of others.
 //!
-//! Owns the catalogue of lifecycle events (`org.>`), the CloudEvents that they are sent as, and
-//! the JSON Schemas that both sides can check them with. Pure: entries of the journal in, bytes
-//! out. It refuses to know the store, the bus, sockets and clocks; nothing here decides whether
+//! Owns the catalogue of lifecycle events (`org.>`), the CloudEvents that they are sent as, the
+//! formats that these have in messages, and the JSON Schemas that both sides can check them with.
+//! Pure: entries of the journal in, bytes out. It refuses to know the store, the bus, sockets and clocks; nothing here decides whether
 //! or where something is sent.
 //!
 //! The catalogue is the one source: what an event may say, its schema and its page in
@@ -10,8 +10,12 @@
 
 mod catalogue;
 mod cloudevent;
+mod format;
 mod schema;
 
 pub use catalogue::{EventType, Field, Kind, Origin, Producer, TYPES, event_type, type_of};
-pub use cloudevent::{CLOUDEVENTS_JSON, CloudEvent, cloudevent};
-pub use schema::{ENVELOPE, envelope_schema, schema, schema_id};
+pub use cloudevent::{CloudEvent, cloudevent};
+pub use format::{CLOUDEVENTS_JSON, Encoded, Format, Identity, SEQUENCE};
+pub use schema::{
+    ENVELOPE, OLDER_ENVELOPE, envelope_schema, older_envelope_schema, schema, schema_id,
+};

@@ -1,4 +1,4 @@
-//! JSON Schemas (2020-12) of what is sent: one for the `data` of each type, one for the envelope
+//! JSON Schemas (2020-12) of what is sent: one for the `data` of each type, one for each envelope
 //! around all of them. Made from the catalogue.
 //!
 //! They are open: a member that they do not name may be there, since a later Morgana may say more
@@ -12,6 +12,8 @@ use crate::catalogue::{EventType, Field, Kind};
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// The name of the envelope's schema.
 pub const ENVELOPE: &str = "envelope";
+/// The name of the older envelope's schema.
+pub const OLDER_ENVELOPE: &str = "older-envelope";
 /// Most texts' length within a list, in characters.
 const LISTED: u32 = 4096;
 
@@ -64,11 +66,26 @@ fn shape(kind: Kind) -> Value {
     }
 }
 
-/// The schema of the whole event, whatever its type: CloudEvents 1.0 with our extensions.
-pub fn envelope_schema() -> Value {
-    let text = |meaning: &str| json!({"type": "string", "minLength": 1, "description": meaning});
+fn text(meaning: &str) -> Value {
+    json!({"type": "string", "minLength": 1, "description": meaning})
+}
+
+fn type_name() -> Value {
+    json!({
+        "type": "string",
+        "pattern": "^org(\\.[a-z0-9_]+){3,}$",
+        "description": "the name of its type, which is its NATS subject",
+    })
+}
+
+fn time() -> Value {
     let mut time = shape(Kind::Moment);
     time["description"] = "when it happened".into();
+    time
+}
+
+/// The schema of the whole event, whatever its type: CloudEvents 1.0 with our extensions.
+pub fn envelope_schema() -> Value {
     json!({
         "$schema": DIALECT,
         "$id": schema_id(ENVELOPE),
@@ -79,13 +96,9 @@ pub fn envelope_schema() -> Value {
             "specversion": {"const": "1.0"},
             "id": text("the event's id; seen once, seen for good"),
             "source": text("the installation that sends: `urn:morgana:<epoch>`"),
-            "type": {
-                "type": "string",
-                "pattern": "^org(\\.[a-z0-9_]+){3,}$",
-                "description": "the name of its type, which is its NATS subject",
-            },
+            "type": type_name(),
             "subject": text("what it is about: a noun, a slash, an id"),
-            "time": time,
+            "time": time(),
             "datacontenttype": {"const": "application/json"},
             "dataschema": text("the name of the schema of `data`"),
             "actor": text("who did it"),
@@ -111,6 +124,39 @@ pub fn envelope_schema() -> Value {
         "required": [
             "specversion", "id", "source", "type", "time", "datacontenttype", "dataschema",
             "sequence", "data",
+        ],
+    })
+}
+
+/// The schema of the older envelope, whatever the type of what it carries.
+pub fn older_envelope_schema() -> Value {
+    json!({
+        "$schema": DIALECT,
+        "$id": schema_id(OLDER_ENVELOPE),
+        "title": "a lifecycle event in the older envelope",
+        "description": "For readers from before CloudEvents, where `events.format` says so.",
+        "type": "object",
+        "properties": {
+            "event_id": text("the event's id; seen once, seen for good"),
+            "type": type_name(),
+            "source": text("the installation that sends: `urn:morgana:<epoch>`"),
+            "occurred_at": time(),
+            "subject": {
+                "type": ["string", "null"],
+                "minLength": 1,
+                "description": "what it is about: a noun, a slash, an id",
+            },
+            "trace_id": {
+                "type": ["string", "null"],
+                "pattern": "^[0-9a-f]{32}$",
+                "description": "the trace that it is part of",
+            },
+            "schema_version": {"const": "1.0"},
+            "payload": {"type": "object", "description": "what it says: the schema of its type"},
+        },
+        "required": [
+            "event_id", "type", "source", "occurred_at", "subject", "trace_id", "schema_version",
+            "payload",
         ],
     })
 }

@@ -4,7 +4,10 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use exports::{ENVELOPE, EventType, TYPES, envelope_schema, event_type, schema, schema_id};
+use exports::{
+    ENVELOPE, EventType, OLDER_ENVELOPE, TYPES, envelope_schema, event_type, older_envelope_schema,
+    schema, schema_id,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -60,15 +63,16 @@ pub(crate) async fn list() -> axum::Json<EventTypesBody> {
     axum::Json(EventTypesBody { envelope: format!("/api/v1/schemas/{ENVELOPE}"), items })
 }
 
-/// The JSON Schema of a type's `data`; of the whole event for `envelope`.
+/// The JSON Schema of a type's `data`; of the whole event for `envelope` and `older-envelope`.
 #[utoipa::path(get, path = "/api/v1/schemas/{type}", tag = "service", security(()),
-    params(("type" = String, Path, description = "Name of the type, or `envelope`")), responses(
+    params(("type" = String, Path, description = "Name of the type, `envelope` or `older-envelope`")), responses(
     (status = 200, description = "JSON Schema 2020-12", body = serde_json::Value, content_type = "application/schema+json"),
     (status = "default", description = "Refused", body = ProblemBody<'static>, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn show(Path(name): Path<String>) -> Result<Response, Problem> {
     let found = match name.as_str() {
         ENVELOPE => Some(envelope_schema()),
+        OLDER_ENVELOPE => Some(older_envelope_schema()),
         name => event_type(name).map(schema),
     };
     let found = found.ok_or_else(|| Problem::not_found("there is no such type of event"))?;

@@ -109,7 +109,7 @@ async fn schemas_are_served_to_everybody() {
         .unwrap()
         .iter()
         .map(|item| item["schema"].as_str().unwrap().to_owned())
-        .chain([envelope])
+        .chain([envelope, "/api/v1/schemas/older-envelope".into()])
         .collect();
     assert!(places.len() > 15, "{places:?}");
     for place in places {

@@ -3,10 +3,16 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
 
-use morgana_exports::{ENVELOPE, EventType, Field, Kind, Producer, TYPES, envelope_schema, schema};
+use morgana_exports::{
+    ENVELOPE, EventType, Field, Format, Kind, OLDER_ENVELOPE, Producer, TYPES, cloudevent,
+    envelope_schema, older_envelope_schema, schema,
+};
 use serde_json::Value;
 
-use crate::{samples::samples, sent, types};
+use crate::{
+    samples::{SOURCE, samples},
+    sent, types,
+};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -25,6 +31,7 @@ fn the_committed_schemas_are_those_that_the_code_makes() {
     let mut made: BTreeMap<String, String> =
         types().map(|event| (format!("{}.json", event.name), pretty(&schema(event)))).collect();
     made.insert(format!("{ENVELOPE}.json"), pretty(&envelope_schema()));
+    made.insert(format!("{OLDER_ENVELOPE}.json"), pretty(&older_envelope_schema()));
     let directory = root().join("schemas");
     if is_updating() {
         let _ = fs::remove_dir_all(&directory);
@@ -60,11 +67,10 @@ const INTRODUCTION: &str = "\
 What Morgana tells the world, on the stream `ACTIVITY_EVENTS` (subjects `org.>`). How subjects are
 named, where the stream is and how to read it: [hub.md](hub.md).
 
-Every event is a [CloudEvent](https://cloudevents.io) 1.0 in structured mode
-(`application/cloudevents+json`): its `type` is its NATS subject, its `id` is its `Nats-Msg-Id`,
-its `dataschema` names the schema of its `data` below. The envelope itself has a schema too,
-[`schemas/envelope.json`](../schemas/envelope.json). A running Morgana serves all of them, without
-a login, at `/api/v1/schemas/{type}`.
+Every event is a [CloudEvent](https://cloudevents.io) 1.0: its `type` is its NATS subject, its `id`
+is its `Nats-Msg-Id`, its `dataschema` names the schema of its `data` below. The envelope itself has
+a schema too, [`schemas/envelope.json`](../schemas/envelope.json). A running Morgana serves all of
+them, without a login, at `/api/v1/schemas/{type}`.
 
 | Attribute | Value |
 |---|---|
@@ -82,14 +88,57 @@ a login, at `/api/v1/schemas/{type}`.
 A new optional member of `data` may come at any time, and whoever passes an event on may add
 attributes to it: the schemas are open, skip what you do not know. A member is not taken away or
 renamed, nor is a type.
+
+Below, events stand as they are sent unless another format is chosen; all [formats](#formats) are at
+the end.
 ";
+
+/// What each format is, before the example.
+const fn meaning(format: Format) -> &'static str {
+    match format {
+        Format::Structured => {
+            "CloudEvents' structured mode, the default: the body is the whole event in the JSON
+format, as [`envelope`](../schemas/envelope.json) has it."
+        }
+        Format::Binary => {
+            "CloudEvents' binary mode for NATS: the body is `data`, every other attribute is a header
+`ce-…`. Of values, all but printable ASCII, and the space, `\"` and `%`, are percent-encoded. The
+header `content-type` says the same as `ce-datacontenttype`."
+        }
+        Format::OlderEnvelope => {
+            "For readers from before CloudEvents: the body is the envelope that they know, as
+[`older-envelope`](../schemas/older-envelope.json) has it, with these members in every event.
+`payload` is what `data` is elsewhere. `actor`, `correlationid` and `causationid` are not said;
+`sequence` is in the header `Morgana-Sequence`."
+        }
+    }
+}
 
 fn catalogue() -> String {
     let mut text = String::from(INTRODUCTION);
     for events in TYPES {
         section(&mut text, events);
     }
+    formats(&mut text);
     text
+}
+
+/// The same event in each format, as it is in the stream.
+fn formats(text: &mut String) {
+    text.push_str(
+        "\n## Formats\n\nThe same event in each; [how to choose](hub.md#choosing-a-format).\n",
+    );
+    let event = cloudevent(&samples()[0].entry, SOURCE).unwrap();
+    for format in Format::ALL {
+        writeln!(text, "\n### `{}`\n\n{}\n", format.name(), meaning(format)).unwrap();
+        let message = event.encode(format);
+        writeln!(text, "```\nNats-Msg-Id: {}", event.id).unwrap();
+        for (name, value) in &message.headers {
+            writeln!(text, "{name}: {value}").unwrap();
+        }
+        let body: Value = serde_json::from_slice(&message.body).unwrap();
+        writeln!(text, "\n{}\n```", serde_json::to_string_pretty(&body).unwrap()).unwrap();
+    }
 }
 
 fn section(text: &mut String, events: &[EventType]) {

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod documents;
+mod formats;
 mod official;
 mod samples;
 mod validator;
