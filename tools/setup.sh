@@ -37,11 +37,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# A stock NATS client and a checker of JSON Schemas, for the lifecycle events.
+# A stock NATS client, a reader of CloudEvents and a checker of JSON Schemas, for the lifecycle
+# events.
 python=.tools/python/bin/python
-if ! "$python" -c 'import nats, jsonschema' 2>/dev/null; then
+if ! "$python" -c 'import nats, jsonschema, cloudevents.core' 2>/dev/null; then
     python3 -m venv .tools/python
-    "$python" -m pip install -q --disable-pip-version-check nats-py jsonschema
+    "$python" -m pip install -q --disable-pip-version-check nats-py jsonschema 'cloudevents>=2'
 fi
 
 # A prebuilt cargo-deny, because building it takes longer than the whole suite.

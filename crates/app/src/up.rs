@@ -144,7 +144,8 @@ impl Morgana {
         let warden = Warden::new(bus.clone(), ambient.clone(), roster);
         let workers = Arc::new(warden.handle());
         let (nats_url, server) = watch::channel(config.nats_url.clone());
-        let mut lifecycle = Lifecycle::new(store.clone(), host.streams.clone(), server);
+        let format = config.events_format;
+        let mut lifecycle = Lifecycle::new(store.clone(), host.streams.clone(), server, format);
         lifecycle.prepare().await;
         let relay =
             Relay::new(store.clone(), ambient.clone()).with(BusSink(bus.clone())).with(lifecycle);

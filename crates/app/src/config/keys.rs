@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use exports::Format;
+
 use super::{
     BusSocket, Config, DriverChoice, LogFormat, bus,
     values::{
@@ -78,6 +80,16 @@ pub const KEYS: &[Key] = &[
         also: None,
         set: |c, v| maybe(v, bus::server).map(|url| c.nats_url = url),
         show: |c| shown(c.nats_url.as_deref().map(bus::without_secrets)),
+    },
+    Key {
+        name: "events.format",
+        meaning: "how lifecycle events stand in messages: structured, binary or older-envelope",
+        also: None,
+        set: |c, v| {
+            let known = Format::ALL.map(|format| (format.name(), format));
+            choice(v, &known).map(|format| c.events_format = format)
+        },
+        show: |c| c.events_format.name().into(),
     },
     Key {
         name: "bus.mode",

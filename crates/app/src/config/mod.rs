@@ -17,6 +17,8 @@ use std::{
     time::Duration,
 };
 
+use exports::Format;
+
 pub use self::{
     bus::{BusConfig, BusLimits, BusMode, BusSocket},
     keys::{KEYS, Key},
@@ -33,6 +35,8 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// The NATS server that takes the lifecycle events; without one the embedded stream does.
     pub nats_url: Option<String>,
+    /// How those events stand in messages.
+    pub events_format: Format,
     /// The inner bus.
     pub bus: BusConfig,
     /// What makes the network.
@@ -155,6 +159,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8470)),
             socket: None,
             nats_url: None,
+            events_format: Format::default(),
             bus: BusConfig::default(),
             driver: DriverChoice::Loopback,
             loopback_prefix: [127, 66],

@@ -37,14 +37,16 @@ fn later_sources_win() {
 
 #[test]
 fn every_error_names_its_key() {
-    let file = "lisen = 'x'\n[fleet]\ndriver = 'docker'\nloopback_prefix = '10.1'\n";
+    let file = "lisen = 'x'\n[fleet]\ndriver = 'docker'\nloopback_prefix = '10.1'\n\
+                [events]\nformat = 'xml'\n";
     let error = load(Some(file), &[("MORGANA_MUTATOR_POLL_SECONDS", "0")], &[("log.level", "[")])
         .expect_err("wrong");
     for part in [
-        "configuration has 5 errors",
+        "configuration has 6 errors",
         "FILE: lisen: unknown key",
         "FILE: fleet.driver: `docker` is not loopback or netns or fake",
         "FILE: fleet.loopback_prefix: `10.1` is not a prefix",
+        "FILE: events.format: `xml` is not structured or binary or older-envelope",
         "MORGANA_MUTATOR_POLL_SECONDS: `0` is not a whole number from 1 to 3600",
         "--set log.level: `[` is no log filter",
     ] {

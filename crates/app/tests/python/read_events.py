@@ -1,10 +1,11 @@
 """Reads lifecycle events with nats.py and checks each against its schema.
 
-    read_events.py SERVER SCHEMAS COUNT [USER PASSWORD]
+    read_events.py SERVER SCHEMAS COUNT FORMAT [USER PASSWORD]
 
-SERVER is a NATS URL, SCHEMAS the directory `schemas/` of the repository. Finds the stream by a
-subject, reads COUNT events through a durable pull consumer, acknowledges each, and prints one
-JSON line per event: subject, id, message id. Fails where one is not as its schema says.
+SERVER is a NATS URL, SCHEMAS the directory `schemas/` of the repository, FORMAT what `events.format`
+is. Finds the stream by a subject, reads COUNT events through a durable pull consumer, acknowledges
+each, and prints one JSON line per event: subject, id, its place in the stream, actor. Fails where
+one is not as its format and its schema say; CloudEvents are read by the library of that project.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import sys
 
 import jsonschema
 import nats
+from cloudevents.core.bindings import http
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 SUBJECT = "org.statehub.repo.registered"
@@ -31,18 +33,52 @@ def validators(directory: pathlib.Path) -> dict[str, jsonschema.Draft202012Valid
     return found
 
 
-def check(message, schemas) -> dict:
-    event = json.loads(message.data)
-    schemas["envelope"].validate(event)
+def cloudevent(message, schemas) -> dict:
+    """The event in the JSON format, read from either mode: NATS has the headers that HTTP has."""
+    event = http.from_http_event(http.HTTPMessage(message.headers, message.data))
+    attributes = event.get_attributes()
+    whole = {**attributes, "time": attributes["time"].isoformat(), "data": event.get_data()}
+    schemas["envelope"].validate(whole)
+    return whole
+
+
+def structured(message, schemas) -> dict:
+    assert message.headers["content-type"] == "application/cloudevents+json", message.headers
+    assert not any(name.startswith("ce-") for name in message.headers), message.headers
+    return cloudevent(message, schemas)
+
+
+def binary(message, schemas) -> dict:
+    assert message.headers["content-type"] == "application/json", message.headers
+    assert message.headers["ce-datacontenttype"] == "application/json", message.headers
+    return cloudevent(message, schemas)
+
+
+def older_envelope(message, schemas) -> dict:
+    assert message.headers["content-type"] == "application/json", message.headers
+    assert len(message.headers["Morgana-Sequence"]) == 20, message.headers
+    envelope = json.loads(message.data)
+    schemas["older-envelope"].validate(envelope)
+    return {"id": envelope["event_id"], "type": envelope["type"], "data": envelope["payload"]}
+
+
+READERS = {"structured": structured, "binary": binary, "older-envelope": older_envelope}
+
+
+def check(message, read, schemas) -> dict:
+    event = read(message, schemas)
     schemas[event["type"]].validate(event["data"])
-    headers = message.headers or {}
     assert event["type"] == message.subject, (event["type"], message.subject)
-    assert event["id"] == headers["Nats-Msg-Id"], headers
-    assert headers["content-type"] == "application/cloudevents+json", headers
-    return {"subject": message.subject, "id": event["id"], "seq": message.metadata.sequence.stream}
+    assert event["id"] == message.headers["Nats-Msg-Id"], message.headers
+    return {
+        "subject": message.subject,
+        "id": event["id"],
+        "seq": message.metadata.sequence.stream,
+        "actor": event.get("actor"),
+    }
 
 
-async def main(server: str, schemas: str, count: int, credentials: list[str]) -> None:
+async def main(server: str, schemas: str, count: int, form: str, credentials: list[str]) -> None:
     options = dict(zip(("user", "password"), credentials))
     known = validators(pathlib.Path(schemas))
     client = await nats.connect(server, connect_timeout=5, **options)
@@ -53,11 +89,11 @@ async def main(server: str, schemas: str, count: int, credentials: list[str]) ->
     seen = 0
     while seen < count:
         for message in await consumer.fetch(min(100, count - seen), timeout=PATIENCE):
-            print(json.dumps(check(message, known)))
+            print(json.dumps(check(message, READERS[form], known)))
             await message.ack()
             seen += 1
     await client.drain()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:6]))
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5:7]))

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     reader::{Reader, STREAM},
-    world::World,
+    world::{ACTOR, World},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +27,7 @@ async fn a_consumer_reads_what_the_journal_has() {
         for message in &messages {
             let event: Value = serde_json::from_slice(&message.body).unwrap();
             assert_eq!(event["type"].as_str().unwrap().as_bytes(), &message.subject[..]);
-            assert_eq!(event["actor"], "ada");
+            assert_eq!(event["actor"], ACTOR);
             let headers = String::from_utf8_lossy(&message.headers);
             let id = event["id"].as_str().unwrap().to_owned();
             assert!(headers.contains(&format!("Nats-Msg-Id: {id}\r\n")), "{headers}");

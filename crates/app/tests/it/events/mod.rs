@@ -3,6 +3,7 @@
 mod embedded;
 mod failures;
 mod foreign;
+mod formats;
 mod killed;
 mod outage;
 mod proxy;

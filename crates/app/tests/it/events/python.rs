@@ -7,16 +7,17 @@ use bus::{
     auth::Auth,
     broker::{Broker, BrokerConfig},
 };
+use exports::Format;
 use serde_json::Value;
 use testkit::run;
 
 use super::{
     reader::{Reader, STREAM},
     server::NatsServer,
-    world::World,
+    world::{ACTOR, World},
 };
 
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
@@ -40,7 +41,7 @@ pub(super) fn schemas() -> String {
 }
 
 /// The embedded broker with the streams of this world, for everybody on this machine.
-async fn serve(world: &World) -> (Broker, String) {
+pub(super) async fn serve(world: &World) -> (Broker, String) {
     let tcp = Some("127.0.0.1:0".parse().unwrap());
     let auth = Arc::new(Auth::open());
     let config = BrokerConfig { tcp, auth, jetstream: true, ..BrokerConfig::new("test") };
@@ -51,11 +52,16 @@ async fn serve(world: &World) -> (Broker, String) {
     (broker, url)
 }
 
-/// Everything that the hub says, read by nats.py, is as its schema has it.
+/// Everything that the hub says, read by nats.py, is as its format and its schema have it.
 async fn check_read(world: &World, url: &str) {
     let life = world.start().await;
     world.say(60).await;
-    let read = python("read_events.py", &[url, &schemas(), "60"]).await;
+    let read = python("read_events.py", &[url, &schemas(), "60", world.format.name()]).await;
+    let actor = match world.format {
+        Format::Structured | Format::Binary => ACTOR.into(),
+        Format::OlderEnvelope => Value::Null,
+    };
+    assert!(read.iter().all(|line| line["actor"] == actor), "{}", read[0]);
     let ids: Vec<&str> = read.iter().map(|line| line["id"].as_str().unwrap()).collect();
     assert_eq!(ids, world.expected().await);
     let subjects: std::collections::BTreeSet<&str> =
@@ -66,16 +72,20 @@ async fn check_read(world: &World, url: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_py_reads_from_the_embedded_broker() {
-    let world = World::new(None);
-    let (broker, url) = serve(&world).await;
-    check_read(&world, &url).await;
-    broker.stop().await;
+    for format in Format::ALL {
+        let world = World::new(None).with(format);
+        let (broker, url) = serve(&world).await;
+        check_read(&world, &url).await;
+        broker.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_py_reads_from_nats_server() {
-    let Some(server) = NatsServer::with_jetstream() else { return };
-    check_read(&World::new(Some(server.url())), &server.url()).await;
+    for format in Format::ALL {
+        let Some(server) = NatsServer::with_jetstream() else { return };
+        check_read(&World::new(Some(server.url())).with(format), &server.url()).await;
+    }
 }
 
 /// A program publishes ten events and repeats the first.

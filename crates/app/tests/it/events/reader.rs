@@ -60,25 +60,43 @@ impl Reader {
         self.last_seq(STREAM).await
     }
 
-    /// Every message in a stream, oldest first.
-    pub(super) async fn all_of(&self, stream: &str) -> Vec<Value> {
+    /// Every message in a stream, oldest first: its header block and its body.
+    async fn messages_of(&self, stream: &str) -> Vec<(String, Value)> {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
         let mut all = Vec::new();
         for seq in 1..=self.last_seq(stream).await {
-            let body = match self {
+            let message = match self {
                 Self::Embedded(streams) => {
                     let stored = streams.get(stream, seq).await.unwrap();
-                    stored.map(|stored| stored.body.to_vec())
+                    stored.map(|stored| [stored.headers.to_vec(), stored.body.to_vec()])
                 }
                 Self::Nats(_) => {
                     let subject = format!("$JS.API.STREAM.MSG.GET.{stream}");
                     let got = self.ask(&subject, json!({"seq": seq})).await;
-                    got["message"]["data"].as_str().map(|data| STANDARD.decode(data).unwrap())
+                    let part = |name: &str| got["message"][name].as_str().unwrap_or_default();
+                    let decoded = |name: &str| STANDARD.decode(part(name)).unwrap();
+                    got.get("message").map(|_| [decoded("hdrs"), decoded("data")])
                 }
             };
-            all.extend(body.map(|body| serde_json::from_slice::<Value>(&body).unwrap()));
+            all.extend(message.map(|[headers, body]| {
+                (String::from_utf8(headers).unwrap(), serde_json::from_slice(&body).unwrap())
+            }));
         }
         all
+    }
+
+    /// The body of every message in a stream, oldest first.
+    pub(super) async fn all_of(&self, stream: &str) -> Vec<Value> {
+        self.messages_of(stream).await.into_iter().map(|(_, body)| body).collect()
+    }
+
+    /// The ids under which the messages were published, in their order, whatever their format.
+    pub(super) async fn message_ids(&self) -> Vec<String> {
+        let id = |(headers, _): &(String, Value)| {
+            let after = headers.split_once("Nats-Msg-Id: ").unwrap().1;
+            after.lines().next().unwrap().to_owned()
+        };
+        self.messages_of(STREAM).await.iter().map(id).collect()
     }
 
     /// The ids of our events in the stream, in their order.

@@ -1,5 +1,6 @@
 //! The hub's routes, driven over REST; their events, read back by nats.py.
 
+use exports::Format;
 use serde_json::{Value, json};
 use testkit::{Prefix, Service};
 
@@ -47,10 +48,11 @@ async fn drive(service: &Service) {
     post("/tasks/sweep-stale", json!({})).await;
 }
 
-/// nats.py reads all of it from this server, as this user where one is needed.
-async fn check(server: &str, user: &[&str]) {
+/// nats.py reads all of it in this format from this server, as this user where one is needed.
+async fn check(server: &str, format: Format, user: &[&str]) {
     let schemas = schemas();
-    let read = python("read_events.py", &[&[server, &schemas, "6"], user].concat()).await;
+    let arguments = [&[server, &schemas, "6", format.name()], user].concat();
+    let read = python("read_events.py", &arguments).await;
     let subjects: Vec<&str> = read.iter().map(|line| line["subject"].as_str().unwrap()).collect();
     assert_eq!(subjects, TOLD);
 }
@@ -60,9 +62,10 @@ async fn what_the_routes_cause_is_read_from_nats_server() {
     let Some(server) = NatsServer::with_jetstream() else { return };
     let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
     let url = server.url();
-    let service = with(dir.path(), &prefix, &["--driver", "fake"], &[("NATS_URL", &url)]).await;
+    let environment = [("NATS_URL", url.as_str()), ("MORGANA_EVENTS_FORMAT", "binary")];
+    let service = with(dir.path(), &prefix, &["--driver", "fake"], &environment).await;
     drive(&service).await;
-    check(&url, &[]).await;
+    check(&url, Format::Binary, &[]).await;
     service.terminate().await;
 }
 
@@ -77,6 +80,6 @@ async fn what_the_routes_cause_is_read_from_the_embedded_broker() {
     let line = service.welcome_line("nats://").to_owned();
     let url = format!("nats://{}", line.split("nats://").nth(1).unwrap().trim());
     drive(&service).await;
-    check(&url, &["engine", "a long one"]).await;
+    check(&url, Format::Structured, &["engine", "a long one"]).await;
     service.terminate().await;
 }

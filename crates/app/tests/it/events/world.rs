@@ -15,6 +15,7 @@ use bus::{
     Bus,
     stream::{Streams, StreamsConfig},
 };
+use exports::Format;
 use model::{
     Ambient, Event, EventContext, JournalEntry, Observation, Payload,
     hub::{
@@ -37,6 +38,8 @@ use tokio_util::sync::CancellationToken;
 /// Longest wait for anything.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
+/// Who does everything: of what a header cannot hold as it is, something.
+pub(super) const ACTOR: &str = "Åda \"100 %\"";
 
 pub(super) struct World {
     dir: tempfile::TempDir,
@@ -44,6 +47,7 @@ pub(super) struct World {
     pub(super) streams: Streams,
     pub(super) ambient: Ambient,
     pub(super) server: watch::Sender<Option<String>>,
+    pub(super) format: Format,
     said: AtomicUsize,
 }
 
@@ -88,7 +92,13 @@ impl World {
         let files = dir.path().join("streams");
         let streams = Streams::open(files, StreamsConfig::default(), ambient.clone()).unwrap();
         let (server, said) = (watch::channel(server).0, AtomicUsize::new(0));
-        Self { dir, store, streams, ambient, server, said }
+        Self { dir, store, streams, ambient, server, format: Format::default(), said }
+    }
+
+    /// With events in this format.
+    pub(super) fn with(mut self, format: Format) -> Self {
+        self.format = format;
+        self
     }
 
     /// The database's next life: a new epoch over the same journal.
@@ -104,7 +114,8 @@ impl World {
     /// Starts the sink; done when its first position is kept, so that no event is missed.
     pub(super) async fn start(&self) -> Life {
         let server = self.server.subscribe();
-        let mut sink = Lifecycle::new(self.store.clone(), self.streams.clone(), server);
+        let (store, streams) = (self.store.clone(), self.streams.clone());
+        let mut sink = Lifecycle::new(store, streams, server, self.format);
         sink.prepare().await;
         let relay = Relay::new(self.store.clone(), self.ambient.clone()).with(sink);
         let (stop, handle) = (CancellationToken::new(), relay.handle());
@@ -137,7 +148,7 @@ impl World {
 
     /// Journals these in one transaction.
     pub(super) async fn journal(&self, payloads: Vec<Payload>) {
-        let event = |payload| Event::new(&self.ambient, payload).within(EventContext::of("ada"));
+        let event = |payload| Event::new(&self.ambient, payload).within(EventContext::of(ACTOR));
         let events = payloads.into_iter().map(event).collect();
         self.store.observe(Observation { events, ..Observation::default() }).await.unwrap();
     }

@@ -2,13 +2,13 @@
 
 use bus::{
     proto::HeaderBuilder,
-    stream::{AppendError, Publish, PublishError, StreamInfo, Streams, StreamsError},
+    stream::{AppendError, Publish, PublishError, Stored, StreamInfo, Streams, StreamsError},
 };
 use bytes::Bytes;
 
 use super::{
     Message, Unreachable,
-    link::{Answer, headers},
+    link::{Answer, Kept, headers},
     stream::{ACTIVITY_EVENTS, Choice, Found, choose, embedded},
 };
 
@@ -42,9 +42,9 @@ impl EmbeddedLink {
         self.limit
     }
 
-    pub(super) async fn last(&self, subject: &str) -> Result<Option<Bytes>, Unreachable> {
+    pub(super) async fn last(&self, subject: &str) -> Result<Option<Kept>, Unreachable> {
         let last = self.streams.last_by_subject(&self.name, subject.as_bytes()).await;
-        Ok(last.map_err(away)?.map(|stored| stored.body))
+        Ok(last.map_err(away)?.map(kept))
     }
 
     pub(super) async fn range(&self) -> Result<(u64, u64), Unreachable> {
@@ -52,9 +52,8 @@ impl EmbeddedLink {
         Ok((state.first_seq, state.last_seq))
     }
 
-    pub(super) async fn get(&self, seq: u64) -> Result<Option<Bytes>, Unreachable> {
-        let stored = self.streams.get(&self.name, seq).await.map_err(away)?;
-        Ok(stored.map(|stored| stored.body))
+    pub(super) async fn get(&self, seq: u64) -> Result<Option<Kept>, Unreachable> {
+        Ok(self.streams.get(&self.name, seq).await.map_err(away)?.map(kept))
     }
 
     pub(super) async fn publish(
@@ -93,6 +92,10 @@ fn answer(answer: Result<bus::stream::PubAck, PublishError>) -> Answer {
         }
         Err(error) => Answer::Failed(with_sources(&error)),
     }
+}
+
+fn kept(Stored { headers, body, .. }: Stored) -> Kept {
+    Kept { headers, body }
 }
 
 /// What `SUBJECTS` has to do with a stream: it and its subjects, where they overlap.

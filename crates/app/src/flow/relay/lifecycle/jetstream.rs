@@ -1,11 +1,10 @@
 //! What is asked of JetStream, and how its answers read. Pure.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{
-    link::Answer,
+    link::{Answer, Kept},
     stream::{ACTIVITY_EVENTS, DESCRIPTION, Found, MAX_AGE, SUBJECTS, WINDOW},
 };
 
@@ -113,12 +112,15 @@ pub(super) fn range(answer: &Value) -> (u64, u64) {
     (number("first_seq"), number("last_seq"))
 }
 
-/// The body of the message in an answer to [`last`] or [`get`]; none where there is none.
-pub(super) fn message(answer: Result<Value, ApiError>) -> Result<Option<Bytes>, ApiError> {
+/// The message in an answer to [`last`] or [`get`]; none where there is none.
+pub(super) fn message(answer: Result<Value, ApiError>) -> Result<Option<Kept>, ApiError> {
     match answer {
         Ok(answer) => {
-            let body = answer["message"]["data"].as_str().unwrap_or_default();
-            Ok(Some(STANDARD.decode(body).unwrap_or_default().into()))
+            let decoded = |member: &str| {
+                let text = answer["message"][member].as_str().unwrap_or_default();
+                STANDARD.decode(text).unwrap_or_default().into()
+            };
+            Ok(Some(Kept { headers: decoded("hdrs"), body: decoded("data") }))
         }
         Err(error) if error.code == NO_MESSAGE => Ok(None),
         Err(error) => Err(error),
@@ -172,8 +174,14 @@ mod tests {
     fn a_subject_without_a_message_is_no_error() {
         let none = answer(br#"{"error":{"code":404,"err_code":10037,"description":"none"}}"#);
         assert_eq!(message(none), Ok(None));
-        let found = answer(br#"{"message":{"subject":"a","seq":1,"data":"aGk="}}"#);
-        assert_eq!(message(found), Ok(Some(Bytes::from_static(b"hi"))));
+        for (members, headers, body) in [
+            (r#""data":"aGk=""#, "", "hi"),
+            (r#""hdrs":"TkFUUy8xLjANCg0K""#, "NATS/1.0\r\n\r\n", ""),
+        ] {
+            let found = answer(format!(r#"{{"message":{{"seq":1,{members}}}}}"#).as_bytes());
+            let kept = Kept { headers: headers.into(), body: body.into() };
+            assert_eq!(message(found), Ok(Some(kept)));
+        }
         let gone = answer(br#"{"error":{"code":404,"err_code":10059,"description":"no stream"}}"#);
         assert!(message(gone).is_err());
     }

@@ -6,15 +6,13 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Message, Unreachable, embedded::EmbeddedLink, nats::NatsLink};
 
-/// The media type's header (NATS binding of CloudEvents, structured mode).
-pub(super) const CONTENT_TYPE: &str = "content-type";
 /// The id by which the stream knows a repetition.
 pub(super) const MESSAGE_ID: &str = "Nats-Msg-Id";
 /// Only this stream may take the message.
 pub(super) const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
 /// Only right behind the message with this id.
 pub(super) const EXPECTED_LAST: &str = "Nats-Expected-Last-Msg-Id";
-/// What the headers of a message take at most, in bytes.
+/// What the headers of a message take at most besides the event's own, in bytes.
 const HEADER_BYTES: usize = 512;
 /// Messages of the stream that are asked for at once: over a long line, one after the other would
 /// take longer than a delivery may; more would hold that many bodies.
@@ -32,6 +30,14 @@ pub(super) struct Place {
     /// The server's URL, without what lets us in.
     pub(super) server: String,
     pub(super) stream: String,
+}
+
+/// A message of the stream.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// Its header block as published, empty without headers.
+    pub(super) headers: Bytes,
+    pub(super) body: Bytes,
 }
 
 /// What the stream says to one message.
@@ -80,23 +86,23 @@ impl Link {
             Self::Embedded(link) => link.limit(),
             Self::Nats(link) => link.limit(),
         };
-        let size = message.body.len() + HEADER_BYTES;
+        let size = message.size() + HEADER_BYTES;
         (size > limit).then(|| format!("it takes {size} bytes, and {limit} are allowed"))
     }
 
-    /// The body of the newest message of a subject.
-    pub(super) async fn last(&self, subject: &str) -> Result<Option<Bytes>, Unreachable> {
+    /// The newest message of a subject.
+    pub(super) async fn last(&self, subject: &str) -> Result<Option<Kept>, Unreachable> {
         match self {
             Self::Embedded(link) => link.last(subject).await,
             Self::Nats(link) => link.last(subject).await,
         }
     }
 
-    /// What `read` makes of the newest `most` messages' bodies, newest first.
+    /// What `read` makes of the newest `most` messages, newest first.
     pub(super) async fn tail<T>(
         &self,
         most: u64,
-        read: impl Fn(&[u8]) -> Option<T>,
+        read: impl Fn(&Kept) -> Option<T>,
     ) -> Result<Vec<T>, Unreachable> {
         let (first, last) = match self {
             Self::Embedded(link) => link.range().await?,
@@ -107,12 +113,12 @@ impl Link {
         stream::iter((oldest..=last).rev())
             .map(|seq| self.get(seq))
             .buffered(LOOKED_UP_AT_ONCE)
-            .try_filter_map(async |body| Ok(body.and_then(|body| read(&body))))
+            .try_filter_map(async |kept| Ok(kept.and_then(|kept| read(&kept))))
             .try_collect()
             .await
     }
 
-    async fn get(&self, seq: u64) -> Result<Option<Bytes>, Unreachable> {
+    async fn get(&self, seq: u64) -> Result<Option<Kept>, Unreachable> {
         match self {
             Self::Embedded(link) => link.get(seq).await,
             Self::Nats(link) => link.get(seq).await,
@@ -146,14 +152,11 @@ pub(super) fn headers<'a>(
     stream: &'a str,
     messages: &'a [Message],
     chained: bool,
-) -> impl Iterator<Item = Vec<(&'static str, &'a str)>> {
+) -> impl Iterator<Item = Vec<(&'a str, &'a str)>> {
     messages.iter().enumerate().map(move |(place, message)| {
         let before = place.checked_sub(1).filter(|_| chained);
-        let mut lines = vec![
-            (MESSAGE_ID, message.id.as_str()),
-            (EXPECTED_STREAM, stream),
-            (CONTENT_TYPE, exports::CLOUDEVENTS_JSON),
-        ];
+        let mut lines = vec![(MESSAGE_ID, message.id.as_str()), (EXPECTED_STREAM, stream)];
+        lines.extend(message.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         lines.extend(before.map(|place| (EXPECTED_LAST, messages[place].id.as_str())));
         lines
     })

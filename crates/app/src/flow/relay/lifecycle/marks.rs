@@ -8,12 +8,14 @@
 
 use std::collections::HashMap;
 
-use exports::{event_type, type_of};
-use model::EventId;
-use serde_json::Value;
+use bus::proto::Headers;
+use exports::{Identity, type_of};
 use store::Store;
 
-use super::{Message, Unreachable, link::Link};
+use super::{
+    Message, Unreachable,
+    link::{Kept, Link},
+};
 
 /// How many messages of the stream are looked through at most.
 const TAIL: u64 = 256;
@@ -26,21 +28,11 @@ pub(super) struct Marks {
     /// The position of the newest event of ours, by subject; 0 where there is none.
     newest: HashMap<&'static str, u64>,
     /// The stream's newest messages, newest first, where they had to be asked for.
-    tail: Option<Vec<Claim>>,
+    tail: Option<Vec<Identity>>,
     /// The id of the last dead letter that was stored.
     letter: Option<String>,
     /// Whether it was said that somebody else speaks in our name.
     has_told: bool,
-}
-
-/// What a message says it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Claim {
-    id: EventId,
-    subject: &'static str,
-    sequence: u64,
-    /// Whether its source is ours.
-    in_our_name: bool,
 }
 
 impl Marks {
@@ -84,8 +76,9 @@ impl Marks {
         if self.letter.as_ref() == Some(&letter.id) {
             return Ok(true);
         }
-        let is_it =
-            |claim: &Claim| claim.sequence == letter.sequence && claim.id.to_string() == letter.id;
+        let is_it = |claim: &Identity| {
+            claim.sequence == letter.sequence && claim.id.to_string() == letter.id
+        };
         Ok(self.tail(link).await?.iter().any(is_it))
     }
 
@@ -95,16 +88,15 @@ impl Marks {
     }
 
     async fn ask(&mut self, subject: &'static str, link: &Link) -> Result<u64, Unreachable> {
-        let Some(body) = link.last(subject).await? else { return Ok(0) };
-        let newest = Claim::read(&body, &self.source);
-        if let Some(claim) = newest.filter(|claim| claim.subject == subject)
+        let Some(newest) = link.last(subject).await? else { return Ok(0) };
+        if let Some(claim) = read(&newest).filter(|claim| claim.event_type == subject)
             && self.is_ours(&claim).await?
         {
             return Ok(claim.sequence);
         }
         let tail = self.tail(link).await?.iter();
-        let of_subject: Vec<Claim> =
-            tail.filter(|claim| claim.subject == subject).cloned().collect();
+        let of_subject: Vec<Identity> =
+            tail.filter(|claim| claim.event_type == subject).cloned().collect();
         for claim in of_subject {
             if self.is_ours(&claim).await? {
                 return Ok(claim.sequence);
@@ -113,28 +105,28 @@ impl Marks {
         Ok(0)
     }
 
-    async fn tail(&mut self, link: &Link) -> Result<&[Claim], Unreachable> {
+    async fn tail(&mut self, link: &Link) -> Result<&[Identity], Unreachable> {
         if self.tail.is_none() {
-            let source = &self.source;
-            self.tail = Some(link.tail(TAIL, |body| Claim::read(body, source)).await?);
+            self.tail = Some(link.tail(TAIL, read).await?);
         }
         Ok(self.tail.as_deref().unwrap_or_default())
     }
 
     /// Whether it is what the journal has there.
-    async fn is_ours(&mut self, claim: &Claim) -> Result<bool, Unreachable> {
+    async fn is_ours(&mut self, claim: &Identity) -> Result<bool, Unreachable> {
         let found = self.journal.journal_after(claim.sequence.saturating_sub(1), 1).await;
         let found = found.map_err(|error| Unreachable(error.to_string()))?;
         let entry = found.first();
+        let subject = claim.event_type;
         let is_same = entry.is_some_and(|entry| {
-            let subject = type_of(entry).map(|event| event.name);
-            (entry.seq, entry.id, subject) == (Some(claim.sequence), claim.id, Some(claim.subject))
+            let name = type_of(entry).map(|event| event.name);
+            (entry.seq, entry.id, name) == (Some(claim.sequence), claim.id, Some(subject))
         });
         // Where a later one is the first that is left, what stood there was pruned.
         let is_pruned = entry.is_some_and(|entry| entry.seq > Some(claim.sequence));
-        if claim.in_our_name && !is_same && !is_pruned && !self.has_told {
+        if claim.source == self.source && !is_same && !is_pruned && !self.has_told {
             tracing::error!(
-                subject = claim.subject,
+                subject,
                 sequence = claim.sequence,
                 "the stream has events of our source that the journal does not know, of another \
                  life of this database or of somebody else; they are passed over"
@@ -145,45 +137,10 @@ impl Marks {
     }
 }
 
-impl Claim {
-    /// What an event says it is; none where it is no event that we know.
-    fn read(body: &[u8], source: &str) -> Option<Self> {
-        let event: Value = serde_json::from_slice(body).ok()?;
-        Some(Self {
-            id: event["id"].as_str()?.parse().ok()?,
-            subject: event_type(event["type"].as_str()?)?.name,
-            sequence: event["sequence"].as_str()?.parse().ok()?,
-            in_our_name: event["source"] == source,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_event_says_what_it_is() {
-        let id = "019b76da-a800-7075-baa3-b893e730ac81";
-        let body = |id: &str, event_type: &str, sequence: &str| {
-            format!(
-                r#"{{"source":"us","id":"{id}","type":"{event_type}","sequence":"{sequence}"}}"#
-            )
-        };
-        let subject = "org.statehub.task.stale";
-        let claim = |in_our_name| {
-            Some(Claim { id: id.parse().unwrap(), subject, sequence: 12, in_our_name })
-        };
-        let sequence = "00000000000000000012";
-        for (body, source, expected) in [
-            (body(id, subject, sequence), "us", claim(true)),
-            (body(id, subject, sequence), "them", claim(false)),
-            (body(id, subject, "many"), "us", None),
-            (body("1", subject, sequence), "us", None),
-            (body(id, "org.orders.order.placed", sequence), "us", None),
-            ("no JSON".into(), "us", None),
-        ] {
-            assert_eq!(Claim::read(body.as_bytes(), source), expected, "{body}");
-        }
-    }
+/// What a message of the stream says it is, whatever format it has: another one may have been
+/// chosen since it was sent.
+fn read(kept: &Kept) -> Option<Identity> {
+    let block = Headers::parse(&kept.headers).ok();
+    let header = |name: &str| std::str::from_utf8(block.as_ref()?.get(name.as_bytes())?).ok();
+    Identity::read(header, &kept.body)
 }

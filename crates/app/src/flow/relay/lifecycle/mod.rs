@@ -1,5 +1,5 @@
-//! The sink `activity-events`: what the world is told, as CloudEvents on the stream
-//! `ACTIVITY_EVENTS`, embedded or on the NATS server that `NATS_URL` names.
+//! The sink `activity-events`: what the world is told, on the stream `ACTIVITY_EVENTS`, embedded
+//! or on the NATS server that `NATS_URL` names; as CloudEvents, unless another format is chosen.
 //!
 //! Every event once, in the order of the journal; on a stream that others use, in that order per
 //! subject. An event is sent under its id, so a repetition within the stream's window changes
@@ -24,7 +24,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use bus::stream::Streams;
 use bytes::Bytes;
-use exports::{cloudevent, type_of};
+use exports::{Format, cloudevent, type_of};
 use model::JournalEntry;
 use store::Store;
 use tokio::sync::watch;
@@ -42,6 +42,7 @@ pub type NatsUrl = watch::Receiver<Option<String>>;
 pub struct Lifecycle {
     /// Who we are in the events.
     source: String,
+    format: Format,
     streams: Streams,
     server: NatsUrl,
     link: Option<Link>,
@@ -74,18 +75,30 @@ struct Message {
     id: String,
     subject: &'static str,
     sequence: u64,
+    /// Those of the event, in its format.
+    headers: Vec<(String, String)>,
     body: Bytes,
+}
+
+impl Message {
+    /// What it takes with its own headers, in bytes.
+    fn size(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 4);
+        self.body.len() + headers.sum::<usize>()
+    }
 }
 
 impl Lifecycle {
     /// The sink's name.
     pub const NAME: &str = "activity-events";
 
-    /// Of what `store` journals; to the server where one is named, else to `streams`.
-    pub fn new(store: Store, streams: Streams, server: NatsUrl) -> Self {
+    /// Of what `store` journals, in this format; to the server where one is named, else to
+    /// `streams`.
+    pub fn new(store: Store, streams: Streams, server: NatsUrl, format: Format) -> Self {
         let source = format!("urn:morgana:{}", store.installation().epoch);
         Self {
             source: source.clone(),
+            format,
             streams,
             server,
             link: None,
@@ -140,11 +153,13 @@ impl Lifecycle {
 
     fn message(&self, entry: &JournalEntry) -> Option<Message> {
         let event = cloudevent(entry, &self.source)?;
+        let encoded = event.encode(self.format);
         Some(Message {
             id: event.id.to_string(),
             subject: event.event_type,
             sequence: entry.seq.unwrap_or(0),
-            body: event.to_json().into(),
+            headers: encoded.headers,
+            body: encoded.body.into(),
         })
     }
 

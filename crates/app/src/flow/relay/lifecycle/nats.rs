@@ -10,7 +10,6 @@ use std::{
 
 use async_nats::{Client, ConnectOptions, Event, HeaderMap, ServerError, StatusCode, Subscriber};
 use bus::client::{Credentials, Scheme, ServerUrl};
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Message, Unreachable,
     jetstream::{self, ApiError, Request},
-    link::{Answer, Place, headers},
+    link::{Answer, Kept, Place, headers},
     stream::{ACTIVITY_EVENTS, Choice, Found, choose},
 };
 
@@ -142,7 +141,7 @@ impl NatsLink {
         self.ask(request).await?.map_err(refused)
     }
 
-    pub(super) async fn last(&self, subject: &str) -> Result<Option<Bytes>, Unreachable> {
+    pub(super) async fn last(&self, subject: &str) -> Result<Option<Kept>, Unreachable> {
         let answer = self.ask(jetstream::last(&self.place.stream, subject)).await?;
         jetstream::message(answer).map_err(refused)
     }
@@ -151,7 +150,7 @@ impl NatsLink {
         Ok(jetstream::range(&self.done(jetstream::info(&self.place.stream)).await?))
     }
 
-    pub(super) async fn get(&self, seq: u64) -> Result<Option<Bytes>, Unreachable> {
+    pub(super) async fn get(&self, seq: u64) -> Result<Option<Kept>, Unreachable> {
         let answer = self.ask(jetstream::get(&self.place.stream, seq)).await?;
         jetstream::message(answer).map_err(refused)
     }

@@ -13,7 +13,7 @@ pub(super) const ACTIVITY_EVENTS: &str = "ACTIVITY_EVENTS";
 /// Its subjects.
 pub(super) const SUBJECTS: &str = "org.>";
 /// What it says of itself.
-pub(super) const DESCRIPTION: &str = "lifecycle events, as CloudEvents";
+pub(super) const DESCRIPTION: &str = "lifecycle events";
 /// How long it keeps an event.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// What the embedded one holds at most, in bytes; then the oldest events go.
