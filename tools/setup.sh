@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there: the clients that visit decoys, the tools of
-# network namespaces, nats-server to compare with, nats.py, Chromium and Node for the console,
-# cargo-deny. A second run finds everything and does nothing.
+# network namespaces, nats-server to compare with, NATS clients for Python, Node and Go, Chromium
+# and Node for the console, cargo-deny. A second run finds everything and does nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,6 +20,8 @@ need ftp ftp
 need chromium chromium
 need node nodejs
 need npm npm
+need go golang-go
+[ -d /usr/share/gocode/src/github.com/nats-io/nats.go ] || missing+=(golang-github-nats-io-go-nats-dev)
 need pip3 python3-pip
 python3 -c "import ensurepip" 2>/dev/null || missing+=(python3-venv)
 need unzip unzip
@@ -43,6 +45,12 @@ python=.tools/python/bin/python
 if ! "$python" -c 'import nats, jsonschema, cloudevents.core' 2>/dev/null; then
     python3 -m venv .tools/python
     "$python" -m pip install -q --disable-pip-version-check nats-py jsonschema 'cloudevents>=2'
+fi
+
+# A stock NATS client for Node.
+if [ ! -d .tools/node/node_modules/@nats-io/jetstream ]; then
+    npm install --prefix .tools/node --silent --no-audit --no-fund \
+        @nats-io/transport-node @nats-io/jetstream
 fi
 
 # A prebuilt cargo-deny, because building it takes longer than the whole suite.

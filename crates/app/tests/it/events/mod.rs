@@ -6,6 +6,7 @@ mod foreign;
 mod formats;
 mod killed;
 mod outage;
+mod programs;
 mod proxy;
 mod python;
 mod reader;
