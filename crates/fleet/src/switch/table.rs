@@ -233,10 +233,9 @@ impl Machine {
         else {
             return true;
         };
-        if earned > 0 {
-            let level = u64::from(self.unreachable.level).saturating_add(earned);
-            self.unreachable = Bucket { level: level.min(burst.into()) as u8, filled: now };
-        }
+        let level = u64::from(self.unreachable.level).saturating_add(earned);
+        let filled = self.unreachable.filled + earned * u64::from(every);
+        self.unreachable = Bucket { level: level.min(burst.into()) as u8, filled };
         let may = self.unreachable.level > 0;
         self.unreachable.level -= u8::from(may);
         may
@@ -309,18 +308,23 @@ impl Table {
         self.by_mac.get(&(wire, mac)).copied()
     }
 
-    /// The other machines that route from a segment, each with its slot there.
-    pub(super) fn forwarders_on(
-        &self,
-        segment: Segment,
-        but: MachineId,
-    ) -> impl Iterator<Item = (Slot, MachineId)> {
-        let known = self.forwarders.iter().filter(move |id| **id != but);
-        known.flat_map(move |id| {
+    /// Whether packets that are handed to this slot are passed on.
+    pub(super) fn routes(&self, slot: Slot) -> bool {
+        let port = self.port(slot);
+        let machine = port.and_then(|port| self.machine(port.machine));
+        machine.is_some_and(|m| m.interfaces.iter().any(|i| i.slot == slot && i.routes))
+    }
+
+    /// The machines that route, by segment, each with its slot there.
+    pub(super) fn forwarders(&self) -> HashMap<Segment, Vec<(Slot, MachineId)>> {
+        let mut by_segment: HashMap<_, Vec<_>> = HashMap::new();
+        for id in &self.forwarders {
             let interfaces = self.machine(*id).into_iter().flat_map(|m| &m.interfaces);
-            let from_here = interfaces.filter(move |i| i.segment == segment && i.routes);
-            from_here.map(|i| (i.slot, *id))
-        })
+            for interface in interfaces.filter(|interface| interface.routes) {
+                by_segment.entry(interface.segment).or_default().push((interface.slot, *id));
+            }
+        }
+        by_segment
     }
 
     pub(super) fn apply(&mut self, update: Update) -> Result<(), Refusal> {
@@ -574,7 +578,7 @@ mod tests {
         assert_eq!(nobody, Err(Refusal::MachineMissing(MachineId(9))));
 
         let second = Wire::Inner(Segment(2));
-        let forwarders = |table: &Table| table.forwarders_on(Segment(2), MachineId(9)).count();
+        let forwarders = |table: &Table| table.forwarders().get(&Segment(2)).map_or(0, Vec::len);
         for (routes, expected) in [(false, 0), (true, 1)] {
             let both = [home(true), at(3, 2, "10.1.0.1", routes)];
             table.apply(set(1, &both)).unwrap();
