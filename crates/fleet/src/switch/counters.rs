@@ -32,6 +32,8 @@ counted! {
     Malformed = "malformed_frames",
     /// Parts of packets: not taken.
     Fragments = "fragments",
+    /// Packets with IP options: not taken.
+    Options = "packets_with_options",
     /// ARP requests answered.
     ArpAnswers = "arp_answers",
     /// Real hosts that use an address of a decky.

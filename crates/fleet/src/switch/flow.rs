@@ -3,12 +3,14 @@
 //!
 //! Bounded. A connection lives until it was silent for the lifetime of its state; one that is
 //! established is never evicted for another. One that is only begun is, when the table is full,
-//! so that a flood of SYNs costs no more than the table.
+//! so that a flood of SYNs costs no more than the table. Whoever does not see the connection
+//! moves no state of it: a segment counts as established, as an end or as a new way back only
+//! where its numbers are those that the kernel goes by (RFC 9293, 3.10.7.4; RFC 5961, 3.2).
 
 use std::{collections::HashMap, net::Ipv4Addr};
 
 use super::{
-    frame::{ACK, FIN, Mac, RST, SYN},
+    frame::{ACK, FIN, Mac, RST, SYN, Tcp},
     table::{Manner, Slot, UplinkId},
 };
 
@@ -74,31 +76,95 @@ pub(super) struct Flow {
     pub(super) kernel_isn: Option<u32>,
     /// Added to what the kernel numbers.
     pub(super) shift: u32,
+    /// What the kernel said that it expects next of the visitor.
+    expected: u32,
+    /// Where what the visitor sent ends; not before what is expected.
+    sent: u32,
     seen: u64,
+}
+
+/// A segment of one side, as far as it moves the state of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    /// Its header.
+    pub(super) tcp: Tcp,
+    /// Bytes of data.
+    pub(super) data: u32,
 }
 
 impl Flow {
     pub(super) fn new(key: Key, who: Manner, way: Way, now: u64) -> Self {
         let (state, seen) = (State::Opening, now);
-        Self { key, who, way, state, kernel_isn: None, shift: 0, seen }
+        Self { key, who, way, state, kernel_isn: None, shift: 0, expected: 0, sent: 0, seen }
     }
 
-    /// Takes note of a segment from the visitor.
-    pub(super) fn note_peer(&mut self, flags: u8, way: Way, now: u64) {
-        self.way = way;
-        self.seen = now;
-        self.state = match self.state {
-            State::Opening | State::Closed if flags & (SYN | RST | ACK) == SYN => State::Opening,
-            State::Opening if flags & ACK != 0 && self.kernel_isn.is_some() => State::Open,
-            state => state,
-        };
-        self.ended_by(flags);
+    /// Takes note of a segment from the visitor. `is_intact` is asked only where something would
+    /// change: it goes through the whole segment.
+    pub(super) fn note_peer(
+        &mut self,
+        Seen { tcp, data }: Seen,
+        way: Way,
+        now: u64,
+        is_intact: impl FnOnce() -> bool,
+    ) {
+        let flags = tcp.flags & (SYN | ACK | RST | FIN);
+        let begins = flags == SYN && self.state != State::Open;
+        if begins {
+            if is_intact() {
+                (self.way, self.seen) = (way, now);
+                self.state =
+                    if self.state == State::Closing { State::Closing } else { State::Opening };
+            }
+            return;
+        }
+        let Some(isn) = self.kernel_isn else { return };
+        if !self.follows(tcp.seq) || flags & SYN != 0 {
+            return;
+        }
+        let opens = self.state == State::Opening
+            && flags & (ACK | RST) == ACK
+            && tcp.ack == isn.wrapping_add(self.shift).wrapping_add(1);
+        let ends = flags & (RST | FIN) != 0 && [self.expected, self.sent].contains(&tcp.seq);
+        let changes = opens || ends || way != self.way;
+        if changes && !is_intact() {
+            return;
+        }
+        (self.way, self.seen) = (way, now);
+        let end = tcp.seq.wrapping_add(data + u32::from(flags & FIN != 0));
+        if (end.wrapping_sub(self.sent) as i32) > 0 {
+            self.sent = end;
+        }
+        if opens {
+            self.state = State::Open;
+        }
+        if ends {
+            self.ended_by(flags);
+        }
     }
 
-    /// Takes note of a segment from our side.
-    pub(super) fn note_kernel(&mut self, flags: u8, now: u64) {
+    /// Takes note of a segment from our side. The first with another initial sequence number
+    /// begins a new connection between the same ends.
+    pub(super) fn note_kernel(&mut self, Seen { tcp, .. }: Seen, now: u64) {
         self.seen = now;
-        self.ended_by(flags);
+        if tcp.flags & ACK != 0 {
+            self.expected = tcp.ack;
+            if tcp.flags & SYN != 0 || (self.expected.wrapping_sub(self.sent) as i32) > 0 {
+                self.sent = self.expected;
+            }
+        }
+        self.ended_by(tcp.flags);
+    }
+
+    /// The kernel numbers from here on; what it numbers is shifted by `shift`.
+    pub(super) fn begin(&mut self, isn: u32, shift: u32) {
+        (self.kernel_isn, self.shift, self.state) = (Some(isn), shift, State::Opening);
+    }
+
+    /// Whether this number is what the kernel expects, or follows what was sent since; or is that
+    /// of a keep-alive, the one before (RFC 9293, 3.8.4). Others are the kernel's business alone.
+    fn follows(&self, seq: u32) -> bool {
+        let first = self.expected.wrapping_sub(1);
+        seq.wrapping_sub(first) <= self.sent.wrapping_sub(first)
     }
 
     fn ended_by(&mut self, flags: u8) {
@@ -219,10 +285,25 @@ mod tests {
 
     fn open(flows: &mut Flows, peer_port: u16, now: u64) {
         let mut flow = flow(peer_port, now);
-        flow.kernel_isn = Some(1);
-        flow.note_peer(ACK, flow.way, now);
+        greeted(&mut flow, now);
+        hear(&mut flow, ACK, 100, 8, now);
         assert_eq!(flow.state, State::Open);
         assert!(flows.open(flow, now));
+    }
+
+    fn segment(flags: u8, seq: u32, ack: u32) -> Seen {
+        let tcp = Tcp { source_port: 0, target_port: 0, seq, ack, flags, payload: 0 };
+        Seen { tcp, data: 0 }
+    }
+
+    /// The visitor's numbers begin at 99, the kernel's at 7.
+    fn greeted(flow: &mut Flow, now: u64) {
+        flow.begin(7, 0);
+        flow.note_kernel(segment(SYN | ACK, 7, 100), now);
+    }
+
+    fn hear(flow: &mut Flow, flags: u8, seq: u32, ack: u32, now: u64) {
+        flow.note_peer(segment(flags, seq, ack), flow.way, now, || true);
     }
 
     #[test]
@@ -269,16 +350,56 @@ mod tests {
     #[test]
     fn a_life_goes_its_way() {
         let mut flow = flow(1, 0);
-        let way = flow.way;
-        flow.note_peer(ACK, way, 1);
+        hear(&mut flow, ACK, 100, 8, 1);
         assert_eq!(flow.state, State::Opening, "nothing was answered yet");
-        flow.kernel_isn = Some(7);
-        flow.note_peer(ACK, way, 2);
-        flow.note_kernel(ACK | FIN, 3);
+        greeted(&mut flow, 1);
+        hear(&mut flow, ACK, 100, 8, 2);
+        assert_eq!(flow.state, State::Open);
+        flow.note_kernel(segment(ACK | FIN, 8, 100), 3);
         assert_eq!(flow.state, State::Closing);
-        flow.note_peer(RST, way, 4);
+        hear(&mut flow, RST, 100, 0, 4);
         assert_eq!(flow.state, State::Closed);
-        flow.note_peer(SYN, way, 5);
+        hear(&mut flow, SYN, 900, 0, 5);
         assert_eq!(flow.state, State::Opening, "the same port again");
+    }
+
+    #[test]
+    fn the_same_ends_again_are_a_new_connection() {
+        let mut flow = flow(1, 0);
+        greeted(&mut flow, 0);
+        hear(&mut flow, ACK, 100, 8, 0);
+        flow.note_kernel(segment(ACK | FIN, 8, 100), 1);
+        hear(&mut flow, SYN, 5_000, 0, 2);
+        assert_eq!(flow.state, State::Closing, "until the kernel agrees");
+        flow.begin(70, 0);
+        flow.note_kernel(segment(SYN | ACK, 70, 5_001), 2);
+        hear(&mut flow, ACK, 5_001, 71, 3);
+        assert_eq!(flow.state, State::Open);
+    }
+
+    #[test]
+    fn who_does_not_see_a_connection_does_not_move_it() {
+        let mut flow = flow(1, 0);
+        greeted(&mut flow, 0);
+        hear(&mut flow, ACK, 100, 9, 0);
+        assert_eq!(flow.state, State::Opening, "an acknowledgement of something else");
+        flow.note_peer(segment(ACK, 100, 8), flow.way, 0, || false);
+        assert_eq!(flow.state, State::Opening, "a damaged one");
+        hear(&mut flow, ACK, 100, 8, 0);
+        let elsewhere = Way { peer_mac: Mac([2; 6]), ..flow.way };
+        let before = flow.way;
+        for flags in [RST, FIN | ACK, SYN] {
+            hear(&mut flow, flags, 101, 8, 1);
+            flow.note_peer(segment(flags, 100, 8), before, 1, || false);
+            flow.note_peer(segment(flags, 5000, 8), elsewhere, 1, || true);
+        }
+        flow.note_peer(segment(ACK, 100, 8), elsewhere, 1, || false);
+        assert_eq!((flow.state, flow.way), (State::Open, before));
+        flow.note_peer(segment(ACK, 100, 8), elsewhere, 1, || true);
+        assert_eq!(flow.way, elsewhere, "another router");
+        let data = Seen { data: 50, ..segment(ACK, 100, 8) };
+        flow.note_peer(data, elsewhere, 2, || true);
+        hear(&mut flow, RST, 150, 0, 3);
+        assert_eq!(flow.state, State::Closed, "after data that is still on its way");
     }
 }

@@ -146,6 +146,8 @@ pub(super) struct Ip {
     pub(super) target: Ipv4Addr,
     /// Whether it is a part of a packet.
     pub(super) is_fragment: bool,
+    /// Where in its packet that part begins, in units of eight bytes.
+    pub(super) offset: u16,
 }
 
 /// IPv4 in an Ethernet frame, with a sound header.
@@ -169,6 +171,7 @@ pub(super) fn ip_header(bytes: &[u8], at: usize) -> Option<Ip> {
         source: Ipv4Addr::new(header[12], header[13], header[14], header[15]),
         target: Ipv4Addr::new(header[16], header[17], header[18], header[19]),
         is_fragment: be16(&header, 6) & 0x3fff != 0,
+        offset: be16(&header, 6) & 0x1fff,
     })
 }
 

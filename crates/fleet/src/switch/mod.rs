@@ -9,6 +9,7 @@
 //! Pure: frames and the time in, frames out. It must not know descriptors, namespaces, stores or
 //! protocols above TCP. All input is hostile: nothing here panics, and every table is bounded.
 
+mod allowance;
 mod answer;
 mod counters;
 mod flow;
@@ -36,8 +37,9 @@ pub use table::{
 };
 
 use self::{
+    allowance::Allowances,
     answer::Voice,
-    flow::{Flow, Flows, Key, Way},
+    flow::{Flow, Flows, Key, Seen, Way},
     frame::{ACK, FIN, ICMP, Ip, RST, SYN, TCP, Tcp, UDP},
     route::{Route, Routes},
     table::{Table, Wire},
@@ -80,6 +82,7 @@ pub struct Switch {
     routes: Routes,
     personalities: Personalities,
     neighbours: HashMap<(UplinkId, Ipv4Addr), Mac, foldhash::fast::FixedState>,
+    errors: Allowances,
     counters: Counters,
 }
 
@@ -97,6 +100,7 @@ impl Switch {
             routes: Routes::default(),
             personalities,
             neighbours: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
+            errors: Allowances::new(seed),
             counters: Counters::default(),
         }
     }
@@ -241,7 +245,7 @@ impl Switch {
             return self.deliver(slot, way, frame, ip, now);
         }
         let route = self.routes.find(&self.table, slot, ip.target).ok_or(Count::Unroutable)?;
-        let target = self.forward(&route, &mut way, frame, ip)?;
+        let target = self.forward(&route, &mut way, frame, ip, now)?;
         let Some(target) = target else { return Ok(Side::Uplink(uplink)) };
         let ip = frame::ip(frame.bytes()).ok_or(Count::Malformed)?;
         self.deliver(target, way, frame, ip, now)
@@ -255,14 +259,18 @@ impl Switch {
         way: &mut Way,
         frame: &mut Frame,
         ip: Ip,
+        now: u64,
     ) -> Result<Option<Slot>, Count> {
         let last = usize::from(ip.ttl.saturating_sub(1));
         if let Some(slot) = route.hops.get(last).copied() {
             way.hops = last as u8;
-            let (mut voice, icmp) = self.voice(slot, way.hops).ok_or(Count::Unroutable)?;
-            if ip.protocol == ICMP && wire::byte(frame.bytes(), ip.l4) != 8 {
+            // An error is never answered with another, nor is a part of a packet but its first
+            // (RFC 1122, 3.2.2).
+            let is_error = ip.protocol == ICMP && wire::byte(frame.bytes(), ip.l4) != 8;
+            if is_error || ip.offset > 0 || !self.errors.may(ip.source, now) {
                 return Err(Count::Expired);
             }
+            let (mut voice, icmp) = self.voice(slot, way.hops).ok_or(Count::Unroutable)?;
             voice.tos = icmp.error_tos;
             answer::error(frame, ip, (11, 0), voice, *way);
             self.counters.add(Count::Expired, 1);
@@ -289,6 +297,10 @@ impl Switch {
         if ip.is_fragment {
             return Err(Count::Fragments);
         }
+        // A kernel answers some of them with the address that only it knows.
+        if ip.l4 != frame::ETHERNET + 20 {
+            return Err(Count::Options);
+        }
         match ip.protocol {
             TCP => self.tcp(slot, way, frame, ip, now),
             ICMP => self.icmp(slot, way, frame, ip, now),
@@ -304,7 +316,7 @@ impl Switch {
         }
         let message = bytes.get(ip.l4..ip.end).unwrap_or_default();
         let is_sound = message.len() >= 8 && wire::checksum(message, 0) == 0;
-        if !is_sound || ip.l4 != frame::ETHERNET + 20 {
+        if !is_sound {
             return Err(Count::Malformed);
         }
         let tos = wire::byte(bytes, frame::ETHERNET + 1);
@@ -335,7 +347,8 @@ impl Switch {
         let port = self.table.port(slot).ok_or(Count::Ignored)?;
         let machine = self.table.machine_mut(port.machine).ok_or(Count::Ignored)?;
         let icmp = self.personalities.get(machine.manner.personality).icmp;
-        if !machine.may_refuse(icmp.unreachable_every_ms, icmp.unreachable_burst, now) {
+        let may = machine.may_refuse(icmp.unreachable_every_ms, icmp.unreachable_burst, now);
+        if !may || !self.errors.may(ip.source, now) {
             return Err(Count::Strays);
         }
         let (mut voice, _) = self.voice(slot, way.hops).ok_or(Count::Ignored)?;
@@ -358,7 +371,8 @@ impl Switch {
         match known {
             // A port that closed meanwhile answers no new SYN, of an old connection's ends either.
             Some(flow) if is_open || !is_syn => {
-                flow.note_peer(tcp.flags, way, now);
+                let is_intact = || ip.is_intact(frame.bytes(), frame.offload());
+                flow.note_peer(seen(ip, tcp), way, now, is_intact);
                 Ok(to_class(frame, ip, tcp, flow))
             }
             None if is_open && is_syn => {
@@ -408,7 +422,7 @@ impl Switch {
     fn take_class(&mut self, class: ClassId, frame: &mut Frame, now: u64) -> Outcome {
         const DENIED: Count = Count::EgressDenied;
         let ip = frame::ip(frame.bytes()).ok_or(DENIED)?;
-        if ip.protocol != TCP || ip.is_fragment {
+        if ip.protocol != TCP || ip.is_fragment || ip.l4 != frame::ETHERNET + 20 {
             return Err(DENIED);
         }
         let tcp = frame::tcp(frame.bytes(), ip).ok_or(DENIED)?;
@@ -423,11 +437,10 @@ impl Switch {
         }
         let style = self.personalities.get(flow.who.personality);
         if tcp.flags & SYN != 0 && flow.kernel_isn != Some(tcp.seq) {
-            flow.kernel_isn = Some(tcp.seq);
             let wanted = style.tcp.isn.as_ref().map(|isn| machine.next_isn(isn));
-            flow.shift = wanted.map_or(0, |isn| isn.wrapping_sub(tcp.seq));
+            flow.begin(tcp.seq, wanted.map_or(0, |isn| isn.wrapping_sub(tcp.seq)));
         }
-        flow.note_kernel(tcp.flags, now);
+        flow.note_kernel(seen(ip, tcp), now);
         let offload = frame.offload();
         let payload = ip.end - tcp.payload;
         let packets = match usize::from(offload.segment) {
@@ -441,6 +454,10 @@ impl Switch {
         frame.set_macs(way.peer_mac, way.our_mac);
         Ok(Side::Uplink(way.uplink))
     }
+}
+
+fn seen(ip: Ip, tcp: Tcp) -> Seen {
+    Seen { tcp, data: (ip.end - tcp.payload) as u32 }
 }
 
 fn to_class(frame: &mut Frame, ip: Ip, tcp: Tcp, flow: &Flow) -> Side {

@@ -11,6 +11,8 @@ use super::{
     *,
 };
 
+mod hostile;
+
 const UP: Side = Side::Uplink(UplinkId(0));
 const LINUX: Side = Side::Class(ClassId(0));
 const WINDOWS: Side = Side::Class(ClassId(1));
