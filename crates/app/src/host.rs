@@ -16,6 +16,7 @@ use model::{
     Truncation,
 };
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use crate::flow::mutate::Occupancy;
 
@@ -28,13 +29,20 @@ pub(crate) struct Host {
     secret: Arc<InstallationSecret>,
     runtime: Handle,
     keys: SyncSender<Arc<Decky>>,
+    failed: CancellationToken,
 }
 
 impl Host {
     /// For the decoys behind this handle; must be made within the runtime that they run on.
     pub(crate) fn new(decoys: DriverHandle, secret: InstallationSecret) -> Self {
         let keys = key_maker(secret.clone());
-        Self { decoys, secret: Arc::new(secret), runtime: Handle::current(), keys }
+        let (secret, runtime) = (Arc::new(secret), Handle::current());
+        Self { decoys, secret, runtime, keys, failed: CancellationToken::new() }
+    }
+
+    /// Is cancelled once the network does not work any more.
+    pub(crate) fn failed(&self) -> CancellationToken {
+        self.failed.clone()
     }
 }
 
@@ -121,6 +129,11 @@ impl DecoyHost for Host {
             true => tracing::info!("the uplink is back: deckies are in reach again"),
             false => tracing::warn!("the uplink is gone: no decky is in reach until it is back"),
         }
+    }
+
+    fn network_failed(&self, why: &str) {
+        tracing::error!(why, "no decky is in reach any more");
+        self.failed.cancel();
     }
 
     fn decky_gone(&self, decky: DeckyId) {

@@ -113,6 +113,7 @@ pub struct Morgana {
     wake: Arc<Notify>,
     outside: Crew,
     inside: Crew,
+    network_failed: CancellationToken,
 }
 
 impl Morgana {
@@ -167,6 +168,7 @@ impl Morgana {
 
         let (decoys, visitors) = decoys::Driver::new(decoy_limits(config), ambient.clone(), facts);
         let host_of_decoys = Host::new(visitors.clone(), secret.clone());
+        let network_failed = host_of_decoys.failed();
         let watched = helper.as_ref().map(Helper::watch).transpose();
         let watched = watched.map_err(StartError::Helper)?.flatten();
         let network = network(config, host_of_decoys, secret, &ambient, helper)?;
@@ -235,6 +237,7 @@ impl Morgana {
             wake,
             outside,
             inside,
+            network_failed,
         })
     }
 
@@ -275,6 +278,7 @@ impl Morgana {
         tokio::select! {
             name = self.outside.ended() => name,
             name = self.inside.ended() => name,
+            () = self.network_failed.cancelled() => "network",
         }
     }
 

@@ -128,4 +128,10 @@ pub trait DecoyHost: Send + Sync {
 
     /// The way to the real network went away, or came back; told once for each.
     fn uplink_changed(&self, is_there: bool);
+
+    /// Nothing answers any more, nor will it: the driver has to be made anew. What it had of the
+    /// network is gone, or goes with the process.
+    fn network_failed(&self, why: &str) {
+        let _ = why;
+    }
 }

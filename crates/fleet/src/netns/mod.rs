@@ -17,6 +17,7 @@ mod rows;
 mod runner;
 mod steps;
 mod sys;
+mod watch;
 mod works;
 
 use std::{
@@ -98,7 +99,9 @@ impl Netns {
         let uplink = config.uplink.link(uplink, config.offloads);
         let seed = seed(&config.secret, &[b"switch"]);
         let switch = Switch::new(config.personalities.clone(), seed);
-        let runner = Runner::start(switch).map_err(NetnsError::Switch)?;
+        let affected = host.clone();
+        let failed = Box::new(move |why: &str| affected.network_failed(why));
+        let runner = Runner::start(switch, failed).map_err(NetnsError::Switch)?;
         let (way, headers, told) = (config.uplink.clone(), config.offloads, host.clone());
         let again = powers.clone();
         let mend = Mend {

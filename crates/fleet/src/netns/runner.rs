@@ -15,17 +15,28 @@ use std::{
 };
 
 use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
-    io::{read, retry_on_intr, write},
+    event::{EventfdFlags, Timespec, eventfd},
+    io::{Errno, read, retry_on_intr, write},
 };
 
-use super::sys::{self, BATCH};
+use super::{
+    sys::{self, BATCH},
+    watch::Watch,
+};
 use crate::switch::{ClassId, Count, Frame, Mac, Side, Switch, UplinkId, VNET_LEN, Verdict};
 
 /// Orders that wait; when there are more, who gives them waits.
 const ORDERS: usize = 64;
 /// How long the thread rests when nothing happens.
 const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+/// How long it looks for more after a frame before it rests: a core that sleeps takes longer to
+/// wake than the answer to a frame takes to come.
+const LINGER: Duration = Duration::from_micros(50);
+/// Bytes of one batch, where frames are long: what a core's cache holds.
+const BATCH_BYTES: usize = 256 << 10;
+/// The bell, among the links.
+const BELL: u64 = u64::MAX;
 /// Between two looks for old connections.
 const TICK: u64 = 10;
 /// Between two tries to open a link that broke.
@@ -46,6 +57,9 @@ pub(super) enum Link {
         headers: bool,
     },
 }
+
+/// Is told why the switch does not work any more.
+pub(super) type TellFailure = Box<dyn Fn(&str) + Send>;
 
 /// What to do about a link that breaks, as an interface does that is taken away.
 pub(super) struct Mend {
@@ -79,11 +93,21 @@ pub(super) struct Runner {
 
 impl Runner {
     /// Starts the thread.
-    pub(super) fn start(switch: Switch) -> io::Result<Self> {
+    pub(super) fn start(switch: Switch, failed: TellFailure) -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         let bell = wake.try_clone()?;
         let (orders, received) = sync_channel(ORDERS);
-        let work = move || Pump::new(bell, received).run(Box::new(switch));
+        let watch = Watch::new()?;
+        watch.add(&bell, BELL)?;
+        let work = move || {
+            let failed = &failed;
+            let mut pump = Pump::new(bell, watch, received, failed);
+            // What it had is closed with it: nothing that is half done is seen by anybody.
+            let run = std::panic::AssertUnwindSafe(move || pump.run(Box::new(switch)));
+            if std::panic::catch_unwind(run).is_err() {
+                failed("the thread that moves frames panicked");
+            }
+        };
         let thread = Some(std::thread::Builder::new().name("switch".into()).spawn(work)?);
         Ok(Self { orders, wake, thread })
     }
@@ -113,9 +137,8 @@ impl Runner {
         // A thread that is gone already needs no order.
         let _ = self.orders.send(Order::Stop);
         ring(&self.wake);
-        if thread.join().is_err() {
-            // Its panic was printed; the descriptors went with it.
-        }
+        // It does not panic: what it calls is caught.
+        let _ = thread.join();
     }
 
     fn ask<T>(&self, order: impl FnOnce(SyncSender<T>) -> Order) -> Result<T, Stopped> {
@@ -168,10 +191,15 @@ struct Mending {
     next_try: Option<u64>,
 }
 
-struct Pump {
+struct Pump<'a> {
+    failed: &'a TellFailure,
     wake: OwnedFd,
+    /// Knows the bell, and each link that is whole by its index.
+    watch: Watch,
     orders: Receiver<Order>,
     links: Vec<(Side, Link)>,
+    /// Frames to ask each link for at once.
+    wanted: Vec<usize>,
     mends: Vec<Mending>,
     frames: Vec<Frame>,
     /// Indexes of frames that wait to be sent, per link.
@@ -180,25 +208,45 @@ struct Pump {
     ticked: u64,
 }
 
-impl Pump {
-    fn new(wake: OwnedFd, orders: Receiver<Order>) -> Self {
-        let frames = (0..BATCH).map(|_| Frame::new()).collect();
-        let (links, mends, waiting) = (Vec::new(), Vec::new(), Vec::new());
-        Self { wake, orders, links, mends, frames, waiting, began: Instant::now(), ticked: 0 }
+impl<'a> Pump<'a> {
+    fn new(wake: OwnedFd, watch: Watch, orders: Receiver<Order>, failed: &'a TellFailure) -> Self {
+        Self {
+            failed,
+            wake,
+            watch,
+            orders,
+            links: Vec::new(),
+            wanted: Vec::new(),
+            mends: Vec::new(),
+            frames: (0..BATCH).map(|_| Frame::new()).collect(),
+            waiting: Vec::new(),
+            began: Instant::now(),
+            ticked: 0,
+        }
     }
 
-    fn run(mut self, mut switch: Box<Switch>) {
+    fn run(&mut self, mut switch: Box<Switch>) {
         let mut ready = Vec::new();
+        let mut moved = self.began;
         loop {
-            if self.wait(&mut ready) {
+            let is_lively = moved.elapsed() < LINGER;
+            self.watch.wait(if is_lively { NO_TIME } else { REST }, &mut ready);
+            if ready.is_empty() && is_lively {
+                // Whoever has something to do goes first: the visitor, or the one who answers.
+                std::thread::yield_now();
+                continue;
+            }
+            if ready.contains(&BELL) {
                 match self.obey(switch) {
                     Some(obeyed) => switch = obeyed,
                     None => return,
                 }
             }
-            let now = self.began.elapsed().as_millis() as u64;
-            for link in ready.drain(..) {
-                self.pump(&mut switch, link, now);
+            let begun = Instant::now();
+            let now = begun.duration_since(self.began).as_millis() as u64;
+            for link in ready.drain(..).filter(|number| *number != BELL) {
+                self.pump(&mut switch, link as usize, now);
+                moved = begun;
             }
             if now >= self.ticked + TICK {
                 self.ticked = now;
@@ -206,18 +254,6 @@ impl Pump {
                 self.mend(now);
             }
         }
-    }
-
-    /// Waits until something can be done; whether there may be orders.
-    fn wait(&self, ready: &mut Vec<usize>) -> bool {
-        let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN)];
-        fds.extend(self.links.iter().map(|(_, link)| PollFd::new(link.fd(), PollFlags::IN)));
-        if poll(&mut fds, Some(&REST)).is_err() {
-            return true;
-        }
-        let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
-        ready.extend(fds[1..].iter().enumerate().filter(|(_, fd)| is_ready(fd)).map(|(at, _)| at));
-        is_ready(&fds[0])
     }
 
     /// Does what was ordered; `None` when it is over. Between two loans frames have their turn.
@@ -236,11 +272,10 @@ impl Pump {
                 }
                 // Whoever does not wait for the answer any more gets none.
                 Ok(Order::Attach(side, link, mend, answer)) => {
-                    let at = self.links.len();
-                    self.mends.extend(mend.map(|mend| Mending { at, mend, next_try: None }));
-                    self.links.push((side, link));
-                    self.waiting.push(Vec::with_capacity(BATCH));
-                    let _ = answer.send(());
+                    // One that is not watched is not there: who asked hears that all is over.
+                    if self.attach(side, link, mend).is_ok() {
+                        let _ = answer.send(());
+                    }
                 }
                 Ok(Order::Probe(uplink, asked, answer)) => {
                     self.probe(&mut switch, uplink, &asked);
@@ -250,6 +285,23 @@ impl Pump {
                 Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return None,
             }
         }
+    }
+
+    /// Adds a link, in the place of an earlier one to the same side.
+    fn attach(&mut self, side: Side, link: Link, mend: Option<Mend>) -> io::Result<()> {
+        let at = self.link_of(side).unwrap_or(self.links.len());
+        self.watch.add(link.fd(), at as u64)?;
+        if let Some(known) = self.links.get_mut(at) {
+            self.watch.remove(known.1.fd());
+            *known = (side, link);
+        } else {
+            self.links.push((side, link));
+            self.wanted.push(BATCH);
+            self.waiting.push(Vec::with_capacity(BATCH));
+        }
+        self.mends.retain(|mending| mending.at != at);
+        self.mends.extend(mend.map(|mend| Mending { at, mend, next_try: None }));
+        Ok(())
     }
 
     fn probe(&mut self, switch: &mut Switch, uplink: UplinkId, asked: &[(Mac, Ipv4Addr)]) {
@@ -268,7 +320,11 @@ impl Pump {
     fn pump(&mut self, switch: &mut Switch, link: usize, now: u64) {
         let Some((side, source)) = self.links.get(link) else { return };
         let side = *side;
-        let Ok(count) = source.receive(&mut self.frames) else { return self.broke(link, now) };
+        let wanted = &mut self.frames[..self.wanted[link]];
+        let Ok(count) = source.receive(wanted) else { return self.broke(link, now) };
+        let bytes: usize = wanted[..count].iter().map(|frame| frame.bytes().len()).sum();
+        self.wanted[link] =
+            (BATCH_BYTES * count).checked_div(bytes).unwrap_or(BATCH).clamp(4, BATCH);
         for index in 0..count {
             let verdict = switch.receive(side, &mut self.frames[index], now);
             if let Verdict::Send(to) = verdict
@@ -280,11 +336,18 @@ impl Pump {
         self.flush(switch);
     }
 
+    /// Nothing is read from the link any more, until it is mended; one that cannot be is the end.
     fn broke(&mut self, link: usize, now: u64) {
-        let whole = |mending: &&mut Mending| mending.at == link && mending.next_try.is_none();
-        if let Some(mending) = self.mends.iter_mut().find(whole) {
-            mending.next_try = Some(now + MEND_EVERY);
-            (mending.mend.tell)(false);
+        if let Some((_, broken)) = self.links.get(link) {
+            self.watch.remove(broken.fd());
+        }
+        match self.mends.iter_mut().find(|mending| mending.at == link) {
+            Some(mending) if mending.next_try.is_none() => {
+                mending.next_try = Some(now + MEND_EVERY);
+                (mending.mend.tell)(false);
+            }
+            Some(_) => {}
+            None => (self.failed)("the link to a namespace is gone"),
         }
     }
 
@@ -294,7 +357,11 @@ impl Pump {
             if now < due {
                 continue;
             }
-            match (mending.mend.open)() {
+            let opened = (mending.mend.open)().and_then(|link| {
+                self.watch.add(link.fd(), mending.at as u64)?;
+                Ok(link)
+            });
+            match opened {
                 Ok(link) => {
                     self.links[mending.at].1 = link;
                     mending.next_try = None;
@@ -366,9 +433,12 @@ impl Link {
             Self::Tap(tap) => {
                 let mut count = 0;
                 for frame in frames {
-                    let length = retry_on_intr(|| read(tap, &mut *frame.buffer()));
-                    let Ok(length @ VNET_LEN..) = length else { break };
-                    frame.set_len(length - VNET_LEN);
+                    match retry_on_intr(|| read(tap, &mut *frame.buffer())) {
+                        Ok(length @ VNET_LEN..) => frame.set_len(length - VNET_LEN),
+                        Ok(_) | Err(Errno::AGAIN) => break,
+                        // What came before is lost with it.
+                        Err(error) => return Err(error.into()),
+                    }
                     count += 1;
                 }
                 Ok(count)

@@ -122,7 +122,6 @@ pub(super) fn receive(
     let skip = if headers { 0 } else { VNET_LEN };
     let mut vectors = [NO_VECTOR; BATCH];
     for (vector, frame) in vectors.iter_mut().zip(frames.iter_mut()) {
-        frame.clear_header();
         let place = &mut frame.buffer()[skip..];
         *vector = libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: place.len() };
     }
@@ -139,6 +138,9 @@ pub(super) fn receive(
         )
     })? as usize;
     for (frame, message) in frames.iter_mut().zip(&messages[..received]) {
+        if !headers {
+            frame.clear_header();
+        }
         frame.set_len((message.msg_len as usize + skip).saturating_sub(VNET_LEN));
     }
     Ok(received)

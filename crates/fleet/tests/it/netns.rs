@@ -2,6 +2,7 @@
 //! another. Needs root; says so and passes where there is none. Everything that is made has the
 //! test's own name and is removed at the end.
 
+mod failure;
 #[allow(dead_code, reason = "shared with tests of the whole service")]
 #[path = "../../../testkit/src/segment.rs"]
 mod segment;
@@ -45,6 +46,8 @@ struct Host {
     bound: Arc<Mutex<BTreeMap<(LanId, SocketAddr), String>>>,
     /// What was told about the uplink.
     uplink: Arc<Mutex<Vec<bool>>>,
+    /// What was told about the end of the network.
+    failures: Mutex<Vec<String>>,
 }
 
 impl DecoyHost for Host {
@@ -56,6 +59,10 @@ impl DecoyHost for Host {
 
     fn uplink_changed(&self, is_there: bool) {
         self.uplink.lock().unwrap().push(is_there);
+    }
+
+    fn network_failed(&self, why: &str) {
+        self.failures.lock().unwrap().push(why.to_owned());
     }
 
     fn decky_gone(&self, _: DeckyId) {}
