@@ -73,6 +73,7 @@ try {
   await does("deploy it", deploy);
   await does("export and import it", exportAndImport);
   await does("tear it down", tearDown);
+  await does("throw the kill switch", panic);
   await does("log out", logOut);
   step = "stay free of faults";
   if (faults.length > 0) throw new Error(faults.join("\n"));
@@ -408,6 +409,22 @@ async function tearDown() {
   await page.getByTestId("teardown").click();
   await page.getByTestId("confirm-dialog").locator("[type=submit]").click();
   await page.locator("[data-testid=maze][data-status=torn_down]").waitFor();
+}
+
+async function panic() {
+  await page.locator("a[href='#/system']").click();
+  const dialog = page.getByTestId("panic-dialog");
+  await page.getByTestId("panic").click();
+  await dialog.locator("[name=word]:focus").waitFor();
+  const isArmed = () => dialog.locator("[type=submit]").isEnabled();
+  if (await isArmed()) throw new Error("it is thrown without a word");
+  await page.keyboard.type("please");
+  if (await isArmed()) throw new Error("any word throws it");
+  await dialog.locator("[name=word]").fill("panic");
+  await page.keyboard.press("Enter");
+  await dialog.getByTestId("panic-done").getByText("off the network").waitFor();
+  await dialog.getByRole("button", { name: "Close" }).click();
+  await dialog.waitFor({ state: "detached" });
 }
 
 async function running(decky) {

@@ -124,6 +124,7 @@ function route(state, method, path, query, body, response) {
   if (what === "me") return json(response, 200, { name: state.user.name, role: "admin" });
   if (what === "status") return json(response, 200, { version: "mock" });
   if (what === "workers") return json(response, 200, { items: [{ worker: "mutator", state: "ok", heard_at: new Date().toISOString(), stopped_by: null, can_stop: true, figures: { applied_total: 3 } }] });
+  if (what === "panic" && method === "POST") return json(response, 200, { topologies: [], left: [], down_after_micros: 900, took_micros: 1800 });
   if (what === "relay") return json(response, 200, { journal_head: 0, items: [] });
   if (what === "attackers") return page([...state.attackers.values()].reverse());
   if (what === "credentials") return page([...state.credentials.values()].reverse());

@@ -50,6 +50,14 @@ describe("changes", () => {
   });
 });
 
+describe("the kill switch", () => {
+  it("is thrown by one request", async () => {
+    const sent = answer(Response.json({ topologies: [], left: [], down_after_micros: 5 }));
+    expect(await api.panic()).toMatchObject({ left: [] });
+    expect([sent[0]!.method, new URL(sent[0]!.url).pathname]).toEqual(["POST", "/api/v1/panic"]);
+  });
+});
+
 describe("problems", () => {
   it("say what is wrong with which field", async () => {
     answer(Response.json({

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Service } from "../src/api/types";
 import { describe as describeChange, plain, tell } from "../src/format/story";
-import { ago, bytes, count, duration, every, figures, host, visible, visitCommand, words } from "../src/format/words";
+import {
+  ago, bytes, count, duration, every, figures, host, switchedOff, visible, visitCommand, words,
+} from "../src/format/words";
 import { EMPTY } from "../src/live/world";
 import { inOrder, layout } from "../src/view/maze/layout";
 import { checkName } from "../src/view/maze/ops";
@@ -30,6 +32,15 @@ describe("words", () => {
   it("says what was counted and leaves out what was not", () => {
     expect(figures({ applied_total: 3, failed_total: 0, live_sessions: 1 })).toBe("applied 3, live sessions 1");
     expect(figures({})).toBe("");
+  });
+
+  it("says what the kill switch did", () => {
+    const off = (decky_count: number) => ({ topology_id: "t", name: "n", from: "active", status: "pending", decky_count } as const);
+    const said = (...topologies: ReturnType<typeof off>[]) => switchedOff({ topologies, left: [], down_after_micros: 86_200 });
+    expect(said(off(6))).toBe("1 maze with 6 deckies is off the network after 87 ms.");
+    expect(said(off(0), off(1))).toBe("2 mazes with 1 decky are off the network after 87 ms.");
+    expect(said()).toBe("No maze was on the network.");
+    expect(switchedOff({ topologies: [], left: ["x"], down_after_micros: 1 })).toContain("0 mazes");
   });
 
   it("takes the address out of a peer", () => {

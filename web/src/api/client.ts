@@ -4,8 +4,8 @@
  */
 
 import type {
-  AppliedMutation, Attacker, Blueprint, Credential, Document, FieldError, Identity, Me, Mutation, Op, Plan,
-  ProblemBody, Relay, Session, SessionDetail, Topology, TopologySummary, Undo, Verdict, Worker,
+  AppliedMutation, Attacker, Blueprint, Credential, Document, FieldError, Identity, Me, Mutation, Op, Panicked,
+  Plan, ProblemBody, Relay, Session, SessionDetail, Topology, TopologySummary, Undo, Verdict, Worker,
 } from "./types";
 
 const BASE = "/api/v1";
@@ -151,6 +151,8 @@ export const api = {
   workers: async () => items(await call<Page<Worker>>("GET", "/workers")),
   stopWorker: (name: string) => call<unknown>("POST", `/workers/${id(name)}/stop`, {}),
   relay: () => call<Relay>("GET", "/relay"),
+  /** The kill switch. */
+  panic: () => call<Panicked>("POST", "/panic", {}),
 
   attackers: async () => items(await call<Page<Attacker>>("GET", `/attackers?limit=${PAGE}`)),
   identities: async () => items(await call<Page<Identity>>("GET", `/identities?limit=${PAGE}`)),

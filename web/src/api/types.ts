@@ -34,6 +34,8 @@ export type Activity = Schemas["Activity"];
 export type Worker = Schemas["Worker"];
 export type Relay = Schemas["Relay"];
 export type Sink = Schemas["Sink"];
+/** What the kill switch did. */
+export type Panicked = Pick<Schemas["Panic"], "topologies" | "left" | "down_after_micros">;
 
 /** What events and answers both tell of a mutation. */
 export type Mutation = Pick<Schemas["Mutation"],

@@ -1,6 +1,6 @@
 /** Times, sizes and the API's words as a person reads them. Pure. */
 
-import type { Endpoint, Level } from "../api/types";
+import type { Endpoint, Level, Panicked } from "../api/types";
 
 /** `14:03:27`, in the reader's time zone. */
 export function clock(ts: string): string {
@@ -117,4 +117,13 @@ export function figures(counts: Readonly<Record<string, number>>): string {
     .filter(([, count]) => count !== 0)
     .map(([name, count]) => `${name.replace(/_total$/, "").replaceAll("_", " ")} ${count}`)
     .join(", ");
+}
+
+/** What the kill switch did: `2 mazes with 14 deckies are off the network after 87 ms.` */
+export function switchedOff({ topologies, left, down_after_micros }: Panicked): string {
+  const deckies = topologies.reduce((sum, { decky_count }) => sum + decky_count, 0);
+  if (topologies.length === 0 && left.length === 0) return "No maze was on the network.";
+  const are = topologies.length === 1 ? "is" : "are";
+  const mazes = `${count(topologies.length, "maze")} with ${count(deckies, "decky", "deckies")} ${are} off the network`;
+  return `${mazes} after ${Math.ceil(down_after_micros / 1000)} ms.`;
 }

@@ -1,9 +1,10 @@
-/** What runs: the workers, the bus, and the sinks of the journal. Asks every few seconds. */
+/** What runs: the workers, the bus, and the sinks of the journal; and how all of it is switched off. Asks every few seconds. */
 
 import { useCallback, useEffect, useState } from "react";
 import { api, explain } from "../api/client";
 import type { Relay, Sink, Worker } from "../api/types";
 import { figures } from "../format/words";
+import { PanicButton } from "./Panic";
 import { Ago, Confirm } from "./parts";
 import { useConsole } from "./Shell";
 
@@ -16,7 +17,7 @@ interface Seen {
 }
 
 export function SystemPage() {
-  const { mayAdminister } = useConsole();
+  const { mayAdminister, mayChange } = useConsole();
   const [seen, setSeen] = useState<Seen>();
   const [problem, setProblem] = useState<string>();
   const [stopping, setStopping] = useState<string>();
@@ -41,6 +42,7 @@ export function SystemPage() {
       {problem && <p role="alert">{problem}</p>}
       {seen && <Workers workers={seen.workers} stop={mayAdminister ? setStopping : undefined} />}
       {seen && <Sinks relay={seen.relay} />}
+      {mayChange && <PanicButton />}
       {stopping && (
         <Confirm
           title={`Stop ${stopping}?`}
