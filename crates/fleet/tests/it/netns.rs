@@ -3,6 +3,7 @@
 //! test's own name and is removed at the end.
 
 mod failure;
+mod relay;
 #[allow(dead_code, reason = "shared with tests of the whole service")]
 #[path = "../../../testkit/src/segment.rs"]
 mod segment;

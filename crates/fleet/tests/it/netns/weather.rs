@@ -1,6 +1,8 @@
 //! What a real segment does to packets: it loses, splits and crowds them.
 
-use super::*;
+use std::sync::atomic::AtomicU64;
+
+use super::{relay::Relay, *};
 
 /// More visitors on the same wire, each in a namespace with a card of its own.
 struct Crowd<'a> {
@@ -80,18 +82,30 @@ fn several_visitors_at_once_do_not_mix() {
     assert_eq!(driver.report().unwrap().get(Count::EgressDenied), 0);
 }
 
+/// Whether each of a hundred frames or so gets lost: SplitMix64 (Steele, Lea and Flood 2014).
+fn one_in_a_hundred(mut dice: u64) -> impl FnMut() -> bool {
+    move || {
+        dice = dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (dice ^ (dice >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)).is_multiple_of(100)
+    }
+}
+
 #[test]
 fn a_lossy_wire_loses_no_bytes() {
     let Some(lab) = Lab::new() else { return };
+    let (carried, lost) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (carries, loses, mut is_lost) = (carried.clone(), lost.clone(), one_in_a_hundred(1));
+    let _relay = Relay::between(&lab, move |_, _| {
+        carries.fetch_add(1, SeqCst);
+        let is_lost = is_lost();
+        loses.fetch_add(is_lost.into(), SeqCst);
+        !is_lost
+    });
     let (driver, topology) = (lab.driver(), topology(2));
     converge(&driver, &topology);
-    for (namespace, link) in [(&lab.visitor, "eth0"), (&lab.lan, "u0")] {
-        let words = ["-n", namespace, "qdisc", "add", "dev", link, "root", "netem", "loss", "1%"];
-        if !Command::new("tc").args(words).status().is_ok_and(|status| status.success()) {
-            eprintln!("skipped: this kernel has no netem, or there is no tc");
-            return;
-        }
-    }
+    let began = std::time::Instant::now();
     for decky in topology.deckies.values() {
         let address = decky.edges[0].address;
         lab.visit(|| echo(address, &format!("{} ssh", decky.name), 4_000_000));
@@ -99,6 +113,11 @@ fn a_lossy_wire_loses_no_bytes() {
             assert_eq!(lab.visit(|| banner(address, 80).unwrap()), format!("{} http", decky.name));
         }
     }
+    let (carried, lost, took) = (carried.load(SeqCst), lost.load(SeqCst), began.elapsed());
+    eprintln!("{lost} of {carried} frames were lost in {took:?}");
+    assert!(lost * 200 > carried && lost * 50 < carried, "{lost} of {carried} frames were lost");
+    // A SYN that is lost costs a second, twice in a row three; anything else is sooner there.
+    assert!(took < Duration::from_secs(60), "it stood still: {took:?}");
 }
 
 #[test]
