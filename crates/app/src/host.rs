@@ -9,8 +9,8 @@ use std::{
     thread,
 };
 
-use decoys::{DriverHandle, Entry, LazyPersona, Place};
-use fleet::{Bound, DecoyHost, Gate, Opened};
+use decoys::{Admission, DriverHandle, Entry, LazyPersona, Place};
+use fleet::{Bound, DataPorts, DecoyHost, Gate, Opened};
 use model::{
     Decky, DeckyId, InstallationSecret, LanId, Persona, Service, ServiceConfig, TopologyId,
     Truncation,
@@ -95,6 +95,13 @@ impl DecoyHost for Host {
     fn close_gate(&self, tag: LanId, port: u16) {
         let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
         self.runtime.block_on(self.decoys.unlisten(tag, at));
+    }
+
+    fn data_ports(&self, tag: LanId, ports: DataPorts) {
+        let range = ports.range();
+        let admit =
+            move |at, peer| ports.expect(at, peer).map(|guest| Box::new(guest) as Admission);
+        self.decoys.set_data_ports(tag, decoys::DataPorts { range, admit: Arc::new(admit) });
     }
 
     fn bind(&self, bound: Bound) -> Result<(), String> {

@@ -17,6 +17,6 @@ mod start;
 mod testing;
 
 pub use directory::{Directory, Entry, LazyPersona, Place};
-pub use driver::{Driver, DriverHandle, Limits, ListenError};
+pub use driver::{Admission, DataPorts, Driver, DriverHandle, Limits, ListenError};
 pub use session::{DataAction, DataEvent, Flow, Output, Session};
 pub use start::start;

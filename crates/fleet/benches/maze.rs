@@ -27,7 +27,7 @@ use std::{
 };
 
 use fleet::{
-    Bound, DecoyHost, Driver, Gate, MacChoice, Netns, NetnsConfig, Opened, Uplink,
+    Bound, DataPorts, DecoyHost, Driver, Gate, MacChoice, Netns, NetnsConfig, Opened, Uplink,
     switch::Personalities,
 };
 use model::{
@@ -97,6 +97,8 @@ impl DecoyHost for Host {
     fn close(&self, _: DeckyId, _: LanId, _: SocketAddr) {}
 
     fn uplink_changed(&self, _: bool) {}
+
+    fn data_ports(&self, _: LanId, _: DataPorts) {}
 
     fn decky_gone(&self, _: DeckyId) {}
 }

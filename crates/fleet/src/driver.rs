@@ -8,7 +8,7 @@ use std::{
 use maze::{Observed, Step};
 use model::{Decky, DeckyId, LanId, Service, ServiceConfig, TopologyId};
 
-use crate::{FailedStep, StepError};
+use crate::{DataPorts, FailedStep, StepError};
 
 /// Makes a network. Calls are quick and synchronous: from a thread that may block, or directly.
 pub trait Driver: Send + Sync {
@@ -110,6 +110,10 @@ pub trait DecoyHost: Send + Sync {
 
     /// Drops the shared listener of this tag and port; returns once it is closed.
     fn close_gate(&self, tag: LanId, port: u16);
+
+    /// Sessions behind the gates of this tag may ask their visitors to come once more, at these
+    /// ports; there are gates for them, too. Told before the first decky with such a service.
+    fn data_ports(&self, tag: LanId, ports: DataPorts);
 
     /// From now on this decky answers there.
     fn bind(&self, bound: Bound) -> Result<(), String>;

@@ -22,5 +22,6 @@ pub use error::{FailedStep, StepError};
 pub use fake::{Failure, Fake, FakeNetwork};
 pub use loopback::{Loopback, LoopbackConfig, LoopbackError, Ports};
 pub use netns::{
-    MacChoice, Netns, NetnsConfig, NetnsError, Reach, Report, Uplink, helper, helper::Helper,
+    DATA_PORTS, DataPorts, MacChoice, Netns, NetnsConfig, NetnsError, Reach, Report, Uplink,
+    helper, helper::Helper,
 };

@@ -2,12 +2,17 @@
 //! next start brings the network to desired state. Needs root; says so and passes where there is
 //! none.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    time::Duration,
+};
 
 use morgana::client::Client;
 use serde_json::{Value, json};
 use testkit::{
-    Prefix, Service, Start,
+    Events, Prefix, Service, Start,
     segment::{PATIENCE, Segment, connect, run},
 };
 
@@ -178,5 +183,128 @@ async fn a_teardown_that_is_killed_leaves_nothing_and_comes_to_its_end() {
     let arguments = &start.arguments[1..];
     let service = Start { arguments, ..start }.service().await;
     until_status(&service.client(), "torn_down").await;
+    site.kill(service).await;
+}
+
+/// A visitor's FTP session, and the decky that it is with.
+struct Ftp {
+    control: BufReader<TcpStream>,
+    address: Ipv4Addr,
+}
+
+impl Ftp {
+    fn login(address: Ipv4Addr, (user, password): (&str, &str)) -> Self {
+        let control = BufReader::new(connect(address, 21).unwrap());
+        let mut ftp = Self { control, address };
+        assert!(ftp.reply().starts_with("220"));
+        assert!(ftp.say(&format!("USER {user}")).starts_with("331"));
+        let said = ftp.say(&format!("PASS {password}"));
+        assert!(said.starts_with("230"), "{said}");
+        ftp
+    }
+
+    fn say(&mut self, line: &str) -> String {
+        write!(self.control.get_mut(), "{line}\r\n").unwrap();
+        self.reply()
+    }
+
+    fn reply(&mut self) -> String {
+        let mut line = String::new();
+        self.control.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Where the decky says that it waits.
+    fn passive(&mut self, is_extended: bool) -> SocketAddr {
+        let said = self.say(if is_extended { "EPSV" } else { "PASV" });
+        let inside = said.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
+        let inside = inside.unwrap_or_else(|| panic!("no address: {said}")).0;
+        if is_extended {
+            return (self.address, inside.trim_matches('|').parse().unwrap()).into();
+        }
+        let numbers: Vec<u8> = inside.split(',').map(|number| number.parse().unwrap()).collect();
+        let [a, b, c, d, high, low] = numbers[..] else { panic!("{said}") };
+        ([a, b, c, d], u16::from_be_bytes([high, low])).into()
+    }
+
+    /// Fetches a file over a connection of its own.
+    fn fetch(&mut self, path: &str, is_extended: bool) -> String {
+        let at = self.passive(is_extended);
+        assert_eq!(at.ip(), self.address, "its own address, whatever the way to it");
+        let mut data = connect(self.address, at.port()).unwrap();
+        let said = self.say(&format!("RETR {path}"));
+        assert!(said.starts_with("150"), "{said}");
+        let mut text = String::new();
+        data.read_to_string(&mut text).unwrap();
+        assert!(self.reply().starts_with("226"));
+        text
+    }
+}
+
+/// Whether nobody lets the visitor in there, who comes from `from`.
+fn is_refused(from: &str, at: SocketAddr) -> bool {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
+    connect(&socket, &at) == Err(rustix::io::Errno::CONNREFUSED)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ftp_lists_and_moves_files_for_who_is_expected_and_nobody_else() {
+    let Some(site) = Site::new() else { return };
+    site.segment.sh("ip addr add 10.66.1.201/24 dev eth0");
+    let service = site.start(&[]).service().await;
+    let mut events =
+        Events::follow(&service.client(), "/api/v1/events?filter=attacker.session.%3E").await;
+    let line = service.welcome_line("  ftp ").to_owned();
+    let address: Ipv4Addr = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let (user, password) = line.rsplit_once(", ").unwrap().1.split_once(" / ").unwrap();
+    let login = format!("{user}:{password}");
+    let curl = async |arguments: &[&str], path: &str| {
+        let url = format!("ftp://{address}/{path}");
+        let visitor = ["netns", "exec", &site.segment.visitor, "curl", "-sS", "--max-time", "20"];
+        let all = [&visitor[..], &["--interface", "10.66.1.200", "--user", &login], arguments];
+        testkit::run("ip", &[&all.concat()[..], &[&url]].concat(), "#!/bin/sh\nid\n").await
+    };
+    // By EPSV, and by PASV to the address that it names.
+    for way in [&[][..], &["--disable-epsv", "--no-ftp-skip-pasv-ip"]] {
+        let listing = curl(way, "%2F/").await;
+        assert!(listing.contains(" bin -> usr/bin"), "{way:?}: {listing}");
+        let file = curl(way, "%2Fetc/passwd").await;
+        assert!(file.starts_with("root:x:0:0:"), "{way:?}: {file}");
+        assert_eq!(curl(&[way, &["-T", "-"]].concat(), "drop.sh").await, "", "{way:?}");
+    }
+    events
+        .wait("attacker.session.activity", |p| {
+            p["kind"] == "upload" && p["text"].as_str().unwrap().contains("drop.sh")
+        })
+        .await;
+
+    site.segment.visit(|| {
+        let mut ftp = Ftp::login(address, (user, password));
+        let (own, other) = ("10.66.1.200", "10.66.1.201");
+        assert_eq!(ftp.control.get_ref().local_addr().unwrap().ip().to_string(), own);
+        let at = ftp.passive(false);
+        assert!(is_refused(other, at), "another visitor comes in");
+        let neighbour = SocketAddr::new("10.66.1.10".parse().unwrap(), at.port());
+        assert!(is_refused(own, neighbour), "another decky lets him in");
+        assert!(ftp.fetch("/etc/passwd", false).starts_with("root:x:0:0:"));
+        assert!(is_refused(own, at), "it is open still");
+
+        // Many at once, over and over, each with files of its own.
+        std::thread::scope(|scope| {
+            for visitor in 0..40 {
+                scope.spawn(move || {
+                    let mut ftp = Ftp::login(address, (user, password));
+                    for round in 0..5 {
+                        let path = ["/etc/passwd", "/etc/hostname"][(visitor + round) % 2];
+                        let text = ftp.fetch(path, (visitor / 2 + round).is_multiple_of(2));
+                        assert_eq!(text.starts_with("root:x:0:0:"), path == "/etc/passwd");
+                    }
+                    assert!(ftp.say("QUIT").starts_with("221"));
+                });
+            }
+        });
+    });
     site.kill(service).await;
 }

@@ -21,13 +21,14 @@ use tokio::{
 
 use super::{
     Cut, Factory, Limits,
-    data::DataConnection,
+    data::{DataConnection, Ends},
+    expected::Expected,
     record::{Meter, Record},
     registry::Ticket,
 };
 use crate::{
     Flow, Output, Session,
-    directory::Entry,
+    directory::{Entry, Place},
     session::{DataEvent, Overflow},
 };
 
@@ -41,9 +42,12 @@ const SHORTEST_NAP: Duration = Duration::from_millis(1);
 pub(super) struct Visit {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
+    /// Where it really arrived.
+    pub(super) place: Place,
     pub(super) session_id: SessionId,
     pub(super) entry: Arc<Entry>,
     pub(super) ticket: Ticket,
+    pub(super) expected: Arc<Expected>,
     pub(super) limits: Limits,
     pub(super) ambient: Ambient,
     pub(super) facts: mpsc::Sender<SessionEvent>,
@@ -76,7 +80,8 @@ enum Woken {
 
 /// Runs one connection to its end. The record begins with `Started` and ends with `Ended`.
 pub(super) async fn converse(visit: Visit) {
-    let Visit { stream, peer, session_id, entry, ticket, limits, ambient, facts, factory } = visit;
+    let Visit { stream, peer, place, session_id, entry, .. } = visit;
+    let Visit { ticket, expected, limits, ambient, facts, factory, .. } = visit;
     let seed = ambient.bytes();
     let make = || factory(entry.service, Arc::clone(&entry.persona), seed, entry.local, peer);
     let made = catch_unwind(AssertUnwindSafe(make));
@@ -89,14 +94,15 @@ pub(super) async fn converse(visit: Visit) {
         record.end(&Meter::new(&limits), Some(Truncation::Panic)).await;
         return;
     };
-    let local = stream.local_addr().unwrap_or(entry.local).ip();
+    let (shown, peer_ip, chance) = (entry.local.ip(), peer.ip(), ambient.clone());
+    let ends = Ends { here: place, shown, peer: peer_ip, expected, ambient: chance };
     let mut conversation = Conversation {
         stream,
         session,
         out: Output::new(),
         record,
         meter: Meter::new(&limits),
-        data: DataConnection::new(local, peer.ip(), limits.clone()),
+        data: DataConnection::new(ends, limits.clone()),
         ticket,
         ambient,
         until: Instant::now() + limits.duration,
@@ -110,7 +116,11 @@ pub(super) async fn converse(visit: Visit) {
         Err(Cut::Limit(why)) => Some(why),
     };
     tracing::debug!(session.id = %session_id, peer.addr = %peer, truncated = ?truncated, "session ended");
-    let Conversation { stream, record, meter, ticket, .. } = conversation;
+    let Conversation { stream, data, record, meter, ticket, .. } = conversation;
+    if truncated == Some(Truncation::Mutation) {
+        super::abandon(&stream);
+        data.abandon();
+    }
     // The socket is closed before the record ends, so that whoever reads `Ended` finds it gone.
     drop(stream);
     record.end(&meter, truncated).await;

@@ -3,7 +3,10 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
+
+use model::Ambient;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,8 +14,15 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{Cut, Limits, record::Meter};
-use crate::session::{DataAction, DataEvent};
+use super::{
+    Cut, Limits,
+    expected::{Awaited, Expected},
+    record::Meter,
+};
+use crate::{
+    directory::Place,
+    session::{DataAction, DataEvent},
+};
 
 /// Most bytes that are read from a data connection at once.
 const READ_BYTES: usize = 16 << 10;
@@ -20,10 +30,23 @@ const READ_BYTES: usize = 16 << 10;
 /// Most bytes that wait for a data connection.
 const MAX_WAITING_BYTES: usize = 16 << 20;
 
+/// Between whom it is to be.
+pub(super) struct Ends {
+    /// Where the visitor's control connection really arrived.
+    pub(super) here: Place,
+    /// The address that the decky pretends to have.
+    pub(super) shown: IpAddr,
+    /// The visitor.
+    pub(super) peer: IpAddr,
+    /// Where sessions behind a shared listener wait for their visitors.
+    pub(super) expected: Arc<Expected>,
+    /// Chooses among ports.
+    pub(super) ambient: Ambient,
+}
+
 /// The data connection as the driver sees it.
 pub(super) struct DataConnection {
-    local: IpAddr,
-    peer: IpAddr,
+    ends: Ends,
     limits: Limits,
     state: State,
     waiting: Vec<u8>,
@@ -34,16 +57,33 @@ pub(super) struct DataConnection {
 
 enum State {
     None,
-    Listening { listener: TcpListener, until: Instant },
+    Listening { door: Door, until: Instant },
     Open(TcpStream),
 }
 
+/// Where the visitor is to come.
+enum Door {
+    /// A listener for this session alone.
+    Own(TcpListener),
+    /// A listener that others have, too.
+    Shared(Awaited),
+}
+
+impl Door {
+    /// The visitor's connection. Cancel-safe: accepting is.
+    async fn accept(&mut self, peer: IpAddr) -> io::Result<TcpStream> {
+        match self {
+            Self::Own(listener) => accept_from(listener, peer).await,
+            Self::Shared(awaited) => awaited.accept().await,
+        }
+    }
+}
+
 impl DataConnection {
-    /// None yet. `local` is the address that the visitor's control connection really uses.
-    pub(super) fn new(local: IpAddr, peer: IpAddr, limits: Limits) -> Self {
+    /// None yet.
+    pub(super) fn new(ends: Ends, limits: Limits) -> Self {
         Self {
-            local,
-            peer,
+            ends,
             limits,
             state: State::None,
             waiting: Vec::new(),
@@ -84,11 +124,33 @@ impl DataConnection {
     }
 
     async fn listen(&mut self) -> io::Result<DataEvent> {
-        let listener = TcpListener::bind(SocketAddr::new(self.local, 0)).await?;
-        let port = listener.local_addr()?.port();
+        let (door, addr, port) = self.open_door().await?;
         let until = Instant::now() + self.limits.data_accept;
-        self.state = State::Listening { listener, until };
-        Ok(DataEvent::Listening { addr: self.local, port })
+        self.state = State::Listening { door, until };
+        Ok(DataEvent::Listening { addr, port })
+    }
+
+    /// Where the visitor is to come, and how he is told.
+    async fn open_door(&self) -> io::Result<(Door, IpAddr, u16)> {
+        let Ends { here, shown, peer, expected, ambient } = &self.ends;
+        let Some(ports) = expected.ports(here.lan) else {
+            let local = here.at.ip();
+            let listener = TcpListener::bind(SocketAddr::new(local, 0)).await?;
+            let port = listener.local_addr()?.port();
+            return Ok((Door::Own(listener), local, port));
+        };
+        let draw = u16::from_ne_bytes(ambient.bytes());
+        let awaited = expected.expect(&ports, *here, *peer, draw);
+        let awaited = awaited.ok_or(io::ErrorKind::AddrInUse)?;
+        let port = awaited.port();
+        Ok((Door::Shared(awaited), *shown, port))
+    }
+
+    /// Lets go of the connection without a word: the machine is gone.
+    pub(super) fn abandon(self) {
+        if let State::Open(stream) = self.state {
+            super::abandon(&stream);
+        }
     }
 
     /// The next thing that happens on the connection; never returns while there is none.
@@ -98,8 +160,8 @@ impl DataConnection {
     pub(super) async fn next(&mut self, meter: &mut Meter) -> Result<DataEvent, Cut> {
         match &mut self.state {
             State::None => std::future::pending().await,
-            State::Listening { listener, until } => {
-                let accepted = timeout_at(*until, accept_from(listener, self.peer)).await;
+            State::Listening { door, until } => {
+                let accepted = timeout_at(*until, door.accept(self.ends.peer)).await;
                 if let Ok(Ok(stream)) = accepted {
                     self.state = State::Open(stream);
                     Ok(DataEvent::Connected)

@@ -10,6 +10,7 @@
 
 mod conversation;
 mod data;
+mod expected;
 mod limits;
 mod record;
 mod registry;
@@ -26,10 +27,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use limits::Limits;
+pub use self::{
+    expected::{Admission, DataPorts},
+    limits::Limits,
+};
 
 use self::{
     conversation::{Visit, converse},
+    expected::Expected,
     registry::Registry,
 };
 use crate::{
@@ -94,6 +99,7 @@ pub struct Driver {
     factory: Factory,
     directory: Arc<Directory>,
     registry: Arc<Registry>,
+    expected: Arc<Expected>,
     commands: mpsc::Receiver<Command>,
     sessions: JoinSet<()>,
     acceptors: JoinSet<Place>,
@@ -111,6 +117,7 @@ struct Acceptor {
 pub struct DriverHandle {
     directory: Arc<Directory>,
     registry: Arc<Registry>,
+    expected: Arc<Expected>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -133,10 +140,12 @@ impl Driver {
     ) -> (Self, DriverHandle) {
         let directory = Arc::new(Directory::default());
         let registry = Arc::new(Registry::default());
+        let expected = Arc::new(Expected::new(Arc::clone(&directory)));
         let (command, commands) = mpsc::channel(COMMAND_CAPACITY);
         let handle = DriverHandle {
             directory: Arc::clone(&directory),
             registry: Arc::clone(&registry),
+            expected: Arc::clone(&expected),
             commands: command,
         };
         let driver = Self {
@@ -146,6 +155,7 @@ impl Driver {
             factory,
             directory,
             registry,
+            expected,
             commands,
             sessions: JoinSet::new(),
             acceptors: JoinSet::new(),
@@ -224,7 +234,9 @@ impl Driver {
         // A wildcard listener serves many addresses: the connection knows which one it is.
         let Ok(at) = stream.local_addr() else { return };
         let place = Place { at: plain(at), ..place };
-        let Some(entry) = self.directory.get(place) else { return };
+        let Some(entry) = self.directory.get(place) else {
+            return self.expected.hand_over(place, peer.ip(), stream);
+        };
         let session_id = self.ambient.id();
         let ticket = self.registry.admit(&self.limits, session_id, entry.decky_id, peer.ip());
         let Some(ticket) = ticket else {
@@ -242,9 +254,11 @@ impl Driver {
         self.sessions.spawn(Box::pin(converse(Visit {
             stream,
             peer,
+            place,
             session_id,
             entry,
             ticket,
+            expected: Arc::clone(&self.expected),
             limits: self.limits.clone(),
             ambient: self.ambient.clone(),
             facts: self.facts.clone(),
@@ -286,6 +300,12 @@ impl DriverHandle {
     /// Adds or replaces one entry. Live sessions go on.
     pub fn bind(&self, place: Place, entry: Entry) {
         self.directory.bind(place, entry);
+    }
+
+    /// Has sessions behind the listeners of `lan` ask for second connections at these ports, which
+    /// listen already, instead of opening ports of their own.
+    pub fn set_data_ports(&self, lan: LanId, ports: DataPorts) {
+        self.expected.set_ports(lan, ports);
     }
 
     /// Removes one entry. Live sessions go on until [`DriverHandle::end_sessions`].
@@ -375,6 +395,13 @@ async fn accept(
             }
         }
     }
+}
+
+/// Has a connection end without a word when it is dropped: its machine is gone, and the kernel
+/// need not try for minutes to say goodbye for it.
+fn abandon(stream: &TcpStream) {
+    // Otherwise it ends with a goodbye.
+    let _ = stream.set_zero_linger();
 }
 
 /// An IPv4 address that came in through an IPv6 socket, as itself.

@@ -1,7 +1,14 @@
 //! The driver's promises, held against real sockets on loopback and a session that does what
 //! its visitor says.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use model::{
     Ambient, Archetype, DeckyId, LanId, Persona, Service, SessionEvent, SessionFact, Timestamp,
@@ -16,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Driver, DriverHandle, Limits, ListenError};
+use super::{Admission, DataPorts, Driver, DriverHandle, Limits, ListenError};
 use crate::{
     DataAction, DataEvent, Flow, Output, Session,
     directory::{Entry, LazyPersona, Place},
@@ -407,6 +414,7 @@ async fn sessions_of_one_decky_can_be_ended() {
     world.handle.end_sessions(world.decky, Truncation::Mutation);
     world.check_ends(Some(Truncation::Mutation)).await;
     assert_eq!(world.handle.live_sessions(world.decky), 0);
+    assert!(!visitor.ends_with_fin().await, "a machine that is gone says no goodbye");
 }
 
 #[tokio::test]
@@ -504,6 +512,71 @@ async fn a_data_connection_that_never_comes_is_given_up() {
     visitor.expect("hello\n").await;
     visitor.line().await;
     visitor.expect("closed\n").await;
+    drop(visitor);
+    world.check_ends(None).await;
+}
+
+/// Lets one visitor at a time in, and says how many are let in.
+fn one_by_one(range: std::ops::RangeInclusive<u16>) -> (DataPorts, Arc<AtomicUsize>) {
+    struct In(Arc<AtomicUsize>);
+    impl Drop for In {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, SeqCst);
+        }
+    }
+    let inside = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&inside);
+    let admit = move |_: SocketAddr, _: IpAddr| {
+        let is_free = count.compare_exchange(0, 1, SeqCst, SeqCst).is_ok();
+        is_free.then(|| Box::new(In(Arc::clone(&count))) as Admission)
+    };
+    (DataPorts { range, admit: Arc::new(admit) }, inside)
+}
+
+#[tokio::test]
+async fn a_second_connection_to_a_shared_listener_finds_its_session() {
+    let limits = Limits { data_accept: Duration::from_secs(2), ..Limits::default() };
+    let mut world = World::new(limits).await;
+    let shared = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let at = shared.local_addr().expect("bound");
+    let (ports, inside) = one_by_one(at.port()..=at.port());
+    world.handle.listen(world.lan, shared).await.expect("accepts");
+    world.handle.set_data_ports(world.lan, ports);
+    let mut stray = Visitor(TcpStream::connect(at).await.expect("connects"));
+    assert!(stray.ends_with_fin().await, "nobody waits for anybody");
+
+    for _ in 0..2 {
+        let (mut first, mut second) = (world.visit().await, world.visit().await);
+        first.send(b"LS").await;
+        first.expect(&format!("hello\nport {}\n", at.port())).await;
+        assert_eq!(inside.load(SeqCst), 1);
+        second.send(b"L").await;
+        second.expect("hello\nclosed\n").await;
+        let other = tokio::net::TcpSocket::new_v4().expect("a socket");
+        other.bind("127.0.0.3:0".parse().expect("an address")).expect("bound");
+        let mut other = Visitor(other.connect(at).await.expect("connects"));
+        assert!(other.ends_with_fin().await, "another visitor is not waited for");
+        let mut data = Visitor(TcpStream::connect(at).await.expect("connects"));
+        data.expect("listing").await;
+        first.expect("connected\n").await;
+        assert_eq!(inside.load(SeqCst), 0, "nobody is let in any more");
+        let mut late = Visitor(TcpStream::connect(at).await.expect("connects"));
+        assert!(late.ends_with_fin().await);
+        data.send(b"upload").await;
+        first.expect("upload").await;
+        second.send(b"L").await;
+        second.expect(&format!("port {}\n", at.port())).await;
+        drop(second);
+        world.check_ends(None).await;
+        assert_eq!(inside.load(SeqCst), 0, "who goes waits no longer");
+        drop(first);
+        world.check_ends(None).await;
+    }
+    // A service that came meanwhile has the port.
+    world.handle.bind(Place { lan: world.lan, at }, entry(world.lan));
+    let mut visitor = world.visit().await;
+    visitor.send(b"L").await;
+    visitor.expect("hello\nclosed\n").await;
     drop(visitor);
     world.check_ends(None).await;
 }

@@ -9,6 +9,7 @@
 
 mod class;
 mod config;
+mod data;
 pub mod helper;
 mod link;
 mod nature;
@@ -35,6 +36,7 @@ use model::{
 
 pub use self::{
     config::{MacChoice, NetnsConfig, NetnsError, Report, Uplink},
+    data::{DATA_PORTS, DataPorts},
     powers::Reach,
 };
 use self::{
@@ -63,6 +65,7 @@ pub struct Netns {
     works: Mutex<Works>,
     /// Held only to look or to write down, so that observing never waits for a host.
     rows: Mutex<Rows>,
+    data_ports: DataPorts,
 }
 
 impl Netns {
@@ -97,8 +100,10 @@ impl Netns {
             .uplink()
             .map_err(|source| NetnsError::Uplink { uplink: config.uplink.to_string(), source })?;
         let uplink = config.uplink.link(uplink, config.offloads);
+        let data_ports = DataPorts::new(seed(&config.secret, &[b"data ports"]));
         let seed = seed(&config.secret, &[b"switch"]);
         let switch = Switch::new(config.personalities.clone(), seed);
+        let switch = switch.expecting(data_ports.guests());
         let affected = host.clone();
         let failed = Box::new(move |why: &str| affected.network_failed(why));
         let runner = Runner::start(switch, failed).map_err(NetnsError::Switch)?;
@@ -112,7 +117,7 @@ impl Netns {
             .attach(Side::Uplink(UPLINK), uplink, Some(mend))
             .map_err(|error| NetnsError::Switch(io::Error::other(error)))?;
         let works = Mutex::new(Works::new(runner, powers));
-        Ok(Self { config, host, works, rows: Mutex::default() })
+        Ok(Self { config, host, works, rows: Mutex::default(), data_ports })
     }
 
     /// The kill switch: every namespace, TAP, listener and the uplink are closed when this

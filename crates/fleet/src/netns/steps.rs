@@ -3,13 +3,13 @@
 
 use std::{
     collections::BTreeSet,
-    io,
+    io, iter,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::Arc,
 };
 
 use maze::Step;
-use model::{Decky, DeckyId, Edge, Lan, LanId, ServiceConfig, TopologyId};
+use model::{Decky, DeckyId, Edge, Lan, LanId, Service, ServiceConfig, TopologyId};
 
 use super::{
     Netns, UPLINK, gate_tag, helper,
@@ -226,7 +226,7 @@ impl Netns {
         self.host.decky_gone(decky);
         self.rows().remove_machine(topology, decky);
         for service in &machine.open {
-            self.leave_gate(machine.class, service.port);
+            self.leave_gates(machine.class, *service);
         }
         Ok(())
     }
@@ -243,16 +243,7 @@ impl Netns {
         if machine.open.contains(&service) {
             return Ok(());
         }
-        if self.rows().enter_gate(machine.class, service.port) {
-            let opened = works
-                .listen(machine.class, service.port)
-                .map_err(helper::or_gone(|source| not_listening(&machine, service, source)))
-                .and_then(|listener| self.open_gate(&machine, service, listener));
-            if let Err(error) = opened {
-                self.rows().leave_gate(machine.class, service.port);
-                return Err(error);
-            }
-        }
+        self.enter_gates(works, &machine, service)?;
         let mut places = machine.places(service.port);
         let mut done = places.try_for_each(|at| self.bind(topology, &machine, service, at));
         drop(places);
@@ -263,7 +254,7 @@ impl Netns {
         }
         if let Err(error) = done {
             self.unbind(&machine, service);
-            self.leave_gate(machine.class, service.port);
+            self.leave_gates(machine.class, service);
             return Err(error);
         }
         self.rows().opened(topology, decky, service);
@@ -286,7 +277,7 @@ impl Netns {
         works.apply(Update::SetPorts { machine: machine.id, ports })?;
         self.unbind(&machine, service);
         self.rows().closed(topology, decky, service);
-        self.leave_gate(machine.class, service.port);
+        self.leave_gates(machine.class, service);
         Ok(())
     }
 
@@ -327,6 +318,55 @@ impl Netns {
         }
     }
 
+    /// The gates that a service needs: at its own port, and for its second connections.
+    fn gates(&self, service: ServiceConfig) -> impl Iterator<Item = u16> + use<> {
+        let has_data = service.service == Service::Ftp;
+        let data = has_data.then(|| self.data_ports.range());
+        iter::once(service.port).chain(data.into_iter().flatten())
+    }
+
+    /// Opens those gates of a service that nobody else in the class has; all of them, or none.
+    fn enter_gates(
+        &self,
+        works: &mut Works,
+        machine: &Machine,
+        service: ServiceConfig,
+    ) -> Result<(), StepError> {
+        if service.service == Service::Ftp {
+            self.host.data_ports(gate_tag(machine.class), self.data_ports.clone());
+        }
+        for (entered, port) in self.gates(service).enumerate() {
+            let gate = ServiceConfig { port, ..service };
+            if let Err(error) = self.enter_gate(works, machine, gate) {
+                self.gates(service).take(entered).for_each(|p| self.leave_gate(machine.class, p));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn enter_gate(
+        &self,
+        works: &mut Works,
+        machine: &Machine,
+        gate: ServiceConfig,
+    ) -> Result<(), StepError> {
+        let is_first = self.rows().enter_gate(machine.class, gate.port);
+        if !is_first {
+            return Ok(());
+        }
+        // Frames move while sockets are made.
+        works.give_back();
+        let opened = works
+            .listen(machine.class, gate.port)
+            .map_err(helper::or_gone(|source| not_listening(machine, gate, source)))
+            .and_then(|listener| self.open_gate(machine, gate, listener));
+        if opened.is_err() {
+            self.rows().leave_gate(machine.class, gate.port);
+        }
+        opened
+    }
+
     fn open_gate(
         &self,
         machine: &Machine,
@@ -335,6 +375,10 @@ impl Netns {
     ) -> Result<(), StepError> {
         let gate = Gate { tag: gate_tag(machine.class), listener };
         self.host.open_gate(gate).map_err(|reason| refused(machine, service, reason))
+    }
+
+    fn leave_gates(&self, class: ClassId, service: ServiceConfig) {
+        self.gates(service).for_each(|port| self.leave_gate(class, port));
     }
 
     fn leave_gate(&self, class: ClassId, port: u16) {

@@ -14,6 +14,7 @@ mod answer;
 mod counters;
 mod flow;
 mod frame;
+mod guests;
 mod personality;
 mod route;
 mod shape;
@@ -27,6 +28,7 @@ use std::{collections::HashMap, net::Ipv4Addr};
 pub use counters::{Count, Counters};
 pub use flow::MAX_FLOWS;
 pub use frame::{Frame, MAX_FRAME, Mac, Offload, VNET_LEN};
+pub use guests::{Guest, Guests, MAX_GUESTS};
 pub use personality::{
     Echoed, IcmpStyle, IpId, IpStyle, IsnStyle, Kernel, Personalities, Personality,
     PersonalityError, PersonalityId, Reorder, ResetAck, Stray, TcpStyle,
@@ -74,13 +76,14 @@ pub enum Verdict {
 /// Why a frame goes nowhere: what is counted.
 type Outcome = Result<Side, Count>;
 
-/// The switch. One thread has it; nothing in it is shared.
+/// The switch. One thread has it; nothing in it is shared but who is expected.
 #[derive(Debug)]
 pub struct Switch {
     table: Table,
     flows: Flows,
     routes: Routes,
     personalities: Personalities,
+    guests: Guests,
     neighbours: HashMap<(UplinkId, Ipv4Addr), Mac, foldhash::fast::FixedState>,
     errors: Allowances,
     counters: Counters,
@@ -99,10 +102,16 @@ impl Switch {
             flows: Flows::new(flows, seed.rotate_left(17)),
             routes: Routes::default(),
             personalities,
+            guests: Guests::default(),
             neighbours: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
             errors: Allowances::new(seed),
             counters: Counters::default(),
         }
+    }
+
+    /// The same, which lets through to closed ports whom these guests are.
+    pub fn expecting(self, guests: Guests) -> Self {
+        Self { guests, ..self }
     }
 
     /// Changes the table. Frames that come after see the change.
@@ -365,8 +374,9 @@ impl Switch {
         let place = self.table.port(slot).ok_or(Count::Ignored)?;
         let machine = self.table.machine(place.machine).ok_or(Count::Ignored)?;
         let manner = machine.manner;
-        let is_open = machine.has_open(port);
         let is_syn = tcp.flags & (SYN | ACK | RST | FIN) == SYN;
+        let is_expected = || is_syn && self.guests.expects(slot, port, peer);
+        let is_open = machine.has_open(port) || is_expected();
         let known = self.flows.get(key, now).filter(|flow| flow.who.serial == manner.serial);
         match known {
             // A port that closed meanwhile answers no new SYN, of an old connection's ends either.

@@ -492,6 +492,32 @@ fn forwarding_deckies_show_in_a_traceroute_and_pass_connections() {
 }
 
 #[test]
+fn an_expected_visitor_comes_in_at_a_closed_port_and_nobody_else() {
+    let guests = Guests::default();
+    let mut switch = maze().expecting(guests.clone());
+    let (linux, port) = ([10, 0, 0, 1], 40_000);
+    let closed = Some((RST | ACK, 0, 1001));
+    assert_eq!(refused(&mut switch, from_visitor(linux, port, SYN)), closed);
+    let guest = guests.expect(Slot(10), port, VISITOR_IP).unwrap();
+    let other = Segm { from: ([10, 0, 0, 98].into(), 40_000), ..from_visitor(linux, port, SYN) };
+    assert_eq!(refused(&mut switch, other), closed, "another visitor");
+    let next = from_visitor(linux, port + 1, SYN);
+    assert_eq!(refused(&mut switch, next), closed, "another port");
+    let neighbour = from_visitor([10, 0, 0, 2], port, SYN);
+    assert_eq!(refused(&mut switch, neighbour), closed, "another decky");
+    assert_eq!(send(&mut switch, UP, from_visitor(linux, port, SYN)).0, Verdict::Send(LINUX));
+    let greeting = from_kernel(10, port, SYN | ACK);
+    assert_eq!(send(&mut switch, LINUX, greeting).0, Verdict::Send(UP));
+
+    // The connection goes on when nobody is expected any more; another one is refused.
+    drop(guest);
+    let data = Segm { ack: KERNEL_ISN + 1, ..from_visitor(linux, port, ACK) };
+    assert_eq!(send(&mut switch, UP, data).0, Verdict::Send(LINUX));
+    let again = Segm { from: (VISITOR_IP, 40_001), ..from_visitor(linux, port, SYN) };
+    assert_eq!(refused(&mut switch, again), closed);
+}
+
+#[test]
 fn two_segments_may_have_the_same_subnet() {
     let mut switch = maze();
     switch.apply(segment(9, "10.0.0.0/24", Some(1))).unwrap();

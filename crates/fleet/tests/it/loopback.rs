@@ -8,8 +8,8 @@ use std::{
 };
 
 use fleet::{
-    Bound, DecoyHost, Driver, Gate, Loopback, LoopbackConfig, LoopbackError, Opened, Ports,
-    StepError,
+    Bound, DataPorts, DecoyHost, Driver, Gate, Loopback, LoopbackConfig, LoopbackError, Opened,
+    Ports, StepError,
 };
 use maze::{Observed, Step};
 use model::{DeckyId, Edge, LanId, Name, Op, Service, ServiceConfig, Topology};
@@ -90,6 +90,8 @@ impl DecoyHost for Host {
     }
 
     fn uplink_changed(&self, _: bool) {}
+
+    fn data_ports(&self, _: LanId, _: DataPorts) {}
 
     fn decky_gone(&self, _decky: DeckyId) {
         self.log.lock().unwrap().push("gone".into());

@@ -3,6 +3,7 @@
 //! test's own name and is removed at the end.
 
 mod failure;
+mod data;
 mod relay;
 #[allow(dead_code, reason = "shared with tests of the whole service")]
 #[path = "../../../testkit/src/segment.rs"]
@@ -25,7 +26,8 @@ use std::{
 };
 
 use fleet::{
-    Bound, DecoyHost, Driver, Gate, MacChoice, Netns, NetnsConfig, Opened, StepError, Uplink,
+    Bound, DataPorts, DecoyHost, Driver, Gate, MacChoice, Netns, NetnsConfig, Opened, StepError,
+    Uplink,
     switch::{Count, Personalities},
 };
 use maze::Step;
@@ -40,11 +42,13 @@ use crate::{converge, tear_down};
 /// A gate that is served: what stops it, and the thread that does it.
 type Served = (Arc<AtomicBool>, JoinHandle<()>);
 
-/// Answers every connection with the name of the decky that was meant, and echoes what comes.
+/// Answers every connection with the name of the decky that was meant, where one is bound, and
+/// echoes what comes.
 #[derive(Default)]
 struct Host {
     gates: Mutex<BTreeMap<(LanId, u16), Served>>,
     bound: Arc<Mutex<BTreeMap<(LanId, SocketAddr), String>>>,
+    data_ports: Mutex<BTreeMap<LanId, DataPorts>>,
     /// What was told about the uplink.
     uplink: Arc<Mutex<Vec<bool>>>,
     /// What was told about the end of the network.
@@ -64,6 +68,10 @@ impl DecoyHost for Host {
 
     fn network_failed(&self, why: &str) {
         self.failures.lock().unwrap().push(why.to_owned());
+    }
+
+    fn data_ports(&self, tag: LanId, ports: DataPorts) {
+        self.data_ports.lock().unwrap().insert(tag, ports);
     }
 
     fn decky_gone(&self, _: DeckyId) {}
@@ -107,7 +115,8 @@ fn accept(
         poll(&mut fds, Some(&rest)).unwrap();
         let Ok((mut stream, _)) = listener.accept() else { continue };
         let at = stream.local_addr().unwrap();
-        let Some(name) = bound.lock().unwrap().get(&(tag, at)).cloned() else { continue };
+        let name = bound.lock().unwrap().get(&(tag, at)).cloned();
+        let name = name.unwrap_or_else(|| "a second connection".into());
         std::thread::spawn(move || -> io::Result<()> {
             stream.set_nonblocking(false)?;
             stream.write_all(format!("{name}\n").as_bytes())?;
@@ -155,7 +164,11 @@ impl Lab {
     }
 
     fn driver(&self) -> Netns {
-        Netns::new(self.config(mixed()), Arc::new(Host::default())).unwrap()
+        self.driver_with(Arc::default())
+    }
+
+    fn driver_with(&self, host: Arc<Host>) -> Netns {
+        Netns::new(self.config(mixed()), host).unwrap()
     }
 }
 

@@ -148,8 +148,8 @@ async fn needs(client: &Client, driver: Driver, config: &Config) -> (u64, u64) {
     const OWN: u64 = 256;
     let services = match driver {
         Driver::Loopback => services(client).await.unwrap_or(0),
-        // Deckies share the listeners of their class.
-        Driver::Netns => 0,
+        // Deckies share the listeners of their class; of few classes some have FTP.
+        Driver::Netns => 4 * u64::from(fleet::DATA_PORTS),
     };
     (OWN + config.limits.connections as u64 + services, services)
 }
