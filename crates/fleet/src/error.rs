@@ -169,9 +169,21 @@ pub enum StepError {
         #[source]
         source: io::Error,
     },
-    /// The network was taken down for good, by `panic` or because the switch died.
-    #[error("the network is switched off; start Morgana again to get it back")]
+    /// The network was switched off, or the switch died.
+    #[error("the network is switched off; deploy again what shall be there, or restart Morgana")]
     Off,
+    /// The kill switch was thrown before, and the network cannot be had back.
+    #[error("the network cannot be switched on again: {what}")]
+    SwitchedOff {
+        /// What was tried.
+        what: String,
+        /// From the kernel.
+        #[source]
+        source: io::Error,
+    },
+    /// The root helper does not say that it let go of everything.
+    #[error("the root helper may hold namespaces still: end Morgana, and they go with it")]
+    NotReleased(#[source] io::Error),
     /// Who makes namespaces and listeners is gone.
     #[error(
         "the root helper has ended: restart Morgana to make new kinds of deckies and new ports"
@@ -195,7 +207,9 @@ impl StepError {
                 true
             }
             Self::RealHost { .. } => true,
-            Self::Listen { source, .. } | Self::Kernel { source, .. } => {
+            Self::Listen { source, .. }
+            | Self::Kernel { source, .. }
+            | Self::SwitchedOff { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory)
             }
             Self::Scripted { transient, .. } => *transient,
@@ -209,6 +223,7 @@ impl StepError {
             | Self::PortTaken { .. }
             | Self::Protected { .. }
             | Self::Switch(_)
+            | Self::NotReleased(_)
             | Self::HelperGone
             | Self::Off => false,
         }

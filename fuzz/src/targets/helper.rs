@@ -16,6 +16,7 @@ pub(super) const TARGET: Target = Target {
     about: "any requests are taken; what is granted is within the bounds of the root helper",
     words: &[
         "\u{1}\u{1}",
+        "\u{1}\u{9}",
         "\u{4}\u{3}\u{0}\u{0}\u{16}",
         "\u{9}\u{2}\u{1}\u{1}\u{1}\u{2}\u{0}`\u{0}\u{0}",
     ],
@@ -44,6 +45,10 @@ fn run(input: &[u8], trace: &mut Trace) {
         ledger.granted(&request);
         match request {
             Request::Uplink => {}
+            Request::Release => {
+                classes = 0;
+                ports.clear();
+            }
             Request::Class(kernel) => {
                 assert_eq!(kernel.check(), Ok(()));
                 classes += 1;

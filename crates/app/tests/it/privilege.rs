@@ -232,6 +232,41 @@ async fn the_helper_makes_new_kinds_at_run_time_and_is_missed() {
     service.terminate().await;
 }
 
+#[tokio::test]
+async fn the_kill_switch_works_without_privilege_and_can_be_taken_back() {
+    let Some(lab) = Lab::enter("f") else { return };
+    let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
+    let service = netns(dir.path(), &prefix, &["--demo"]).await;
+    let helper = helper_of(&service);
+    for _ in 0..2 {
+        assert!(visit("10.66.1.10:80").await.starts_with("HTTP/1."));
+        assert!(namespaces(helper) > 0);
+        let mut open = TcpStream::connect("10.66.1.10:80").await.unwrap();
+        open.write_all(b"GET ").await.unwrap();
+
+        let said = morgana(dir.path(), &["panic", "--json"]).await;
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!((&said["by"], &said["is_kept"]), (&"service".into(), &true.into()));
+        assert_eq!(namespaces(helper), 0, "the helper holds none");
+        let links = Command::new("ip").args(["-n", &lab.0, "-o", "link"]).output().unwrap();
+        let links = String::from_utf8_lossy(&links.stdout).into_owned();
+        assert!(!links.contains("morgana0"), "{links}");
+        let sessions = "/api/v1/sessions?live=true";
+        let began = Instant::now();
+        while service.client().get(sessions).await.unwrap()["items"] != serde_json::json!([]) {
+            assert!(began.elapsed() < PATIENCE, "live sessions do not end");
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert!(!is_gone(helper), "it is there for what comes");
+
+        let said = morgana(dir.path(), &["topology", "deploy", "demo"]).await;
+        assert!(said.contains("active"), "{said}");
+    }
+    assert!(visit("10.66.1.10:80").await.starts_with("HTTP/1."));
+    assert_powerless(&service);
+    service.terminate().await;
+}
+
 /// The visitor's end of a cable, and the uplink.
 fn cable(lab: &Lab) {
     ip(&["-n", &lab.0, "link", "add", "visitor", "type", "veth", "peer", "name", "uplink"]);

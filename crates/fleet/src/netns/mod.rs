@@ -3,7 +3,8 @@
 //!
 //! Owns the namespaces, the uplink, the switch's thread and what stands where; connections
 //! belong to the [`DecoyHost`]. Everything goes with the process, however it ends: namespaces,
-//! TAPs and sockets have no names. A restart finds an empty network and plans it anew.
+//! TAPs and sockets have no names. A restart finds an empty network and plans it anew. The kill
+//! switch drops all of it at once; the next deployment takes the uplink again.
 //!
 //! Egress is denied twice: by the switch, and by a filter on the only link of each namespace.
 
@@ -96,19 +97,28 @@ impl Netns {
         host: Arc<dyn DecoyHost>,
         powers: Powers,
     ) -> Result<Self, NetnsError> {
-        let uplink = powers
-            .uplink()
-            .map_err(|source| NetnsError::Uplink { uplink: config.uplink.to_string(), source })?;
-        let uplink = config.uplink.link(uplink, config.offloads);
         let data_ports = DataPorts::new(seed(&config.secret, &[b"data ports"]));
+        let (works, rows) = (Mutex::new(Works::new(powers)), Mutex::default());
+        let netns = Self { config, host, works, rows, data_ports };
+        netns.switch_on(&mut netns.works())?;
+        Ok(netns)
+    }
+
+    /// Takes the uplink and starts the switch, with nobody behind it.
+    fn switch_on(&self, works: &mut Works) -> Result<(), NetnsError> {
+        let Self { config, host, .. } = self;
+        let named = || config.uplink.to_string();
+        let uplink = works.powers().uplink();
+        let uplink = uplink.map_err(|source| NetnsError::Uplink { uplink: named(), source })?;
+        let uplink = config.uplink.link(uplink, config.offloads);
         let seed = seed(&config.secret, &[b"switch"]);
         let switch = Switch::new(config.personalities.clone(), seed);
-        let switch = switch.expecting(data_ports.guests());
+        let switch = switch.expecting(self.data_ports.guests());
         let affected = host.clone();
         let failed = Box::new(move |why: &str| affected.network_failed(why));
         let runner = Runner::start(switch, failed).map_err(NetnsError::Switch)?;
         let (way, headers, told) = (config.uplink.clone(), config.offloads, host.clone());
-        let again = powers.clone();
+        let again = works.powers().clone();
         let mend = Mend {
             open: Box::new(move || way.link(again.uplink()?, headers).if_up()),
             tell: Box::new(move |is_there| told.uplink_changed(is_there)),
@@ -116,23 +126,26 @@ impl Netns {
         runner
             .attach(Side::Uplink(UPLINK), uplink, Some(mend))
             .map_err(|error| NetnsError::Switch(io::Error::other(error)))?;
-        let works = Mutex::new(Works::new(runner, powers));
-        Ok(Self { config, host, works, rows: Mutex::default(), data_ports })
+        works.switch_on(runner);
+        Ok(())
     }
 
-    /// The kill switch: every namespace, TAP, listener and the uplink are closed when this
-    /// returns, and no step does anything afterwards.
-    pub fn panic(&self) {
-        let mut works = self.works();
-        works.switch_off();
-        for (tag, port) in self.rows().take_gates() {
-            self.host.close_gate(tag, port);
+    /// The kill switch took everything; whoever brings a LAN gets the switch back.
+    fn switch_on_for(&self, works: &mut Works, steps: &[Step]) -> Result<(), StepError> {
+        let brings = |step: &Step| matches!(step, Step::AddLan { .. });
+        if !works.is_off() || !steps.iter().any(brings) {
+            return Ok(());
         }
-        let gone = self.rows().take_all();
-        gone.into_iter().for_each(|decky| self.host.decky_gone(decky));
+        self.switch_on(works).map_err(|error| {
+            let what = error.to_string();
+            let source = match error {
+                NetnsError::Uplink { source, .. } | NetnsError::Switch(source) => source,
+            };
+            helper::or_gone(|source| StepError::SwitchedOff { what, source })(source)
+        })
     }
 
-    /// What the switch did so far; `None` once it is switched off.
+    /// What the switch did since it was last switched on; `None` while it is off.
     pub fn report(&self) -> Option<Report> {
         let mut works = self.works();
         let switch = works.switch().ok()?;
@@ -212,7 +225,8 @@ impl Driver for Netns {
 
     fn execute_all(&self, steps: &[Step]) -> Result<(), FailedStep> {
         let mut works = self.works();
-        let asked = works.runner().and_then(|_| self.ask_for_real_hosts(&works, steps));
+        let on = self.switch_on_for(&mut works, steps);
+        let asked = on.and_then(|()| self.ask_for_real_hosts(&works, steps));
         asked.map_err(|error| FailedStep { at: 0, error })?;
         for (at, step) in steps.iter().enumerate() {
             if at % STEPS_IN_ONE_GO == 0 {
@@ -238,6 +252,22 @@ impl Driver for Netns {
 
     fn topologies(&self) -> Vec<TopologyId> {
         self.rows().topologies()
+    }
+
+    /// The uplink, the namespaces and their TAPs go first, all at once: from then on nothing
+    /// answers and nothing gets out, whatever becomes of the rest.
+    fn panic(&self) -> Vec<StepError> {
+        let mut works = self.works();
+        let left = works.switch_off().err();
+        let gone = std::mem::take(&mut *self.rows());
+        for machine in gone.machines() {
+            machine.open.iter().for_each(|service| self.unbind(machine, *service));
+            self.host.decky_gone(machine.decky.id);
+        }
+        for (tag, port) in gone.gates() {
+            self.host.close_gate(tag, port);
+        }
+        left.into_iter().collect()
     }
 }
 

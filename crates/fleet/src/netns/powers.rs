@@ -102,11 +102,14 @@ impl Powers {
         }
     }
 
-    /// Lets go of everything; a helper is gone when this returns.
-    pub(super) fn end(&self) {
+    /// Lets go of every namespace. An error where a helper may have some still.
+    pub(super) fn release(&self) -> io::Result<()> {
         match &mut *self.holder() {
-            Holder::Own(own) => own.classes.clear(),
-            Holder::Helped(helper) => helper.end(),
+            Holder::Own(own) => {
+                own.release();
+                Ok(())
+            }
+            Holder::Helped(helper) => helper.release(),
         }
     }
 }
@@ -125,6 +128,10 @@ impl Own {
         let (class, tap) = Class::new(kernel, self.reach.offloads)?;
         self.classes.push(class);
         Ok((number, tap))
+    }
+
+    pub(super) fn release(&mut self) {
+        self.classes.clear();
     }
 
     pub(super) fn listen(&self, class: u8, port: u16) -> io::Result<OwnedFd> {

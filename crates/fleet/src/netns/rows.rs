@@ -320,15 +320,14 @@ impl Rows {
         is_last
     }
 
-    pub(super) fn take_gates(&mut self) -> Vec<(LanId, u16)> {
-        let gates = std::mem::take(&mut self.gates);
-        gates.into_keys().map(|(class, port)| (super::gate_tag(class), port)).collect()
+    /// Every gate that is open, by tag and port.
+    pub(super) fn gates(&self) -> impl Iterator<Item = (LanId, u16)> {
+        self.gates.keys().map(|(class, port)| (super::gate_tag(*class), *port))
     }
 
-    /// Forgets everything; the deckies that there were.
-    pub(super) fn take_all(&mut self) -> Vec<DeckyId> {
-        let sites = std::mem::take(&mut self.sites);
-        sites.into_values().flat_map(|site| site.deckies.into_keys()).collect()
+    /// Every machine there is.
+    pub(super) fn machines(&self) -> impl Iterator<Item = &Machine> {
+        self.sites.values().flat_map(|site| site.deckies.values())
     }
 
     fn machine_mut(&mut self, topology: TopologyId, id: DeckyId) -> Option<&mut Machine> {

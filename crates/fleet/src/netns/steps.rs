@@ -312,7 +312,7 @@ impl Netns {
         self.host.bind(bound).map_err(|reason| refused(machine, service, reason))
     }
 
-    fn unbind(&self, machine: &Machine, service: ServiceConfig) {
+    pub(super) fn unbind(&self, machine: &Machine, service: ServiceConfig) {
         for (_, at) in machine.places(service.port) {
             self.host.unbind(gate_tag(machine.class), at);
         }

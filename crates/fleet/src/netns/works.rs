@@ -21,7 +21,7 @@ use crate::{
 
 /// The switch's thread and the namespaces.
 pub(super) struct Works {
-    /// `None` once everything was switched off.
+    /// `None` while everything is switched off.
     runner: Option<Runner>,
     /// Of the switch, from the first change of a turn to its end.
     loan: Option<Loan>,
@@ -54,20 +54,35 @@ impl Drop for Turn<'_> {
 }
 
 impl Works {
-    pub(super) fn new(runner: Runner, powers: Powers) -> Self {
-        Self { runner: Some(runner), loan: None, powers, classes: Vec::new() }
+    /// Switched off.
+    pub(super) fn new(powers: Powers) -> Self {
+        Self { runner: None, loan: None, powers, classes: Vec::new() }
+    }
+
+    pub(super) fn powers(&self) -> &Powers {
+        &self.powers
     }
 
     pub(super) fn runner(&self) -> Result<&Runner, StepError> {
         self.runner.as_ref().ok_or(StepError::Off)
     }
 
-    /// Ends the thread and closes every namespace.
-    pub(super) fn switch_off(&mut self) {
+    pub(super) fn is_off(&self) -> bool {
+        self.runner.is_none()
+    }
+
+    /// From now on there is a switch, with no class behind it.
+    pub(super) fn switch_on(&mut self, runner: Runner) {
+        self.runner = Some(runner);
+    }
+
+    /// Ends the thread and closes every namespace; an error where the root helper may have some
+    /// still.
+    pub(super) fn switch_off(&mut self) -> Result<(), StepError> {
         self.give_back();
         self.runner = None;
         self.classes.clear();
-        self.powers.end();
+        self.powers.release().map_err(StepError::NotReleased)
     }
 
     /// The switch; no frame moves until [`Works::give_back`].

@@ -102,16 +102,33 @@ impl Helper {
         self.ask(Request::Listen { class, port }).map(|(_, listener)| listener)
     }
 
-    /// Has it end; it is gone when this returns, unless something holds it for seconds.
-    pub(in crate::netns) fn end(&mut self) {
-        // Closed already where the helper went first.
-        let _ = shutdown(&self.socket, Shutdown::Both);
-        if let Some(Process { mut child, life }) = self.process.take() {
-            let mut fds = [PollFd::new(&life, PollFlags::IN)];
-            if retry_on_intr(|| poll(&mut fds, Some(&FAREWELL))).is_ok_and(|ready| ready > 0) {
-                let _ = child.wait();
+    /// Has it let go of every namespace. Where it does not, it has to end; an error where it does
+    /// not do that either.
+    pub(in crate::netns) fn release(&mut self) -> io::Result<()> {
+        match self.exchange(&Request::Release) {
+            Ok((Reply::Done(_), _)) => Ok(()),
+            Ok((Reply::Failed(error), _)) | Err(error) => {
+                if self.end() {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
             }
         }
+    }
+
+    /// Has it end; whether it is gone, which takes seconds only where something holds it.
+    fn end(&mut self) -> bool {
+        // Closed already where the helper went first.
+        let _ = shutdown(&self.socket, Shutdown::Both);
+        let Some(Process { child, life }) = &mut self.process else { return true };
+        let mut fds = [PollFd::new(life, PollFlags::IN)];
+        let is_gone = retry_on_intr(|| poll(&mut fds, Some(&FAREWELL))).is_ok_and(|n| n > 0);
+        if is_gone {
+            let _ = child.wait();
+            self.process = None;
+        }
+        is_gone
     }
 
     /// One request and its answer. A helper that takes too long is not asked again: its answer
@@ -149,7 +166,8 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        self.end();
+        // One that does not end now ends with this process.
+        let _ = self.end();
     }
 }
 

@@ -6,7 +6,7 @@ use super::Request;
 
 /// Most namespaces.
 pub const MAX_CLASSES: usize = 64;
-/// Most different ports of one namespace, over the helper's life.
+/// Most different ports of one namespace, over its life.
 pub const MAX_PORTS: usize = 8192;
 
 /// Why a request is not granted.
@@ -37,7 +37,7 @@ impl Ledger {
     pub fn check(&self, request: &Request) -> Result<(), Refused> {
         match request {
             Request::Class(_) if self.ports.len() >= MAX_CLASSES => Err(Refused::Classes),
-            Request::Uplink | Request::Class(_) => Ok(()),
+            Request::Uplink | Request::Class(_) | Request::Release => Ok(()),
             Request::Listen { class, port } => {
                 let ports = self.ports.get(usize::from(*class)).ok_or(Refused::NoClass)?;
                 let has_room = ports.len() < MAX_PORTS || ports.contains(port);
@@ -50,6 +50,7 @@ impl Ledger {
     pub fn granted(&mut self, request: &Request) {
         match request {
             Request::Uplink => {}
+            Request::Release => self.ports.clear(),
             Request::Class(_) => self.ports.push(BTreeSet::new()),
             Request::Listen { class, port } => {
                 if let Some(ports) = self.ports.get_mut(usize::from(*class)) {
@@ -96,5 +97,9 @@ mod tests {
         assert_eq!(ledger.check(&listen(3, 22)), Ok(()), "a port may come back");
         assert_eq!(ledger.check(&listen(4, 22)), Ok(()), "others are not affected");
         assert_eq!(ledger.check(&listen(MAX_CLASSES as u8, 22)), Err(Refused::NoClass));
+        assert_eq!(ledger.check(&Request::Release), Ok(()));
+        ledger.granted(&Request::Release);
+        assert_eq!(ledger.check(&listen(3, 22)), Err(Refused::NoClass), "it is gone");
+        assert_eq!(ledger.check(&class), Ok(()), "there is room again");
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn serve(socket: BorrowedFd<'_>, reach: Reach) -> io::Result<()> {
             return Ok(());
         }
         let (reply, descriptor) = match desk.answer(&bytes[..length.min(bytes.len())]) {
-            Ok((number, descriptor)) => (Reply::Done(number), Some(descriptor)),
+            Ok((number, descriptor)) => (Reply::Done(number), descriptor),
             Err(error) => (Reply::Failed(error), None),
         };
         answer(socket, &reply, descriptor.as_ref())?;
@@ -81,13 +81,20 @@ struct Desk {
 }
 
 impl Desk {
-    fn answer(&mut self, bytes: &[u8]) -> io::Result<(u8, OwnedFd)> {
+    fn answer(&mut self, bytes: &[u8]) -> io::Result<(u8, Option<OwnedFd>)> {
         let request = Request::decode(bytes).map_err(io::Error::other)?;
         self.ledger.check(&request).map_err(io::Error::other)?;
         let granted = match request {
-            Request::Uplink => (0, self.own.uplink()?),
-            Request::Class(kernel) => self.own.make_class(kernel)?,
-            Request::Listen { class, port } => (0, self.own.listen(class, port.get())?),
+            Request::Uplink => (0, Some(self.own.uplink()?)),
+            Request::Class(kernel) => {
+                let (number, tap) = self.own.make_class(kernel)?;
+                (number, Some(tap))
+            }
+            Request::Listen { class, port } => (0, Some(self.own.listen(class, port.get())?)),
+            Request::Release => {
+                self.own.release();
+                (0, None)
+            }
         };
         self.ledger.granted(&request);
         Ok(granted)
@@ -128,14 +135,14 @@ mod tests {
     };
 
     /// Asks a helper on a thread of this process; it has to end when `ask` returns.
-    fn with_helper(ask: impl FnOnce(&Helper, BorrowedFd<'_>)) {
+    fn with_helper(ask: impl FnOnce(&mut Helper, BorrowedFd<'_>)) {
         let (ours, theirs) = pair().unwrap();
         let uplink = Uplink::Interface("no-such-link".into());
         let reach = Reach { uplink, offloads: true };
         let serving = thread::spawn(move || serve(theirs.as_fd(), reach));
         let raw = ours.try_clone().unwrap();
-        let helper = Helper::over(ours).unwrap();
-        ask(&helper, raw.as_fd());
+        let mut helper = Helper::over(ours).unwrap();
+        ask(&mut helper, raw.as_fd());
         drop(helper);
         serving.join().unwrap().unwrap();
     }
@@ -188,6 +195,10 @@ mod tests {
                 drop(listener);
                 helper.listen(class, 22).expect("nobody else holds it");
             }
+            helper.release().unwrap();
+            let gone = helper.listen(first, 22).unwrap_err().to_string();
+            assert_eq!(gone, "the helper has no such namespace");
+            assert_eq!(helper.make_class(KERNEL).unwrap().0, 0, "it begins anew");
         });
     }
 }

@@ -13,6 +13,7 @@ pub(super) const MAX_REPLY: usize = 256;
 const UPLINK: u8 = 1;
 const CLASS: u8 = 2;
 const LISTEN: u8 = 3;
+const RELEASE: u8 = 9;
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
 
@@ -30,6 +31,9 @@ pub enum Request {
         /// On all of its addresses.
         port: NonZeroU16,
     },
+    /// All namespaces go; what was handed over belongs to who has it. The only one that is
+    /// answered without a descriptor.
+    Release,
 }
 
 /// Bytes that are no request.
@@ -42,6 +46,7 @@ impl Request {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Uplink => vec![UPLINK],
+            Self::Release => vec![RELEASE],
             Self::Class(kernel) => {
                 let switches = [
                     kernel.tcp_timestamps,
@@ -64,6 +69,7 @@ impl Request {
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRequest> {
         match *bytes {
             [UPLINK] => Ok(Self::Uplink),
+            [RELEASE] => Ok(Self::Release),
             [CLASS, tcp_timestamps, tcp_sack, tcp_window_scaling, tcp_ecn, a, b, c, d] => {
                 let tcp_rmem_max = u32::from_be_bytes([a, b, c, d]);
                 let kernel =
@@ -80,7 +86,7 @@ impl Request {
     }
 }
 
-/// The answer. A descriptor comes with the first kind, and only with it.
+/// The answer. A descriptor comes with the first kind, but for [`Request::Release`].
 #[derive(Debug)]
 pub(super) enum Reply {
     /// Done; the number of the class that was made, or 0.
@@ -129,7 +135,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_request_within_bounds_or_refused(
             bytes in prop::collection::vec(any::<u8>(), 0..12),
-            kind in 0_u8..5,
+            kind in 0_u8..12,
         ) {
             let mut bytes = bytes;
             bytes.insert(0, kind);
@@ -152,7 +158,8 @@ mod tests {
             let kernel =
                 Kernel { tcp_timestamps, tcp_rmem_max, tcp_sack, tcp_window_scaling, tcp_ecn };
             let port = NonZeroU16::new(port).unwrap();
-            for request in [Request::Uplink, Request::Class(kernel), Request::Listen { class, port }] {
+            let listen = Request::Listen { class, port };
+            for request in [Request::Uplink, Request::Class(kernel), listen, Request::Release] {
                 let bytes = request.encode();
                 prop_assert!(bytes.len() <= MAX_REQUEST);
                 prop_assert_eq!(Request::decode(&bytes), Ok(request));
