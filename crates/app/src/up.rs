@@ -11,8 +11,8 @@ use std::{
 use api::{ApiConfig, Handles};
 use bus::Bus;
 use fleet::{
-    Fake, Helper, Loopback, LoopbackConfig, LoopbackError, MacChoice, Netns, NetnsConfig,
-    NetnsError, Reach, Uplink,
+    Fake, Helper, Loopback, LoopbackConfig, LoopbackError, Netns, NetnsConfig, NetnsError, Reach,
+    Uplink,
     switch::{Personalities, PersonalityError},
 };
 use intel::Analyst;
@@ -372,7 +372,7 @@ fn netns(
     let Reach { uplink, offloads } = reach(config);
     Ok(NetnsConfig {
         uplink,
-        mac: MacChoice::Own,
+        mac: keys.uplink_mac,
         personalities,
         protected: keys.protected.clone(),
         listen_first: keys.listen_first,

@@ -169,6 +169,12 @@ pub enum StepError {
         #[source]
         source: io::Error,
     },
+    /// A decky is to have an address of the machine that it runs on.
+    #[error("{address} is this machine's own address on the uplink: give the decky another one")]
+    OwnAddress {
+        /// Which.
+        address: Ipv4Addr,
+    },
     /// The network was switched off, or the switch died.
     #[error("the network is switched off; deploy again what shall be there, or restart Morgana")]
     Off,
@@ -206,7 +212,7 @@ impl StepError {
             Self::AddressInUse { .. } | Self::DescriptorsExhausted { .. } | Self::Host { .. } => {
                 true
             }
-            Self::RealHost { .. } => true,
+            Self::RealHost { .. } | Self::OwnAddress { .. } => true,
             Self::Listen { source, .. }
             | Self::Kernel { source, .. }
             | Self::SwitchedOff { source, .. } => {

@@ -18,16 +18,28 @@ pub(super) struct Up {
     /// Address and port of the console and the API [key: listen]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<String>,
-    /// What makes the network: loopback or fake [key: fleet.driver]
+    /// What makes the network: loopback, netns (needs root) or fake [key: fleet.driver]
     #[arg(long, value_name = "DRIVER")]
     driver: Option<String>,
+    /// The interface where netns deckies meet the network [key: fleet.uplink]
+    #[arg(long, value_name = "INTERFACE")]
+    uplink: Option<String>,
+    /// Hardware addresses of netns deckies: own, or host for networks that drop others
+    /// [key: fleet.uplink_mac]
+    #[arg(long, value_name = "WHOSE")]
+    mac: Option<String>,
 }
 
 impl Up {
     pub(super) fn flags(&self) -> Vec<(String, String)> {
-        let listen = self.listen.clone().map(|value| ("listen".to_owned(), value));
-        let driver = self.driver.clone().map(|value| ("fleet.driver".to_owned(), value));
-        listen.into_iter().chain(driver).collect()
+        let flags = [
+            ("listen", &self.listen),
+            ("fleet.driver", &self.driver),
+            ("fleet.uplink", &self.uplink),
+            ("fleet.uplink_mac", &self.mac),
+        ];
+        let given = |(key, value): (&str, &Option<String>)| Some((key.to_owned(), value.clone()?));
+        flags.into_iter().filter_map(given).collect()
     }
 
     /// Runs until it is told to stop; `again` reads the configuration anew.

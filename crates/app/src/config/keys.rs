@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use exports::Format;
+use fleet::MacChoice;
 
 use super::{
     BusSocket, Config, DriverChoice, LogFormat, bus,
@@ -229,6 +230,22 @@ pub const KEYS: &[Key] = &[
         also: None,
         set: |c, v| maybe(v, word).map(|name| c.netns.uplink = name),
         show: |c| shown(c.netns.uplink.as_ref()),
+    },
+    Key {
+        name: "fleet.uplink_mac",
+        meaning: "hardware addresses of netns deckies: own, or host for networks that drop others",
+        also: None,
+        set: |c, v| {
+            let known = [("own", MacChoice::Own), ("host", MacChoice::Host)];
+            choice(v, &known).map(|mac| c.netns.uplink_mac = mac)
+        },
+        show: |c| {
+            match c.netns.uplink_mac {
+                MacChoice::Own => "own",
+                MacChoice::Host => "host",
+            }
+            .into()
+        },
     },
     Key {
         name: "fleet.personalities",

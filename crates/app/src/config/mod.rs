@@ -79,6 +79,8 @@ pub struct VisitorLimits {
 pub struct NetnsKeys {
     /// The interface where deckies meet the real network; `None` makes one for a demo.
     pub uplink: Option<String>,
+    /// Which hardware addresses deckies show there.
+    pub uplink_mac: fleet::MacChoice,
     /// A directory with more personalities.
     pub personalities: Option<PathBuf>,
     /// Addresses that no decky takes.
@@ -93,11 +95,24 @@ impl Default for NetnsKeys {
     fn default() -> Self {
         Self {
             uplink: None,
+            uplink_mac: fleet::MacChoice::Own,
             personalities: None,
             protected: Vec::new(),
             listen_first: Duration::ZERO,
             user: None,
         }
+    }
+}
+
+impl NetnsKeys {
+    /// What cannot work together.
+    fn contradiction(&self) -> Option<String> {
+        let is_shared = self.uplink_mac == fleet::MacChoice::Host;
+        (is_shared && self.uplink.is_none()).then(|| {
+            "fleet.uplink_mac: `host` is the hardware address of an interface that is there: set \
+             fleet.uplink"
+                .into()
+        })
     }
 }
 
@@ -201,6 +216,7 @@ impl Config {
             config.take(name, value, &format!("--set {name}"), &mut errors);
         }
         errors.extend(config.bus.contradictions(config.bus_socket_path().as_ref()));
+        errors.extend(config.netns.contradiction());
         if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
     }
 

@@ -152,3 +152,14 @@ fn a_bus_that_contradicts_itself_is_refused_by_its_key() {
     }
     assert!(bus("[bus]\nlisten = '127.0.0.1:4222'\nusers_file = '/u'").is_ok());
 }
+
+#[test]
+fn deckies_share_the_address_of_an_interface_that_is_named() {
+    let error = load(None, &[], &[("fleet.uplink_mac", "host")]).expect_err("there is none");
+    assert!(error.contains("fleet.uplink_mac") && error.contains("set fleet.uplink"), "{error}");
+    let error = load(None, &[], &[("fleet.uplink_mac", "foreign")]).expect_err("not a choice");
+    assert!(error.contains("`foreign` is not own or host"), "{error}");
+    let flags = [("fleet.uplink_mac", "host"), ("fleet.uplink", "eth1")];
+    let config = load(None, &[], &flags).expect("both");
+    assert_eq!(config.netns.uplink_mac, fleet::MacChoice::Host);
+}

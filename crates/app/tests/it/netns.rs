@@ -35,7 +35,7 @@ impl Site {
 
     fn start<'a>(&'a self, environment: &'a [(&'a str, &'a str)]) -> Start<'a> {
         const ARGUMENTS: &[&str] =
-            &["--demo", "--set", "fleet.driver=netns", "--set", "fleet.uplink=u0"];
+            &["--demo", "--driver", "netns", "--uplink", "u0", "--mac", "own"];
         let (binary, data_dir, prefix) = (&*self.binary, self.dir.path(), &self.prefix);
         Start { binary, data_dir, prefix, arguments: ARGUMENTS, environment }
     }

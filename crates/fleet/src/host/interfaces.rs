@@ -46,6 +46,12 @@ impl Interface {
         fs::read_to_string(format!("/sys/class/net/{}/mtu", self.name)).ok()?.trim().parse().ok()
     }
 
+    /// Whether packets that come in on it and are for others are passed on, where the system says.
+    pub fn forwards(&self) -> Option<bool> {
+        let setting = format!("/proc/sys/net/ipv4/conf/{}/forwarding", self.name);
+        Some(fs::read_to_string(setting).ok()?.trim() != "0")
+    }
+
     /// The router behind it, where it has the default route.
     pub fn gateway(&self) -> Option<Ipv4Addr> {
         gateway_of(&fs::read_to_string("/proc/thread-self/net/route").ok()?, &self.name)
@@ -149,7 +155,7 @@ mod tests {
     #[test]
     fn the_loopback_interface_is_there() {
         let lo = Interface::named("lo").unwrap().unwrap();
-        assert!(lo.is_up && lo.index > 0 && !lo.is_wireless());
+        assert!(lo.is_up && lo.index > 0 && !lo.is_wireless() && lo.forwards().is_some());
         assert!(lo.addresses.contains(&Ipv4Addr::LOCALHOST));
         assert_eq!(Interface::named("nosuch0").unwrap(), None);
     }

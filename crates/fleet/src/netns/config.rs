@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::Ipv4Addr,
     os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
     time::Duration,
@@ -41,7 +42,7 @@ pub enum MacChoice {
     #[default]
     Own,
     /// All of them that of the uplink: for networks that drop foreign ones.
-    Host(Mac),
+    Host,
 }
 
 /// How a [`Netns`](super::Netns) works.
@@ -75,6 +76,15 @@ pub enum NetnsError {
         /// Which.
         uplink: String,
         /// From the kernel.
+        #[source]
+        source: io::Error,
+    },
+    /// The uplink has no hardware address that deckies could share.
+    #[error("deckies cannot have the hardware address of {uplink} (key `fleet.uplink_mac`)")]
+    NoMac {
+        /// Which.
+        uplink: String,
+        /// Why.
         #[source]
         source: io::Error,
     },
@@ -130,7 +140,42 @@ pub(super) fn open_uplink(uplink: &Uplink, headers: bool) -> io::Result<OwnedFd>
     }
 }
 
+/// What this machine itself is on the uplink.
+#[derive(Debug)]
+pub(super) struct Card {
+    socket: OwnedFd,
+    name: String,
+    /// Whether it was made for deckies, with this machine as their visitor.
+    is_demo: bool,
+}
+
+impl Card {
+    /// The hardware address, where deckies can share it.
+    pub(super) fn mac(&self) -> io::Result<Mac> {
+        let mac = sys::hardware_address(self.socket.as_fd(), &self.name)?;
+        let shared = mac.filter(|_| !self.is_demo);
+        shared.map(Mac).ok_or_else(|| io::Error::other("it needs an Ethernet interface of its own"))
+    }
+
+    /// This machine's addresses.
+    pub(super) fn addresses(&self) -> io::Result<Vec<Ipv4Addr>> {
+        sys::addresses(self.socket.as_fd(), &self.name)
+    }
+}
+
 impl Uplink {
+    /// A way to ask what this machine itself is there.
+    pub(super) fn card(&self) -> io::Result<Card> {
+        let (socket, name) = match self {
+            Self::Interface(name) | Self::Demo { name, .. } => (sys::inet_socket()?, name),
+            Self::InterfaceWithin { netns, name } => {
+                let namespace = std::fs::File::open(netns)?;
+                (sys::within(namespace.as_fd(), sys::inet_socket)?, name)
+            }
+        };
+        Ok(Card { socket, name: name.clone(), is_demo: matches!(self, Self::Demo { .. }) })
+    }
+
     /// How frames come and go over the descriptor of [`open_uplink`].
     pub(super) fn link(&self, descriptor: OwnedFd, headers: bool) -> Link {
         match self {

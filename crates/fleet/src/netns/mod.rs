@@ -110,6 +110,12 @@ impl Netns {
         let named = || config.uplink.to_string();
         let uplink = works.powers().uplink();
         let uplink = uplink.map_err(|source| NetnsError::Uplink { uplink: named(), source })?;
+        let no_mac = |source| NetnsError::NoMac { uplink: named(), source };
+        let card = config.uplink.card().map_err(no_mac)?;
+        let shared_mac = match config.mac {
+            MacChoice::Own => None,
+            MacChoice::Host => Some(card.mac().map_err(no_mac)?),
+        };
         let uplink = config.uplink.link(uplink, config.offloads);
         let seed = seed(&config.secret, &[b"switch"]);
         let switch = Switch::new(config.personalities.clone(), seed);
@@ -126,7 +132,7 @@ impl Netns {
         runner
             .attach(Side::Uplink(UPLINK), uplink, Some(mend))
             .map_err(|error| NetnsError::Switch(io::Error::other(error)))?;
-        works.switch_on(runner);
+        works.switch_on(runner, card, shared_mac);
         Ok(())
     }
 
@@ -139,7 +145,9 @@ impl Netns {
         self.switch_on(works).map_err(|error| {
             let what = error.to_string();
             let source = match error {
-                NetnsError::Uplink { source, .. } | NetnsError::Switch(source) => source,
+                NetnsError::Uplink { source, .. }
+                | NetnsError::NoMac { source, .. }
+                | NetnsError::Switch(source) => source,
             };
             helper::or_gone(|source| StepError::SwitchedOff { what, source })(source)
         })
@@ -184,12 +192,9 @@ impl Netns {
         self.config.personalities.for_archetype(decky.archetype, nature.system)
     }
 
-    fn mac_of(&self, decky: &Decky, nature: &Nature, lan: LanId, nth: u64) -> Mac {
+    fn own_mac(&self, decky: &Decky, nature: &Nature, lan: LanId, nth: u64) -> Mac {
         let personality = self.config.personalities.get(self.personality(decky, nature));
-        match self.config.mac {
-            MacChoice::Own => personality.mac(nature.mac(lan, nth)),
-            MacChoice::Host(mac) => mac,
-        }
+        personality.mac(nature.mac(lan, nth))
     }
 
     /// What to add to the kernel's clock of milliseconds to get the decky's uptime.
@@ -226,6 +231,9 @@ impl Driver for Netns {
     fn execute_all(&self, steps: &[Step]) -> Result<(), FailedStep> {
         let mut works = self.works();
         let on = self.switch_on_for(&mut works, steps);
+        if steps.iter().flat_map(steps::coming).next().is_some() {
+            works.look_at_card();
+        }
         let asked = on.and_then(|()| self.ask_for_real_hosts(&works, steps));
         asked.map_err(|error| FailedStep { at: 0, error })?;
         for (at, step) in steps.iter().enumerate() {

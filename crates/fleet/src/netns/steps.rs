@@ -62,8 +62,10 @@ impl Netns {
         let rows = self.rows();
         let is_outside = |lan| coming_outside.contains(&lan) || rows.faces_uplink(lan);
         let outside = steps.iter().flat_map(coming).filter(|(_, edge)| is_outside(edge.lan));
+        let shared = works.shared_mac();
         let ask = |(decky, edge): (&Decky, &Edge)| {
-            (self.mac_of(decky, &self.nature(decky), edge.lan, 0), edge.address)
+            let own = || self.own_mac(decky, &self.nature(decky), edge.lan, 0);
+            (shared.unwrap_or_else(own), edge.address)
         };
         let asked: Vec<(Mac, Ipv4Addr)> = outside.map(ask).collect();
         drop(rows);
@@ -110,7 +112,8 @@ impl Netns {
         let personality = self.personality(decky, &nature);
         let kernel = self.config.personalities.get(personality).kernel;
         let class = works.class(kernel)?;
-        let mac = |lan, nth| self.mac_of(decky, &nature, lan, nth);
+        let shared = works.shared_mac();
+        let mac = |lan, nth| shared.unwrap_or_else(|| self.own_mac(decky, &nature, lan, nth));
         let machine = self.rows().new_machine(topology, decky, class, mac)?;
         let row = machine.row(personality, self.clock(decky), nature.seed);
         let done = self
@@ -138,7 +141,8 @@ impl Netns {
         }
         row.edge_on(lan).map_or(Ok(()), |edge| self.check_protected(edge))?;
         let nature = self.nature(row);
-        let mac = |lan, nth| self.mac_of(row, &nature, lan, nth);
+        let shared = works.shared_mac();
+        let mac = |lan, nth| shared.unwrap_or_else(|| self.own_mac(row, &nature, lan, nth));
         let wider = self.rows().attached(topology, &machine, (row, lan), mac)?;
         let Some(new) = wider.interface_on(lan) else { return Ok(()) };
         let done = self
@@ -196,20 +200,23 @@ impl Netns {
         if is_protected { Err(StepError::Protected { address }) } else { Ok(()) }
     }
 
-    /// Whether a real host was heard at one of these addresses.
+    /// Whether this machine or another real host has one of these addresses.
     fn check_real_hosts(
         &self,
         works: &mut Works,
         interfaces: &[(LanId, Interface)],
     ) -> Result<(), StepError> {
         let rows = self.rows();
-        let switch = works.switch()?;
         let outside = interfaces.iter().filter(|(lan, _)| rows.faces_uplink(*lan));
-        let heard = |address| Some((address, switch.neighbour(UPLINK, address)?));
-        match outside.map(|(_, interface)| interface.address).find_map(heard) {
-            Some((address, mac)) => Err(StepError::RealHost { address, mac }),
-            None => Ok(()),
+        for address in outside.map(|(_, interface)| interface.address) {
+            if works.is_own(address) {
+                return Err(StepError::OwnAddress { address });
+            }
+            if let Some(mac) = works.switch()?.neighbour(UPLINK, address) {
+                return Err(StepError::RealHost { address, mac });
+            }
         }
+        Ok(())
     }
 
     fn remove_decky(
@@ -408,7 +415,7 @@ fn not_listening(machine: &Machine, config: ServiceConfig, source: io::Error) ->
 }
 
 /// The machine and the interfaces that a step brings.
-fn coming(step: &Step) -> impl Iterator<Item = (&Decky, &Edge)> {
+pub(super) fn coming(step: &Step) -> impl Iterator<Item = (&Decky, &Edge)> {
     let (decky, only) = match step {
         Step::AddDecky { decky, .. } => (Some(decky), None),
         Step::AttachDecky { decky, lan, .. } => (Some(decky), Some(*lan)),

@@ -8,7 +8,8 @@
 
 use std::{
     io,
-    mem::zeroed,
+    mem::{size_of, size_of_val, zeroed},
+    net::Ipv4Addr,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
 };
@@ -94,6 +95,62 @@ pub(super) fn open_packet(interface: u32, headers: bool) -> io::Result<OwnedFd> 
     set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &BUFFER)?;
     raw::listen(&socket, interface, libc::ETH_P_ALL)?;
     Ok(socket)
+}
+
+/// Most addresses that an answer of [`addresses`] has room for.
+const MAX_ADDRESSES: usize = 256;
+
+/// The hardware address of an interface of the socket's namespace; `None` where it is no Ethernet.
+pub(super) fn hardware_address(socket: BorrowedFd<'_>, name: &str) -> io::Result<Option<[u8; 6]>> {
+    // SAFETY: all zeroes is a valid `ifreq`: an empty name, and addresses of family 0.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    let place = request.ifr_name.get_mut(..name.len()).filter(|place| place.len() < 16);
+    let place = place.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    for (to, from) in place.iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    // SAFETY: `request` is what the call reads and writes, and outlives it.
+    done(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFHWADDR as _, &raw mut request) })?;
+    // SAFETY: the call wrote this member.
+    let found = unsafe { request.ifr_ifru.ifru_hwaddr };
+    let mut mac = [0; 6];
+    for (to, from) in mac.iter_mut().zip(found.sa_data) {
+        *to = from as u8;
+    }
+    Ok((found.sa_family == libc::ARPHRD_ETHER).then_some(mac))
+}
+
+/// The IPv4 addresses of an interface of the socket's namespace.
+pub(super) fn addresses(socket: BorrowedFd<'_>, name: &str) -> io::Result<Vec<Ipv4Addr>> {
+    // SAFETY: all zeroes is a valid `ifreq`.
+    let mut found: Vec<libc::ifreq> = vec![unsafe { zeroed() }; MAX_ADDRESSES];
+    let mut all = libc::ifconf {
+        ifc_len: size_of_val(found.as_slice()) as libc::c_int,
+        ifc_ifcu: libc::__c_anonymous_ifc_ifcu { ifcu_req: found.as_mut_ptr() },
+    };
+    // SAFETY: `all` says how many bytes there are at its pointer, and both outlive the call.
+    done(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFCONF as _, &raw mut all) })?;
+    let count = all.ifc_len as usize / size_of::<libc::ifreq>();
+    let of_it = |one: &&libc::ifreq| {
+        let label = one.ifr_name.iter().map(|byte| *byte as u8);
+        // Further addresses may have labels of their own, such as `eth0:1`.
+        label.take_while(|byte| ![0, b':'].contains(byte)).eq(name.bytes())
+    };
+    let address = |one: &libc::ifreq| {
+        // SAFETY: the call writes addresses only, those of IPv4: port and address are the bytes.
+        let bytes = unsafe { one.ifr_ifru.ifru_addr }.sa_data.map(|byte| byte as u8);
+        Ipv4Addr::new(bytes[2], bytes[3], bytes[4], bytes[5])
+    };
+    Ok(found.iter().take(count).filter(of_it).map(address).collect())
+}
+
+/// A socket to ask the calling thread's namespace by; any user may have one.
+pub(super) fn inet_socket() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    // SAFETY: takes no pointer.
+    let raw = done(unsafe { libc::socket(libc::AF_INET, kind, 0) })?;
+    // SAFETY: the call above made the descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
 /// What each of a batch of messages is to hold; the vectors are told apart by direction.
@@ -188,4 +245,20 @@ pub(super) fn apart<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io:
         let thread = std::thread::Builder::new().name("netns".into()).spawn_scoped(scope, work)?;
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_tells_what_it_has() {
+        let socket = inet_socket().unwrap();
+        let socket = socket.as_fd();
+        assert_eq!(hardware_address(socket, "lo").unwrap(), None, "it is no Ethernet");
+        assert!(addresses(socket, "lo").unwrap().contains(&Ipv4Addr::LOCALHOST));
+        assert!(hardware_address(socket, "no-such-link").is_err());
+        assert!(hardware_address(socket, "a-name-of-16-chars").is_err());
+        assert_eq!(addresses(socket, "no-such-link").unwrap(), Vec::<Ipv4Addr>::new());
+    }
 }

@@ -2,13 +2,14 @@
 
 use std::{
     io,
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     ops::{Deref, DerefMut},
     os::fd::OwnedFd,
     sync::MutexGuard,
 };
 
 use super::{
+    config::Card,
     helper,
     powers::Powers,
     rows::Machine,
@@ -16,13 +17,19 @@ use super::{
 };
 use crate::{
     StepError,
-    switch::{ClassId, Kernel, Refusal, Side, Switch, Update},
+    switch::{ClassId, Kernel, Mac, Refusal, Side, Switch, Update},
 };
 
 /// The switch's thread and the namespaces.
 pub(super) struct Works {
     /// `None` while everything is switched off.
     runner: Option<Runner>,
+    /// What this machine itself is on the uplink.
+    card: Option<Card>,
+    /// What all deckies show there, where they have no hardware address of their own.
+    shared_mac: Option<Mac>,
+    /// This machine's own addresses there, as they were last seen.
+    own_addresses: Vec<Ipv4Addr>,
     /// Of the switch, from the first change of a turn to its end.
     loan: Option<Loan>,
     powers: Powers,
@@ -56,7 +63,9 @@ impl Drop for Turn<'_> {
 impl Works {
     /// Switched off.
     pub(super) fn new(powers: Powers) -> Self {
-        Self { runner: None, loan: None, powers, classes: Vec::new() }
+        let (runner, loan, card, shared_mac) = (None, None, None, None);
+        let (own_addresses, classes) = (Vec::new(), Vec::new());
+        Self { runner, card, shared_mac, own_addresses, loan, powers, classes }
     }
 
     pub(super) fn powers(&self) -> &Powers {
@@ -67,13 +76,33 @@ impl Works {
         self.runner.as_ref().ok_or(StepError::Off)
     }
 
+    pub(super) fn shared_mac(&self) -> Option<Mac> {
+        self.shared_mac
+    }
+
+    /// Looks which addresses this machine has on the uplink.
+    pub(super) fn look_at_card(&mut self) {
+        // An uplink that is gone is no reason not to go on.
+        if let Some(Ok(addresses)) = self.card.as_ref().map(Card::addresses) {
+            self.own_addresses = addresses;
+        }
+    }
+
+    /// Whether this machine itself has the address on the uplink.
+    pub(super) fn is_own(&self, address: Ipv4Addr) -> bool {
+        self.own_addresses.contains(&address)
+    }
+
     pub(super) fn is_off(&self) -> bool {
         self.runner.is_none()
     }
 
-    /// From now on there is a switch, with no class behind it.
-    pub(super) fn switch_on(&mut self, runner: Runner) {
+    /// From now on there is a switch, with no class behind it. Where there is a `shared_mac`, all
+    /// deckies show it.
+    pub(super) fn switch_on(&mut self, runner: Runner, card: Card, shared_mac: Option<Mac>) {
         self.runner = Some(runner);
+        self.card = Some(card);
+        self.shared_mac = shared_mac;
     }
 
     /// Ends the thread and closes every namespace; an error where the root helper may have some
@@ -81,6 +110,7 @@ impl Works {
     pub(super) fn switch_off(&mut self) -> Result<(), StepError> {
         self.give_back();
         self.runner = None;
+        self.card = None;
         self.classes.clear();
         self.powers.release().map_err(StepError::NotReleased)
     }

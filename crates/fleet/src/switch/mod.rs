@@ -238,22 +238,24 @@ impl Switch {
         // Before anything else is looked at: most frames of a busy segment are for others.
         let target = wire::array(frame.bytes(), 30).map(Ipv4Addr::from);
         let direct = target.and_then(|target| self.table.at_address(wire, target));
-        let direct = direct.and_then(|slot| Some((slot, *self.table.port(slot)?)));
-        let by_mac = || self.table.at_mac(wire, to);
-        let (slot, our_mac) = match direct {
-            Some((slot, port)) if port.mac == to => (slot, port.mac),
-            _ => (by_mac().ok_or(Count::Ignored)?, to),
-        };
+        let has_mac = |slot: &Slot| self.table.port(*slot).is_some_and(|port| port.mac == to);
+        let direct = direct.filter(has_mac);
+        let routers = self.table.routers(wire, to);
+        if direct.is_none() && routers.is_empty() {
+            return Err(Count::Ignored);
+        }
         let ip = frame::ip(frame.bytes()).ok_or(Count::Malformed)?;
         if !is_plausible(ip.source) || self.table.at_address(wire, ip.source).is_some() {
             return Err(Count::Malformed);
         }
-        let mut way = Way { uplink, peer_mac: frame.source_mac(), our_mac, hops: 0 };
-        let port = self.table.port(slot).ok_or(Count::Ignored)?;
-        if port.address == ip.target {
+        let mut way = Way { uplink, peer_mac: frame.source_mac(), our_mac: to, hops: 0 };
+        if let Some(slot) = direct {
             return self.deliver(slot, way, frame, ip, now);
         }
-        let route = self.routes.find(&self.table, slot, ip.target).ok_or(Count::Unroutable)?;
+        // Machines that share a hardware address stand for each other: the first that has a way.
+        let routes = &mut self.routes;
+        let way_from = |slot: &Slot| routes.find(&self.table, *slot, ip.target);
+        let route = routers.iter().find_map(way_from).ok_or(Count::Unroutable)?;
         let target = self.forward(&route, &mut way, frame, ip, now)?;
         let Some(target) = target else { return Ok(Side::Uplink(uplink)) };
         let ip = frame::ip(frame.bytes()).ok_or(Count::Malformed)?;

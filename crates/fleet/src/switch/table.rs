@@ -268,7 +268,8 @@ pub(super) struct Table {
     machines: Vec<Option<Machine>>,
     slots: Vec<Option<Port>>,
     by_address: HashMap<(Wire, Ipv4Addr), Slot, Fast>,
-    by_mac: HashMap<(Wire, Mac), Slot, Fast>,
+    /// Interfaces that route, of the machines that route from where they are.
+    routers: HashMap<(Wire, Mac), Vec<Slot>, Fast>,
     /// In the order of their ids, so that ways are the same on every run.
     forwarders: std::collections::BTreeSet<MachineId>,
     serial: u32,
@@ -282,7 +283,7 @@ impl Table {
             machines: Vec::new(),
             slots: Vec::new(),
             by_address: HashMap::with_hasher(fast()),
-            by_mac: HashMap::with_hasher(fast()),
+            routers: HashMap::with_hasher(fast()),
             forwarders: std::collections::BTreeSet::new(),
             serial: 0,
         }
@@ -304,8 +305,9 @@ impl Table {
         self.by_address.get(&(wire, address)).copied()
     }
 
-    pub(super) fn at_mac(&self, wire: Wire, mac: Mac) -> Option<Slot> {
-        self.by_mac.get(&(wire, mac)).copied()
+    /// Who of the hardware address passes packets on: one machine, or several that share it.
+    pub(super) fn routers(&self, wire: Wire, mac: Mac) -> &[Slot] {
+        self.routers.get(&(wire, mac)).map_or(&[], Vec::as_slice)
     }
 
     /// Whether packets that are handed to this slot are passed on.
@@ -429,12 +431,14 @@ impl Table {
     /// Gives a machine that has none these interfaces; they were checked.
     fn place(&mut self, id: MachineId, interfaces: Vec<Interface>) {
         for interface in &interfaces {
-            let Interface { slot, segment, address, mac, .. } = *interface;
+            let Interface { slot, segment, address, mac, routes } = *interface;
             *entry(&mut self.slots, slot.0) = Some(Port { machine: id, segment, address, mac });
             if let Some(row) = self.segments.get_mut(&segment) {
                 row.machines += 1;
                 self.by_address.insert((row.wire, address), slot);
-                self.by_mac.insert((row.wire, mac), slot);
+                if routes {
+                    self.routers.entry((row.wire, mac)).or_default().push(slot);
+                }
             }
         }
         if let Some(machine) = self.machine_mut(id) {
@@ -457,8 +461,10 @@ impl Table {
             segment.machines -= 1;
             self.by_address.remove(&(segment.wire, interface.address));
             let by_mac = (segment.wire, interface.mac);
-            if self.by_mac.get(&by_mac) == Some(&interface.slot) {
-                self.by_mac.remove(&by_mac);
+            let Some(routers) = self.routers.get_mut(&by_mac) else { continue };
+            routers.retain(|slot| *slot != interface.slot);
+            if routers.is_empty() {
+                self.routers.remove(&by_mac);
             }
         }
     }
@@ -546,7 +552,25 @@ mod tests {
         assert_eq!(table.at_address(wire, Ipv4Addr::new(10, 0, 0, 1)), None);
         table.apply(machine(3, 1, 3, "10.0.0.1")).unwrap();
         assert_eq!(table.at_address(wire, Ipv4Addr::new(10, 0, 0, 1)), Some(Slot(1)));
-        assert_eq!(table.at_mac(wire, Mac([0, 0x15, 0x5d, 0, 0, 3])), Some(Slot(1)));
+    }
+
+    #[test]
+    fn who_routes_is_found_by_a_hardware_address_that_others_share() {
+        let mut table = Table::new(1);
+        table.apply(segment(1, "10.0.0.0/24", Some(0))).unwrap();
+        let (wire, mac) = (Wire::Uplink(UplinkId(0)), Mac([2, 0, 0, 0, 0, 1]));
+        for (id, routes) in [(1, false), (2, true), (3, true)] {
+            let address = Ipv4Addr::new(10, 0, 0, id as u8);
+            table.apply(machine(id, id, 1, &address.to_string())).unwrap();
+            let interfaces =
+                vec![Interface { slot: Slot(id), segment: Segment(1), address, mac, routes }];
+            table.apply(Update::SetInterfaces { machine: MachineId(id), interfaces }).unwrap();
+        }
+        assert_eq!(table.routers(wire, mac), [Slot(2), Slot(3)]);
+        table.apply(Update::DropMachine(MachineId(2))).unwrap();
+        assert_eq!(table.routers(wire, mac), [Slot(3)]);
+        table.apply(Update::DropMachine(MachineId(3))).unwrap();
+        assert!(table.routers(wire, mac).is_empty() && table.routers.is_empty());
     }
 
     #[test]

@@ -492,6 +492,50 @@ fn forwarding_deckies_show_in_a_traceroute_and_pass_connections() {
 }
 
 #[test]
+fn machines_with_one_hardware_address_are_told_apart_by_the_other_one() {
+    let mut switch = Switch::with_flow_limit(Personalities::built_in(), 7, 64);
+    let shared = mac(1);
+    let sharing = |update: Update| match update {
+        Update::PutMachine(mut row) => {
+            row.interfaces.iter_mut().for_each(|interface| interface.mac = shared);
+            Update::PutMachine(row)
+        }
+        other => other,
+    };
+    let updates = [
+        segment(1, "10.0.0.0/24", Some(0)),
+        segment(2, "10.1.0.0/24", None),
+        machine(1, "debian-12", false, &[(1, "10.0.0.1")]),
+        machine(2, "windows-10", false, &[(1, "10.0.0.2")]),
+        machine(3, "debian-12", true, &[(1, "10.0.0.3"), (2, "10.1.0.1")]),
+        machine(4, "windows-10", false, &[(2, "10.1.0.4")]),
+    ];
+    updates.into_iter().for_each(|update| switch.apply(sharing(update)).unwrap());
+    for (to, class) in [([10, 0, 0, 1], LINUX), ([10, 0, 0, 2], WINDOWS), ([10, 1, 0, 4], WINDOWS)]
+    {
+        let syn = Segm { macs: (shared, VISITOR), ..from_visitor(to, 22, SYN) };
+        assert_eq!(send(&mut switch, UP, syn).0, Verdict::Send(class), "{to:?}");
+    }
+    let (_, frame) = send(&mut switch, WINDOWS, from_kernel(40, 22, SYN | ACK));
+    assert_eq!((frame.source_mac(), sound(&frame).0.ttl), (shared, 127));
+    // This machine has the address, too: what is for itself is not ours, in whatever form.
+    let before = switch.counters().get(Count::Sent);
+    for port in [22, 81] {
+        let own = Segm { macs: (shared, VISITOR), ..from_visitor([10, 0, 0, 200], port, SYN) };
+        assert_eq!(send(&mut switch, UP, own).0, Verdict::Drop);
+    }
+    let mut ping = icmp([10, 0, 0, 200], (shared, VISITOR), &[8, 0, 0, 0, 0, 1, 0, 1], 60);
+    assert_eq!(switch.receive(UP, &mut ping, 0), Verdict::Drop);
+    assert_eq!(switch.receive(UP, &mut arp_request([10, 0, 0, 200], VISITOR_IP), 0), Verdict::Drop);
+    assert_eq!(switch.counters().get(Count::Sent), before);
+    // A probe of ours that the network sends back is no conflict.
+    let mut echo = arp_request([10, 0, 0, 1], [10, 0, 0, 2].into());
+    put(echo.bytes_mut(), 22, &shared.0);
+    switch.receive(UP, &mut echo, 0);
+    assert_eq!(switch.counters().get(Count::AddressConflicts), 0);
+}
+
+#[test]
 fn an_expected_visitor_comes_in_at_a_closed_port_and_nobody_else() {
     let guests = Guests::default();
     let mut switch = maze().expecting(guests.clone());

@@ -4,6 +4,7 @@
 
 mod failure;
 mod data;
+mod mac;
 mod panic;
 mod relay;
 #[allow(dead_code, reason = "shared with tests of the whole service")]

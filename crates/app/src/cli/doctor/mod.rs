@@ -112,7 +112,7 @@ impl Doctor {
         checks.extend(place::checks(driver, config, is_up));
         if driver == Driver::Netns {
             match &uplink {
-                Some(name) => checks.extend(uplink::checks(name)),
+                Some(name) => checks.extend(uplink::checks(name, config.netns.uplink_mac)),
                 None => checks.push(Check::warning(
                     "uplink",
                     "none is named",

@@ -3,7 +3,10 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use anyhow::Context;
-use fleet::host::{self, Interface, Reach};
+use fleet::{
+    MacChoice,
+    host::{self, Interface, Reach},
+};
 
 use super::Check;
 
@@ -13,7 +16,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 const USUAL_MTU: u32 = 1500;
 
 /// Whether the interface is there and ready, and what its network may think of strangers.
-pub(super) fn checks(name: &str) -> Vec<Check> {
+pub(super) fn checks(name: &str, mac: MacChoice) -> Vec<Check> {
     let interface = match Interface::named(name) {
         Ok(Some(interface)) => interface,
         Ok(None) => {
@@ -25,12 +28,41 @@ pub(super) fn checks(name: &str) -> Vec<Check> {
             return vec![Check::change("uplink", format!("`{name}`: {error}"), advice)];
         }
     };
-    vec![
-        state(&interface),
-        address(&interface),
-        mtu(&interface),
-        strangers(&interface, &host::firmware()),
-    ]
+    let mut checks = vec![state(&interface), address(&interface), mtu(&interface)];
+    match mac {
+        MacChoice::Own => checks.push(strangers(&interface, &host::firmware())),
+        MacChoice::Host => checks.extend([shared(&interface), forwarding(interface.forwards())]),
+    }
+    checks
+}
+
+/// Whether deckies can share its hardware address.
+fn shared(interface: &Interface) -> Check {
+    const NAME: &str = "uplink mac";
+    match interface.mac {
+        [0, 0, 0, 0, 0, 0] => Check::change(
+            NAME,
+            format!("`{}` has no hardware address to share", interface.name),
+            "name an Ethernet interface, or set fleet.uplink_mac = \"own\"",
+        ),
+        _ => Check::ok(NAME, "deckies share that of this machine (fleet.uplink_mac = \"host\")"),
+    }
+}
+
+/// With a shared hardware address this machine gets what is for deckies, too.
+fn forwarding(is_on: Option<bool>) -> Check {
+    const NAME: &str = "uplink forwards";
+    match is_on {
+        Some(false) => Check::ok(NAME, "this machine does not forward: deckies alone answer"),
+        Some(true) => Check::change(
+            NAME,
+            "this machine forwards packets: it would pass on what is for deckies, and tell their \
+             visitors of better ways",
+            "sysctl -w net.ipv4.ip_forward=0; where it has to forward, put deckies on another \
+             machine, or set fleet.uplink_mac = \"own\"",
+        ),
+        None => Check::warning(NAME, "unknown", "see `sysctl net.ipv4.ip_forward`"),
+    }
 }
 
 fn state(interface: &Interface) -> Check {
@@ -76,7 +108,7 @@ fn mtu(interface: &Interface) -> Check {
 /// What is known to drop frames of hardware addresses that it did not give out.
 fn strangers(interface: &Interface, firmware: &str) -> Check {
     const NAME: &str = "uplink mac";
-    let advice = "try it with --mac-probe; where it is so, use --mac host";
+    let advice = "try it with --mac-probe; where it is so, set fleet.uplink_mac = \"host\"";
     if interface.is_wireless() {
         return Check::warning(
             NAME,
@@ -111,11 +143,19 @@ pub(super) async fn probe(uplink: Option<&str>, target: Option<Ipv4Addr>) -> any
 fn told(reach: Reach, target: Ipv4Addr) -> Check {
     const NAME: &str = "mac probe";
     match reach {
-        Reach::Own => Check::ok(NAME, format!("{target} answers a made-up address: use --mac own")),
+        Reach::Own => Check::ok(
+            NAME,
+            format!(
+                "{target} answers a made-up address: fleet.uplink_mac = \"own\" (`up --mac own`)"
+            ),
+        ),
         Reach::Host => Check::warning(
             NAME,
-            format!("{target} answers this machine's address only: use --mac host"),
-            "for --mac own allow foreign addresses: promiscuous mode and forged transmits of the \
+            format!(
+                "{target} answers this machine's address only: set fleet.uplink_mac = \"host\" \
+                 (`up --mac host`)"
+            ),
+            "for deckies with addresses of their own allow foreign addresses: promiscuous mode and forged transmits of the \
              virtual switch, or no port security",
         ),
         Reach::Nobody => Check::change(
@@ -145,8 +185,8 @@ mod tests {
     #[test]
     fn the_probe_says_which_mode_works() {
         let at = Ipv4Addr::new(192, 0, 2, 1);
-        assert!(told(Reach::Own, at).found.contains("--mac own"));
-        assert!(told(Reach::Host, at).found.contains("--mac host"));
+        assert!(told(Reach::Own, at).found.contains("fleet.uplink_mac = \"own\""));
+        assert!(told(Reach::Host, at).found.contains("fleet.uplink_mac = \"host\""));
         assert_eq!(told(Reach::Nobody, at).verdict, Verdict::Change);
     }
 
@@ -160,7 +200,16 @@ mod tests {
         assert_eq!(address(&Interface { addresses: vec![], ..up.clone() }).verdict, Verdict::Ok);
         assert_eq!(strangers(&up, "Dell Inc.").verdict, Verdict::Ok);
         let cloud = strangers(&up, "Amazon EC2, m5.large");
-        assert!(cloud.verdict == Verdict::Warning && cloud.advice.contains("--mac host"));
-        assert_eq!(checks("nosuch0")[0].verdict, Verdict::Change);
+        assert!(cloud.verdict == Verdict::Warning && cloud.advice.contains("\"host\""));
+        assert_eq!(checks("nosuch0", MacChoice::Own)[0].verdict, Verdict::Change);
+    }
+
+    #[test]
+    fn a_shared_address_needs_a_machine_that_does_not_forward() {
+        let up = interface();
+        assert_eq!(shared(&up).verdict, Verdict::Ok);
+        assert_eq!(shared(&Interface { mac: [0; 6], ..up }).verdict, Verdict::Change);
+        let verdicts = [Some(false), Some(true), None].map(|is_on| forwarding(is_on).verdict);
+        assert_eq!(verdicts, [Verdict::Ok, Verdict::Change, Verdict::Warning]);
     }
 }

@@ -85,7 +85,7 @@ impl Unit<'_> {
             }
         };
         if let Some(uplink) = self.uplink {
-            write!(command, " --set fleet.uplink={uplink}").expect("a String takes it");
+            write!(command, " --uplink {uplink}").expect("a String takes it");
         }
         Ok(format!(
             "{MARK}\n\
@@ -161,7 +161,7 @@ mod tests {
         assert!(loopback.contains("CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"));
         assert!(!loopback.contains("CAP_SYS_ADMIN") && loopback.contains("PrivateDevices=yes"));
         assert!(netns.contains("CAP_NET_RAW") && netns.contains("DeviceAllow=/dev/net/tun rw"));
-        assert!(netns.contains("--driver netns --set fleet.uplink=eth1\n"), "{netns}");
+        assert!(netns.contains("--driver netns --uplink eth1\n"), "{netns}");
         for text in [&loopback, &netns] {
             assert!(text.starts_with(MARK));
             for line in ["NoNewPrivileges=yes", "ProtectSystem=strict", "DynamicUser=yes"] {
