@@ -142,9 +142,8 @@ pub(super) enum Topology {
 /// What a generated topology looks like.
 #[derive(clap::Args)]
 pub(super) struct Generate {
-    /// Its name: lower-case letters, digits and hyphens
-    #[arg(default_value = "maze")]
-    name: String,
+    /// Its name: lower-case letters, digits and hyphens; maze and the seed where absent
+    name: Option<String>,
     /// Decides everything that the rest leaves open
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -170,8 +169,9 @@ pub(super) struct Generate {
 
 impl Generate {
     fn body(&self) -> Value {
+        let name = self.name.clone().unwrap_or_else(|| format!("maze-{}", self.seed));
         json!({
-            "name": self.name,
+            "name": name,
             "seed": self.seed,
             "depth": self.depth,
             "branching": self.branching,

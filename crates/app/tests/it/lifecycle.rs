@@ -79,6 +79,10 @@ async fn mazes_are_made_written_down_changed_and_taken_back() {
     let said = topology(&made).await;
     assert!(said.contains("topology big") && said.contains("3 LANs"), "{said}");
     assert!(topology(&["validate", "big"]).await.contains("can be deployed"));
+    let nameless = [&made[..1], &made[2..]].concat();
+    let said = topology(&nameless).await;
+    assert!(said.contains("topology maze-7") && said.contains("3 LANs"), "{said}");
+    assert!(topology(&nameless).await.contains("maze-7"), "the name is taken, and said");
     let file = dir.path().join("big.json").display().to_string();
     topology(&["export", "big", "-o", &file]).await;
     assert!(topology(&["validate", "--file", &file]).await.contains("can be deployed"));
