@@ -2,9 +2,12 @@
 
 use std::{
     io,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
+
+use rustix::fs::fstat;
+
+use super::tree::{self, Missing};
 
 const USERS: &str = "/etc/passwd";
 const GROUPS: &str = "/etc/group";
@@ -64,10 +67,14 @@ impl Account {
         found.ok_or_else(|| AccountError::NoUser(users.join("` or `")))
     }
 
-    /// Who owns what is at this path, root apart.
+    /// Who owns the directory at this path, root apart. Nobody does where others than root may
+    /// have put a link on the way.
     pub fn owner_of(path: &Path) -> Option<Self> {
-        let there = std::fs::metadata(path).ok().filter(|there| there.uid() != 0)?;
-        let (uid, gid) = (there.uid(), there.gid());
+        let there = fstat(tree::find(path, Missing::Refuse).ok()?).ok()?;
+        let (uid, gid) = (there.st_uid, there.st_gid);
+        if uid == 0 {
+            return None;
+        }
         let unnamed = Self { name: uid.to_string(), uid, gid, groups: vec![gid] };
         Some(Self::named(&uid.to_string()).unwrap_or(unnamed))
     }
