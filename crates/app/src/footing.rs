@@ -1,7 +1,8 @@
 //! What a process stands on before it has threads: its log, its user, its root helper.
 //!
-//! A service with the netns driver that is started as root starts the helper, gives its
-//! directories to an ordinary user, and becomes that user for good. Any other stays what it is.
+//! A service with the netns driver that is started with privilege starts the helper and gives all
+//! of it up for good; root gives its directories to an ordinary user and becomes that user. Any
+//! other service stays what it is.
 
 use std::{io, os::unix::net::UnixStream};
 
@@ -34,8 +35,11 @@ pub(crate) enum FootingError {
     /// The helper.
     #[error("cannot start the root helper")]
     Helper(#[source] io::Error),
+    /// What there is to give up.
+    #[error("cannot tell what privilege there is")]
+    Privilege(#[source] io::Error),
     /// The rest.
-    #[error("cannot give up root (key `fleet.user`)")]
+    #[error("cannot give up privilege")]
     Drop(#[from] DropError),
 }
 
@@ -53,10 +57,22 @@ impl Footing {
     /// Starts logging, and gives up what is not needed. To be called before there are threads.
     pub(crate) fn find(config: &Config) -> Result<Self, FootingError> {
         let (lines, was_root) = (log::start(config), privilege::is_root());
-        let needs_helper = was_root && config.driver == DriverChoice::Netns;
-        let helper = if needs_helper { give_up_root(config)? } else { None };
+        let is_privileged = || privilege::is_privileged().map_err(FootingError::Privilege);
+        let helper = match config.driver {
+            DriverChoice::Netns if was_root => give_up_root(config)?,
+            DriverChoice::Netns if is_privileged()? => Some(give_up_capabilities(config)?),
+            DriverChoice::Netns | DriverChoice::Loopback | DriverChoice::Fake => None,
+        };
         Ok(Self { lines, helper, was_root })
     }
+}
+
+/// Of an ordinary user whom somebody gave them, as the unit of `morgana service` does.
+fn give_up_capabilities(config: &Config) -> Result<Helper, FootingError> {
+    let helper = Helper::start(&reach(config)).map_err(FootingError::Helper)?;
+    privilege::keep_nothing()?;
+    info!("capabilities are given up; the root helper makes what needs them");
+    Ok(helper)
 }
 
 fn give_up_root(config: &Config) -> Result<Option<Helper>, FootingError> {

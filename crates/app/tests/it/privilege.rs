@@ -1,6 +1,7 @@
 //! What the process that meets visitors may still do, and what its root helper may: the real
-//! binary with the netns driver, started as root in a namespace of the test's own. Needs root;
-//! says so and passes where there is none.
+//! binary with the netns driver, started as root or with the capabilities that the unit of
+//! `morgana service` gives, in a namespace of the test's own. Needs root; says so and passes where
+//! there is none.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,7 @@ use std::{
 };
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use testkit::{Prefix, Service, run};
+use testkit::{Prefix, Service, Start, run};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -127,13 +128,18 @@ async fn morgana(dir: &Path, arguments: &[&str]) -> String {
 }
 
 fn assert_powerless(service: &Service) {
+    assert_powerless_within(service, NOTHING);
+}
+
+fn assert_powerless_within(service: &Service, bounds: &str) {
     let threads = threads(service.pid());
     assert!(threads.len() > 3, "the runtime has threads: {threads:?}");
     for thread in threads {
         let status = status(&thread);
-        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
             assert_eq!(status[set], NOTHING, "{set} of {}", status["Name"]);
         }
+        assert_eq!(status["CapBnd"], bounds, "{}", status["Name"]);
         assert_eq!(status["NoNewPrivs"], "1", "{}", status["Name"]);
         assert_eq!(status["Seccomp"], "2", "{}", status["Name"]);
         let ids = [&status["Uid"], &status["Gid"], &status["Groups"]];
@@ -147,6 +153,9 @@ fn assert_confined(helper: u32) {
     let status = status(Path::new(&format!("/proc/{helper}")));
     for set in ["CapPrm", "CapEff", "CapBnd"] {
         assert_eq!(status[set], HELPER_CAPABILITIES, "{set}");
+    }
+    for set in ["CapInh", "CapAmb"] {
+        assert_eq!(status[set], NOTHING, "{set}");
     }
     assert_eq!((&*status["NoNewPrivs"], &*status["Seccomp"]), ("1", "2"));
     for fd in fs::read_dir(format!("/proc/{helper}/fd")).unwrap().flatten() {
@@ -181,6 +190,58 @@ async fn the_process_that_meets_visitors_can_do_nothing_else() {
     let (took, log) = service.terminate().await;
     assert!(took < Duration::from_secs(5), "it took {took:?}: {log}");
     assert!(log.contains("root is given up") && !log.contains("has ended"), "{log}");
+    assert!(is_gone(helper), "the helper outlives a stop");
+}
+
+/// The user of the test's own that a service may be, in the words of `setpriv`.
+const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/// A program that runs Morgana as the unit of `morgana service install --driver netns` does: an
+/// ordinary user with the four capabilities, which no program that it runs can exceed.
+fn as_the_unit(directory: &Path) -> String {
+    const RIGHTS: &str = "-all,+net_admin,+net_raw,+sys_admin,+net_bind_service";
+    let program = directory.join("as-the-unit");
+    let who = NOBODY.join(" ");
+    // By its descriptor: the user need not be able to go where the binary is.
+    let text = format!(
+        "#!/bin/sh\nexec setpriv {who} --no-new-privs --inh-caps={RIGHTS} --ambient-caps={RIGHTS} \
+         --bounding-set={RIGHTS} /proc/self/fd/9 \"$@\" 9<'{BINARY}'\n"
+    );
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program.display().to_string()
+}
+
+#[tokio::test]
+async fn who_was_given_capabilities_meets_no_visitor_with_them() {
+    let Some(_lab) = Lab::enter("f") else { return };
+    let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
+    std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let binary = &as_the_unit(elsewhere.path());
+    let arguments = &["--demo", "--set", "fleet.driver=netns"];
+    let start =
+        Start { binary, data_dir: dir.path(), prefix: &prefix, arguments, environment: &[] };
+    let service = start.service().await;
+    assert_powerless_within(&service, HELPER_CAPABILITIES);
+    let helper = helper_of(&service);
+    assert_confined(helper);
+    for inside in ["fd/0", "environ", "mem"] {
+        let look = ["cat", &format!("/proc/{helper}/{inside}")];
+        let look = Command::new("setpriv").args(NOBODY).args(look).output().unwrap();
+        let said = String::from_utf8_lossy(&look.stderr).into_owned();
+        assert!(said.contains("Permission denied"), "{inside} of the helper: {said}");
+    }
+    assert!(visit("10.66.1.10:80").await.starts_with("HTTP/1."));
+    let add = "topology mutate demo add_decky name=late-01 lan=dmz ip=10.66.1.77 services=http";
+    let said = morgana(dir.path(), &add.split(' ').collect::<Vec<_>>()).await;
+    assert!(said.contains("applied"), "{said}");
+    assert!(visit("10.66.1.77:80").await.starts_with("HTTP/1."));
+    assert_powerless_within(&service, HELPER_CAPABILITIES);
+
+    let (took, log) = service.terminate().await;
+    assert!(took < Duration::from_secs(5), "it took {took:?}: {log}");
+    assert!(log.contains("capabilities are given up") && !log.contains("has ended"), "{log}");
     assert!(is_gone(helper), "the helper outlives a stop");
 }
 

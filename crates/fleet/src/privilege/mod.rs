@@ -1,9 +1,10 @@
 //! Giving up what a process does not need, for good: users, capabilities, system calls.
 //!
 //! Two processes come here. The one that meets visitors becomes an ordinary user with nothing
-//! ([`become_user`]); the root helper stays root with four capabilities ([`confine_helper`]).
-//! Both are told in one thread, before there are others, and neither can go back. This knows
-//! nothing of drivers, deckies or what the processes are for.
+//! ([`become_user`]), or stays the one that it is with nothing ([`keep_nothing`]); the root helper
+//! keeps its user and four capabilities ([`confine_helper`]). Both are told in one thread, before
+//! there are others, and neither can go back. This knows nothing of drivers, deckies or what the
+//! processes are for.
 
 mod account;
 mod filter;
@@ -12,10 +13,13 @@ mod tree;
 
 use std::io;
 
-use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
-    clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
-    set_no_new_privs,
+use rustix::{
+    process::{DumpableBehavior, set_dumpable_behavior},
+    thread::{
+        CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
+        clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
+        set_no_new_privs,
+    },
 };
 
 use self::filter::Whom;
@@ -50,6 +54,14 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Whether this process may do anything that its user may not.
+///
+/// # Errors
+/// Where the kernel does not say.
+pub fn is_privileged() -> io::Result<bool> {
+    Ok(!capabilities(None)?.permitted.is_empty())
+}
+
 /// The effective user. `/proc/self` does not tell it: what gave up privilege belongs to root
 /// there, so that others of its user cannot look inside.
 pub fn own_uid() -> u32 {
@@ -66,13 +78,24 @@ pub fn become_user(account: &Account) -> Result<(), DropError> {
     bound_capabilities(CapabilitySet::empty())?;
     sys::become_user(account.uid, account.gid, &account.groups)
         .map_err(DropError::of("change the user"))?;
-    keep_capabilities(CapabilitySet::empty())?;
-    set_no_new_privs(true).map_err(DropError::of("forbid new privilege"))?;
-    filter::install(Whom::Host).map_err(DropError::of("install the system call filter"))
+    keep_nothing()
 }
 
-/// Root with no more than the helper's capabilities, without descriptors but the standard ones,
-/// out of reach of the terminal and of signals that are meant for its master.
+/// No capability, nothing gained by any program, and no system call that a decoy host never
+/// needs; for who is an ordinary user already. What such a user's capabilities are bounded by
+/// stays, since it takes more privilege to lower that; there is no way up to it any more.
+///
+/// # Errors
+/// Where there are other threads already, or the kernel refuses a part.
+pub fn keep_nothing() -> Result<(), DropError> {
+    alone()?;
+    no_ambient_capabilities()?;
+    keep_capabilities(CapabilitySet::empty())?;
+    lock_in(Whom::Host)
+}
+
+/// No more than the helper's capabilities, without descriptors but the standard ones, out of
+/// reach of the terminal, of signals that are meant for its master and of others of its user.
 ///
 /// # Errors
 /// Where there are other threads already, or the kernel refuses a part.
@@ -82,10 +105,19 @@ pub fn confine_helper() -> Result<(), DropError> {
     sys::ignore_signals_of_the_terminal().map_err(DropError::of("ignore signals"))?;
     // Fails only where it leads a session already.
     let _ = rustix::process::setsid();
-    bound_capabilities(HELPER)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(DropError::of("keep others from looking inside"))?;
+    if is_root() {
+        bound_capabilities(HELPER)?;
+    }
+    no_ambient_capabilities()?;
     keep_capabilities(HELPER)?;
+    lock_in(Whom::Helper)
+}
+
+fn lock_in(whom: Whom) -> Result<(), DropError> {
     set_no_new_privs(true).map_err(DropError::of("forbid new privilege"))?;
-    filter::install(Whom::Helper).map_err(DropError::of("install the system call filter"))
+    filter::install(whom).map_err(DropError::of("install the system call filter"))
 }
 
 /// Capabilities belong to threads: another one would keep its own.
@@ -107,6 +139,10 @@ fn bound_capabilities(kept: CapabilitySet) -> Result<(), DropError> {
                 .map_err(DropError::of("bound the capabilities"))?;
         }
     }
+    Ok(())
+}
+
+fn no_ambient_capabilities() -> Result<(), DropError> {
     clear_ambient_capability_set().map_err(DropError::of("clear the ambient capabilities"))
 }
 

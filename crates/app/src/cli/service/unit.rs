@@ -57,7 +57,8 @@ RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 SystemCallFilter=@system-service
 ";
 
-/// Namespaces with their own settings below /proc/sys/net, TAPs, and packet sockets.
+/// Namespaces with their own settings below /proc/sys/net, TAPs, and packet sockets: for the root
+/// helper. The service that it starts from gives all of it up, with a filter of its own on top.
 const NETNS: &str = "\
 CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_ADMIN CAP_NET_BIND_SERVICE
 AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_ADMIN CAP_NET_BIND_SERVICE
@@ -66,7 +67,7 @@ DeviceAllow=/dev/net/tun rw
 ProtectKernelTunables=no
 RestrictNamespaces=net
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
-SystemCallFilter=@system-service unshare setns
+SystemCallFilter=@system-service unshare setns seccomp
 ";
 
 impl Unit<'_> {
@@ -162,6 +163,7 @@ mod tests {
         assert!(!loopback.contains("CAP_SYS_ADMIN") && loopback.contains("PrivateDevices=yes"));
         assert!(netns.contains("CAP_NET_RAW") && netns.contains("DeviceAllow=/dev/net/tun rw"));
         assert!(netns.contains("--driver netns --uplink eth1\n"), "{netns}");
+        assert!(netns.contains("setns seccomp\n"), "both processes filter themselves further");
         for text in [&loopback, &netns] {
             assert!(text.starts_with(MARK));
             for line in ["NoNewPrivileges=yes", "ProtectSystem=strict", "DynamicUser=yes"] {
