@@ -4,7 +4,9 @@
 //! runtime and glibc, whose calls change with their versions, and a list of what is allowed would
 //! break a running deception network on an update of libc. What is denied is what such a host
 //! never does and an intruder would like: running programs, looking into processes, mounting,
-//! namespaces, the kernel's rarely used doors.
+//! namespaces, the kernel's rarely used doors. Who meets visitors holds the TAPs of namespaces, and
+//! whoever holds a TAP may take off its filter and let it outlive the process: it reads and writes
+//! them, and all else about them is denied.
 
 use std::{collections::BTreeMap, io};
 
@@ -99,6 +101,9 @@ const DENIED: &[libc::c_long] = &[
 /// Denied to who meets visitors: namespaces are the helper's work.
 const DENIED_TO_HOST: &[libc::c_long] = &[libc::SYS_setns, libc::SYS_unshare];
 
+/// What would type into the terminal that the process was started from.
+const KEYS_OF_THE_TERMINAL: [libc::Ioctl; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+
 /// The families of sockets that who meets visitors may make. Netlink is not among them; glibc's
 /// resolver does without.
 const FAMILIES: [libc::c_int; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
@@ -121,10 +126,14 @@ fn programs(whom: Whom) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     let host = if whom == Whom::Host { DENIED_TO_HOST } else { &[] };
     rules.extend(DENIED.iter().chain(host).map(|call| (*call, Vec::new())));
     rules.insert(libc::SYS_clone, vec![new_process()?]);
-    rules.insert(libc::SYS_ioctl, vec![keys_of_the_terminal()?]);
+    let mut requests = Vec::from(KEYS_OF_THE_TERMINAL.map(is_request));
     if whom == Whom::Host {
-        rules.insert(libc::SYS_socket, vec![other_families()?]);
+        requests.extend([is_tap_setting(), is_request(libc::SIOCSIFHWADDR)]);
+        for call in [libc::SYS_socket, libc::SYS_socketpair] {
+            rules.insert(call, vec![other_families()?]);
+        }
     }
+    rules.insert(libc::SYS_ioctl, requests.into_iter().collect::<Result<_, _>>()?);
     // Its flags are behind a pointer; glibc falls back to `clone`, whose flags can be seen.
     let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     Ok([program(clone3, libc::ENOSYS)?, program(rules, libc::EPERM)?])
@@ -166,10 +175,18 @@ fn new_process() -> Result<SeccompRule, seccompiler::BackendError> {
     SeccompRule::new(vec![SeccompCondition::new(0, SeccompCmpArgLen::Qword, masked, 0)?])
 }
 
-/// What would type into the terminal that the process was started from.
-fn keys_of_the_terminal() -> Result<SeccompRule, seccompiler::BackendError> {
+/// A request of `ioctl`, whatever it is about.
+fn is_request(request: libc::Ioctl) -> Result<SeccompRule, seccompiler::BackendError> {
     let (length, is) = (SeccompCmpArgLen::Dword, SeccompCmpOp::Eq);
-    SeccompRule::new(vec![SeccompCondition::new(1, length, is, libc::TIOCSTI)?])
+    SeccompRule::new(vec![SeccompCondition::new(1, length, is, request)?])
+}
+
+/// Every request that `tun` has: type `T`, numbers from 192 on. The terminals' own are below.
+fn is_tap_setting() -> Result<SeccompRule, seccompiler::BackendError> {
+    const TYPE_AND_TOP_OF_NUMBER: u64 = 0xffc0;
+    let (length, is) = (SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(TYPE_AND_TOP_OF_NUMBER));
+    let of_tun = libc::TUNSETIFF & TYPE_AND_TOP_OF_NUMBER;
+    SeccompRule::new(vec![SeccompCondition::new(1, length, is, of_tun)?])
 }
 
 fn other_families() -> Result<SeccompRule, seccompiler::BackendError> {
@@ -183,17 +200,21 @@ fn other_families() -> Result<SeccompRule, seccompiler::BackendError> {
 #[cfg(test)]
 mod tests {
     use std::{
+        io::Write as _,
         net::{TcpListener, TcpStream, ToSocketAddrs as _},
+        os::fd::AsRawFd as _,
         process::Command,
-        thread,
+        ptr, thread,
     };
 
     use rustix::{
+        event::{PollFd, PollFlags, poll},
         io::Errno,
-        net::{AddressFamily, SocketType, socket},
+        net::{AddressFamily, SocketFlags, SocketType, socket, socketpair},
     };
 
     use super::*;
+    use crate::raw;
 
     /// Runs on a thread of its own that has the filter, as have the threads that it starts.
     fn under<T: Send + 'static>(whom: Whom, work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -218,6 +239,8 @@ mod tests {
             for family in [AddressFamily::NETLINK, AddressFamily::PACKET] {
                 let made = socket(family, SocketType::RAW, None);
                 assert_eq!(refusal(made), Some(Errno::PERM), "{family:?}");
+                let pair = socketpair(family, SocketType::RAW, SocketFlags::empty(), None);
+                assert_eq!(pair.unwrap_err(), Errno::PERM, "a pair of {family:?}");
             }
             let own = std::fs::File::open("/proc/thread-self/ns/net").unwrap();
             let moved = rustix::thread::move_into_link_name_space(
@@ -243,6 +266,93 @@ mod tests {
             assert!(found.iter().any(|addr| addr.ip().is_loopback()), "{found:?}");
             std::os::unix::net::UnixStream::pair().unwrap();
         });
+    }
+
+    /// A TAP in a namespace of the thread's own.
+    #[allow(unsafe_code, reason = "a TAP is made by an ioctl")]
+    fn tap() -> std::fs::File {
+        const IFF_TAP_WITHOUT_INFORMATION: u16 = 0x1002;
+        raw::enter_new_namespace().unwrap();
+        let tap = std::fs::File::options().read(true).write(true).open("/dev/net/tun").unwrap();
+        let mut request = [0_u8; 40];
+        request[16..18].copy_from_slice(&IFF_TAP_WITHOUT_INFORMATION.to_ne_bytes());
+        // SAFETY: `request` is as large as `struct ifreq`, and outlives the call.
+        raw::done(unsafe { libc::ioctl(tap.as_raw_fd(), libc::TUNSETIFF as _, &raw mut request) })
+            .unwrap();
+        tap
+    }
+
+    /// Each way to take a TAP from who made it, with what came of trying it.
+    #[allow(unsafe_code, reason = "what the kernel has to refuse is behind ioctl")]
+    fn ways_to_take(tap: &std::fs::File) -> Vec<(&'static str, Option<i32>)> {
+        type Way = (&'static str, libc::Ioctl, *const libc::c_void);
+        let mut instruction = libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: u32::MAX };
+        let everything = libc::sock_fprog { len: 1, filter: &raw mut instruction };
+        let mut address = [0_u8; 40];
+        // ARPHRD_ETHER, then an address of nobody's.
+        address[16..24].copy_from_slice(&[1, 0, 2, 0, 0, 0, 0, 9]);
+        let ways: [Way; 6] = [
+            ("attach a filter", libc::TUNATTACHFILTER as _, (&raw const everything).cast()),
+            ("detach the filter", libc::TUNDETACHFILTER as _, (&raw const everything).cast()),
+            ("make it persist", libc::TUNSETPERSIST as _, ptr::without_provenance(1)),
+            ("let it go again", libc::TUNSETPERSIST as _, ptr::null()),
+            ("change its offloads", libc::TUNSETOFFLOAD as _, ptr::null()),
+            ("change its address", libc::SIOCSIFHWADDR as _, (&raw const address).cast()),
+        ];
+        let attempt = |(way, request, argument): Way| {
+            // SAFETY: each argument is a number, or points to as much as its request reads, which
+            // outlives the call.
+            let done = unsafe { libc::ioctl(tap.as_raw_fd(), request, argument) };
+            (way, raw::done(done).err().and_then(|error| error.raw_os_error()))
+        };
+        ways.map(attempt).to_vec()
+    }
+
+    #[test]
+    fn who_holds_a_tap_can_read_and_write_it_and_nothing_else() {
+        if !super::super::is_root() || !std::path::Path::new("/dev/net/tun").exists() {
+            eprintln!("skipped: TAPs need root and /dev/net/tun");
+            return;
+        }
+        let may = |whom| under(whom, || ways_to_take(&tap()));
+        let free = thread::spawn(|| ways_to_take(&tap())).join().unwrap();
+        assert!(free.iter().all(|(_, error)| error.is_none()), "without a filter: {free:?}");
+        assert_eq!(may(Whom::Helper), free, "the helper makes them");
+        let held = thread::spawn(tap).join().unwrap();
+        under(Whom::Host, move || {
+            for (way, error) in ways_to_take(&held) {
+                assert_eq!(error, Some(libc::EPERM), "{way}");
+            }
+            // It is down: the kernel takes nothing, but is asked.
+            let written = (&held).write(&[0; 60]).unwrap_err();
+            assert_eq!(written.raw_os_error(), Some(libc::EIO));
+            let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+            let mut readable = [PollFd::new(&held, PollFlags::IN)];
+            poll(&mut readable, Some(&none)).unwrap();
+        });
+    }
+
+    #[test]
+    fn the_terminal_cannot_be_typed_into() {
+        for whom in [Whom::Host, Whom::Helper] {
+            for (request, error) in under(whom, keys_typed) {
+                assert_eq!(error, Some(libc::EPERM), "{request} by {whom:?}");
+            }
+        }
+        let free = thread::spawn(keys_typed).join().unwrap();
+        assert!(free.iter().all(|(_, error)| *error == Some(libc::ENOTTY)), "{free:?}");
+    }
+
+    /// Tried on what is no terminal.
+    #[allow(unsafe_code, reason = "what the kernel has to refuse is behind ioctl")]
+    fn keys_typed() -> [(&'static str, Option<i32>); 2] {
+        let nothing = std::fs::File::open("/dev/null").unwrap();
+        [("TIOCSTI", libc::TIOCSTI), ("TIOCLINUX", libc::TIOCLINUX)].map(|(name, request)| {
+            let mut key = [b'x'; 8];
+            // SAFETY: both requests read a byte or a few of what is there and outlives the call.
+            let typed = unsafe { libc::ioctl(nothing.as_raw_fd(), request as _, &raw mut key) };
+            (name, raw::done(typed).err().and_then(|error| error.raw_os_error()))
+        })
     }
 
     #[test]
