@@ -141,7 +141,8 @@ impl Helper {
         match (reply, descriptor) {
             (Reply::Failed(error), _) => Err(error),
             (Reply::Done(number), Some(descriptor)) => Ok((number, descriptor)),
-            // The kernel leaves it out where this process may have no more.
+            // The kernel leaves it out where this process may have no more. A listener is closed
+            // by that, and a namespace is there when it is asked for again.
             (Reply::Done(_), None) => Err(io::Error::from_raw_os_error(libc::EMFILE)),
         }
     }

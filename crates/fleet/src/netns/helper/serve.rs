@@ -1,6 +1,7 @@
 //! The answering end: the helper's whole life.
 
 use std::{
+    collections::BTreeMap,
     io::{self, IoSlice},
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -19,6 +20,7 @@ use super::{Ledger, MAX_REQUEST, Request, wire::Reply};
 use crate::{
     netns::powers::{Own, Reach},
     privilege::{self, DropError},
+    switch::Kernel,
 };
 
 /// Why the helper did not begin.
@@ -59,7 +61,8 @@ fn is_over(error: &io::Error) -> bool {
 
 /// Answers requests until the other end is gone.
 pub(super) fn serve(socket: BorrowedFd<'_>, reach: Reach) -> io::Result<()> {
-    let mut desk = Desk { own: Own::new(reach), ledger: Ledger::default() };
+    let mut desk =
+        Desk { own: Own::new(reach), ledger: Ledger::default(), untaken: BTreeMap::new() };
     // One byte more than the longest, so that what is too long shows.
     let mut bytes = [0; MAX_REQUEST + 1];
     loop {
@@ -78,20 +81,36 @@ pub(super) fn serve(socket: BorrowedFd<'_>, reach: Reach) -> io::Result<()> {
 struct Desk {
     own: Own,
     ledger: Ledger,
+    /// By its number each namespace without a listener yet, with its TAP: the master may have had
+    /// no descriptor left to take it with, and then asks for the same again.
+    untaken: BTreeMap<u8, (Kernel, OwnedFd)>,
 }
 
 impl Desk {
     fn answer(&mut self, bytes: &[u8]) -> io::Result<(u8, Option<OwnedFd>)> {
         let request = Request::decode(bytes).map_err(io::Error::other)?;
+        if let Request::Class(kernel) = request
+            && let Some((class, (_, tap))) = self.untaken.iter().find(|(_, (k, _))| *k == kernel)
+        {
+            return Ok((*class, Some(tap.try_clone()?)));
+        }
         self.ledger.check(&request).map_err(io::Error::other)?;
         let granted = match request {
             Request::Uplink => (0, Some(self.own.uplink()?)),
             Request::Class(kernel) => {
-                let (number, tap) = self.own.make_class(kernel)?;
-                (number, Some(tap))
+                let (class, tap) = self.own.make_class(kernel)?;
+                let for_it = tap.try_clone();
+                self.untaken.insert(class, (kernel, tap));
+                self.ledger.granted(&request);
+                return Ok((class, Some(for_it?)));
             }
-            Request::Listen { class, port } => (0, Some(self.own.listen(class, port.get())?)),
+            Request::Listen { class, port } => {
+                // Who knows its number took it.
+                self.untaken.remove(&class);
+                (0, Some(self.own.listen(class, port.get())?))
+            }
             Request::Release => {
+                self.untaken.clear();
                 self.own.release();
                 (0, None)
             }
@@ -122,8 +141,7 @@ mod tests {
     use super::*;
     use crate::{
         Uplink,
-        netns::helper::{Helper, client::pair},
-        switch::Kernel,
+        netns::helper::{Helper, MAX_CLASSES, client::pair},
     };
 
     const KERNEL: Kernel = Kernel {
@@ -185,8 +203,9 @@ mod tests {
             return;
         }
         with_helper(|helper, _| {
+            let other = Kernel { tcp_timestamps: 0, ..KERNEL };
             let (first, _tap) = helper.make_class(KERNEL).unwrap();
-            let (second, _other_tap) = helper.make_class(KERNEL).unwrap();
+            let (second, _other_tap) = helper.make_class(other).unwrap();
             assert_eq!((first, second), (0, 1));
             for class in [first, second] {
                 let listener = TcpListener::from(helper.listen(class, 22).unwrap());
@@ -199,6 +218,39 @@ mod tests {
             let gone = helper.listen(first, 22).unwrap_err().to_string();
             assert_eq!(gone, "the helper has no such namespace");
             assert_eq!(helper.make_class(KERNEL).unwrap().0, 0, "it begins anew");
+        });
+    }
+
+    /// Asks as a process does that has no descriptor left: the kernel closes what came.
+    fn ask_in_vain(raw: BorrowedFd<'_>, kernel: Kernel) -> Reply {
+        send(raw, &Request::Class(kernel).encode(), SendFlags::NOSIGNAL).unwrap();
+        let mut bytes = [0; 512];
+        let (length, _) = recv(raw, &mut bytes, RecvFlags::empty()).unwrap();
+        Reply::decode(&bytes[..length]).unwrap()
+    }
+
+    #[test]
+    fn a_namespace_that_could_not_be_taken_is_had_later_and_no_other_made() {
+        if !privilege::is_root() || !std::path::Path::new("/dev/net/tun").exists() {
+            eprintln!("skipped: namespaces need root and /dev/net/tun");
+            return;
+        }
+        with_helper(|helper, raw| {
+            let other = Kernel { tcp_timestamps: 0, ..KERNEL };
+            for _ in 0..=MAX_CLASSES {
+                assert!(matches!(ask_in_vain(raw, KERNEL), Reply::Done(0)));
+                assert!(matches!(ask_in_vain(raw, other), Reply::Done(1)));
+            }
+            for (number, kernel) in [(1, other), (0, KERNEL)] {
+                let (class, tap) = helper.make_class(kernel).unwrap();
+                assert_eq!(class, number);
+                let mut frame = [0; 2048];
+                let read = rustix::io::read(&tap, &mut frame).unwrap_err();
+                assert_eq!(read, rustix::io::Errno::AGAIN, "a link that is up and silent");
+                helper.listen(class, 22).unwrap();
+            }
+            let (third, _tap) = helper.make_class(KERNEL).unwrap();
+            assert_eq!(third, 2, "what was taken is not given out twice");
         });
     }
 }
