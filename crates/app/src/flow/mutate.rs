@@ -2,10 +2,13 @@
 //! transaction with desired state, outcome and events.
 //!
 //! The mutator owns the network: nobody else brings it anywhere. It wakes on
-//! `topology.*.mutation.enqueued`, `topology.*.status`, `decky.*.mutate_request` and a direct
-//! nudge; none of them carries work, so a lost one costs latency only, because it looks by
-//! itself at least every poll interval. Desired state changes in the transaction that ends a
-//! mutation and nowhere else; after a crash the expired lease runs the op again.
+//! `topology.*.mutation.enqueued`, `topology.*.status` and a direct nudge; none of them carries
+//! work, so a lost one costs latency only, because it looks by itself at least every poll
+//! interval. `decky.*.mutate_request` does carry work: `requests.rs` queues it. Desired state
+//! changes in the transaction that ends a mutation and nowhere else; after a crash the expired
+//! lease runs the op again.
+
+mod requests;
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +19,7 @@ use std::{
 use bus::{Bus, BusState, Delivery, OnLag, Subscription};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use maze::Stage;
-use model::{
-    Ambient, DeckyId, EventId, MutateRequest, MutationId, Name, Op, Timestamp, Topology,
-    TopologyId, Trigger,
-};
+use model::{Ambient, DeckyId, MutationId, Op, Timestamp, Topology, TopologyId, Trigger};
 use store::{
     Claim, EnqueueError, FinishError, MutationRecord, NewMutation, Store, StoreError,
     TopologyRecord,
@@ -28,6 +28,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use self::requests::Requests;
 use crate::{
     crash_point,
     flow::{outcomes::outcomes, reconcile},
@@ -99,13 +100,24 @@ enum Look {
 struct WakeUps {
     enqueued: Subscription,
     status: Subscription,
-    requests: Subscription,
 }
 
 impl Mutator {
     /// Works until `stop`; a change that is being applied is finished first.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut ready = self.ready.take();
+        let ready = self.ready.take();
+        let queued = Notify::new();
+        let requests = Requests { store: &self.store, queued: &queued };
+        let asked = self.listen(requests::FILTER, requests::MOST_WAITING).await;
+        tokio::join!(self.work_off(ready, &queued, &stop), requests.run(asked, &stop));
+    }
+
+    async fn work_off(
+        &self,
+        mut ready: Option<oneshot::Sender<()>>,
+        requested: &Notify,
+        stop: &CancellationToken,
+    ) {
         let mut memory = Memory::default();
         self.take_over().await;
         let mut wake_ups = self.subscribe().await;
@@ -124,9 +136,9 @@ impl Mutator {
             look = tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.wake.notified() => Look::Everything,
+                () = requested.notified() => Look::Queue,
                 got = wake_ups.enqueued.next(), if self.has_bus() => look_for(got.as_ref()),
                 _ = wake_ups.status.next(), if self.has_bus() => Look::Everything,
-                got = wake_ups.requests.next(), if self.has_bus() => self.requested(got).await,
                 _ = heartbeat.tick() => { self.beat(&memory); Look::Queue }
                 () = tokio::time::sleep(pause) => Look::Everything,
             };
@@ -159,15 +171,15 @@ impl Mutator {
     }
 
     async fn subscribe(&self) -> WakeUps {
-        let listen = async |filter: &str| {
-            let filter = filter.parse().expect("a filter written here is one");
-            self.bus.subscribe(filter, WAKE_UPS, OnLag::DropNewest).await
-        };
         WakeUps {
-            enqueued: listen("topology.*.mutation.enqueued").await,
-            status: listen("topology.*.status").await,
-            requests: listen("decky.*.mutate_request").await,
+            enqueued: self.listen("topology.*.mutation.enqueued", WAKE_UPS).await,
+            status: self.listen("topology.*.status", WAKE_UPS).await,
         }
+    }
+
+    async fn listen(&self, filter: &str, most_waiting: usize) -> Subscription {
+        let filter = filter.parse().expect("a filter written here is one");
+        self.bus.subscribe(filter, most_waiting, OnLag::DropNewest).await
     }
 
     /// Time to sleep: until the next rotation is due, at most the poll interval since the last
@@ -238,49 +250,6 @@ impl Mutator {
             if let Err(error) = self.store.enqueue(rotation).await {
                 log_refusal(&error, decky.id);
             }
-        }
-    }
-
-    /// A request that came over the bus is queued under its event id; one that the API queued
-    /// already is found under that id and not queued twice.
-    async fn requested(&self, delivery: Option<Delivery>) -> Look {
-        let Some(Delivery::Event(entry)) = delivery else { return Look::Everything };
-        match serde_json::from_str::<MutateRequest>(entry.payload.get()) {
-            Ok(request) => self.queue_request(entry.id, &request).await,
-            Err(error) => warn!(
-                error = &error as &dyn std::error::Error,
-                "mutate_request has no payload of its kind"
-            ),
-        }
-        Look::Queue
-    }
-
-    async fn queue_request(&self, event: EventId, request: &MutateRequest) {
-        let found = match self.store.topologies().await {
-            Ok(records) => records
-                .into_iter()
-                .find_map(|r| Some((r.topology.id, named(&r.topology, request.decky_id)?))),
-            Err(error) => {
-                return warn!(
-                    error = &error as &dyn std::error::Error,
-                    "mutate_request could not be looked up"
-                );
-            }
-        };
-        let Some((topology_id, decky)) = found else {
-            return info!(decky.id = %request.decky_id, "mutate_request names no decky");
-        };
-        let rotation = NewMutation {
-            topology_id,
-            op: Op::RotateDecky { decky, services: None },
-            expected_version: None,
-            idempotency_key: None,
-            requested_by: request.requested_by.clone(),
-            trigger: Trigger::Operator,
-            dedupe_event: Some(event),
-        };
-        if let Err(error) = self.store.enqueue(rotation).await {
-            log_refusal(&error, request.decky_id);
         }
     }
 
@@ -516,10 +485,6 @@ fn look_for(delivery: Option<&Delivery>) -> Look {
         Some(Delivery::Event(_)) => Look::Queue,
         Some(Delivery::Gap { .. }) | None => Look::Everything,
     }
-}
-
-fn named(topology: &Topology, decky: DeckyId) -> Option<Name> {
-    topology.deckies.get(&decky).map(|decky| decky.name.clone())
 }
 
 fn log_refusal(error: &EnqueueError, decky: DeckyId) {

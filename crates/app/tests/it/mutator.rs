@@ -488,6 +488,37 @@ async fn a_request_on_the_bus_alone_is_queued_once_under_its_event_id() {
     bench.end().await;
 }
 
+#[tokio::test]
+async fn a_request_on_the_bus_is_queued_while_the_mutator_is_busy() {
+    let gated = Gated::new();
+    let bench = Bench::on(gated.clone(), Arc::new(Fake::new()), Arc::new(Nobody)).await;
+    *gated.gate.0.lock().unwrap() = false;
+    let lab = Op::AddLan { name: name("lab"), subnet: None, is_dmz: false, position: None };
+    let slow = bench.enqueue(lab).await;
+    let decky_id = bench.topology.decky_named(&name("web-01")).unwrap().id;
+    let asked: Vec<String> = (0..3).map(|n| format!("elsewhere-{n}")).collect();
+    for requested_by in asked.clone() {
+        let request = MutateRequest { decky_id, requested_by, reason: None };
+        bench.bus.publish(&Event::new(&bench.ambient, Payload::MutateRequest(request)));
+    }
+    let queued = bench
+        .until(async |bench| {
+            let all = bench.store.mutations(bench.topology.id, None, None, 50).await.unwrap();
+            let queued = all.items.into_iter().filter(|m| asked.contains(&m.requested_by));
+            let queued: Vec<_> = queued.collect();
+            (queued.len() == asked.len()).then_some(queued)
+        })
+        .await;
+    let slow_now = bench.store.mutation(slow.id).await.unwrap().unwrap();
+    assert!(!slow_now.state.is_final(), "the mutator still has that in hand: {slow_now:?}");
+    *gated.gate.0.lock().unwrap() = true;
+    gated.gate.1.notify_all();
+    for request in queued {
+        assert_eq!(bench.ended(&request).await.state, MutationState::Applied);
+    }
+    bench.end().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_says_every_thirty_seconds_that_it_is_well() {
     let bus = Bus::embedded("test");
