@@ -300,6 +300,23 @@ impl Store {
         self.read("read a mutation", move |connection| mutation_rows::load(connection, id)).await
     }
 
+    /// The mutation that the requester queued under this idempotency key.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn mutation_of_key(
+        &self,
+        topology: TopologyId,
+        requested_by: &str,
+        key: &str,
+    ) -> Result<Option<MutationRecord>, StoreError> {
+        let (requested_by, key) = (requested_by.to_owned(), key.to_owned());
+        self.read("read a mutation", move |connection| {
+            mutation_rows::load_by_key(connection, topology, &requested_by, &key)
+        })
+        .await
+    }
+
     /// Mutations of a topology, newest first, of one state where given.
     ///
     /// # Errors

@@ -206,7 +206,8 @@ fn new_mutation(topology_id: TopologyId, caller: &Principal, wanted: Wanted) -> 
     }
 }
 
-fn accepted(mutation: &MutationRecord, replayed: bool) -> Response {
+/// The answer to who asked for this change.
+pub(super) fn accepted(mutation: &MutationRecord, replayed: bool) -> Response {
     let location = format!("/api/v1/topologies/{}/mutations/{}", mutation.topology_id, mutation.id);
     let body = axum::Json(MutationView::from(mutation));
     let response = (StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response();
@@ -224,7 +225,7 @@ async fn check(app: &App, record: &TopologyRecord, op: &Op) -> Result<(), Proble
     }
 }
 
-fn enqueue_problem(error: EnqueueError) -> Problem {
+pub(super) fn enqueue_problem(error: EnqueueError) -> Problem {
     match error {
         EnqueueError::UnknownTopology { .. } => Problem::not_found("there is no such topology"),
         EnqueueError::VersionConflict { .. } => Problem::stale(error.to_string()),

@@ -10,11 +10,11 @@ use axum::{extract::State, http::HeaderMap, response::Response};
 use maze::{Step, StepKind};
 use model::{MutationId, Name, Op, Trigger};
 use serde::Deserialize;
-use store::{MutationRecord, SessionFilter, TopologyRecord};
+use store::{EnqueueError, MutationRecord, SessionFilter, TopologyRecord};
 use utoipa::ToSchema;
 
 use super::{
-    mutations::{Wanted, queue},
+    mutations::{Wanted, accepted, enqueue_problem, queue},
     plans::{self, DryRun, PlanView, stage},
     topologies::{check_version, wanted_version},
 };
@@ -75,6 +75,12 @@ pub(crate) async fn undo(
     OptionalJson(request): OptionalJson<UndoRequest>,
 ) -> Result<Response, Problem> {
     let record = resolve::topology(&app.store, &id).await?;
+    let key = key(&headers)?;
+    if let Some(key) = key.as_deref().filter(|_| !dry_run)
+        && let Some(first) = app.store.mutation_of_key(record.topology.id, &caller.name, key).await?
+    {
+        return replay(&first, &request);
+    }
     check_version(wanted_version(&headers)?.or(request.expected_version), &record)?;
     if !(1..=MAX_COUNT).contains(&request.count) {
         let message = format!("from 1 to {MAX_COUNT}");
@@ -92,7 +98,16 @@ pub(crate) async fn undo(
         return plans::preview(&app, &record, &op).await;
     }
     let expected = Some(record.topology.version);
-    queue(&app, &caller, peer, &record, Wanted { op, expected, key: key(&headers)? }).await
+    queue(&app, &caller, peer, &record, Wanted { op, expected, key }).await
+}
+
+/// The answer to a request whose key was used before: the first one's, where that asked for the
+/// same. What an undo takes back depends on when it is asked for, so this comes before a look at it.
+fn replay(first: &MutationRecord, request: &UndoRequest) -> Result<Response, Problem> {
+    match &first.op {
+        Op::Undo { mutations, .. } if mutations.len() == request.count => Ok(accepted(first, true)),
+        _ => Err(enqueue_problem(EnqueueError::KeyReusedDifferently)),
+    }
 }
 
 /// The op that takes back the last `count` mutations that people asked for.

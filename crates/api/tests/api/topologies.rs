@@ -175,6 +175,11 @@ async fn apply(service: &Service, op: Value, trigger: Trigger) {
         dedupe_event: None,
     };
     service.store.enqueue(mutation).await.unwrap();
+    take_up(service).await;
+}
+
+/// Has what is queued applied, as the mutator would.
+async fn take_up(service: &Service) {
     let lease = std::time::Duration::from_secs(30);
     let claim = service.store.claim("test", lease).await.unwrap().unwrap();
     let (topology, mutation) = (&claim.topology.topology, &claim.mutation);
@@ -206,10 +211,27 @@ async fn an_undo_is_refused_where_it_is_not_safe() {
     assert!(many.body.contains("only 1 mutations"), "{}", many.body);
     let stale = undo("", json!({ "force": true, "expected_version": 1 })).await;
     assert_eq!((stale.status, stale.code()), (412, "VERSION_CONFLICT".into()));
-    let queued = undo("", json!({ "force": true })).await;
+    let keyed = async |body: Value| {
+        let undo = service.post("/api/v1/topologies/demo/undo", body).local();
+        undo.header("idempotency-key", "back").send().await
+    };
+    let queued = keyed(json!({ "force": true })).await;
     assert_eq!((queued.status, &queued.json()["op"]), (202, &json!("undo")), "{}", queued.body);
     let early = undo("", json!({ "force": true })).await;
     assert!(early.body.contains("in the queue still"), "{}", early.body);
+
+    // Who repeats the request is answered as before, while it waits and after it was applied.
+    for is_applied in [false, true] {
+        let again = keyed(json!({ "force": true })).await;
+        assert_eq!((again.status, again.header("idempotency-replayed")), (202, Some("true")));
+        assert_eq!(again.json()["mutation_id"], queued.json()["mutation_id"]);
+        assert_eq!(again.json()["state"] == "applied", is_applied, "{}", again.body);
+        if !is_applied {
+            take_up(&service).await;
+        }
+    }
+    let other = keyed(json!({ "count": 2, "force": true })).await;
+    assert_eq!((other.status, other.code()), (422, "IDEMPOTENCY_KEY_REUSED".into()));
     service.shut_down().await;
 }
 
