@@ -146,6 +146,10 @@ impl DecoyHost for Host {
     fn decky_gone(&self, decky: DeckyId) {
         self.decoys.end_sessions(decky, Truncation::Mutation);
     }
+
+    fn interface_gone(&self, decky: DeckyId, lan: LanId) {
+        self.decoys.end_sessions_by(decky, lan, Truncation::Mutation);
+    }
 }
 
 /// The decoys know who has a visitor.

@@ -101,6 +101,8 @@ impl DecoyHost for Host {
     fn data_ports(&self, _: LanId, _: DataPorts) {}
 
     fn decky_gone(&self, _: DeckyId) {}
+
+    fn interface_gone(&self, _: DeckyId, _: LanId) {}
 }
 
 fn serve(listener: &TcpListener, port: u16, stop: &AtomicBool) {

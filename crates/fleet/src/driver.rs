@@ -130,6 +130,9 @@ pub trait DecoyHost: Send + Sync {
     /// The decky is gone: whatever still runs on it ends.
     fn decky_gone(&self, decky: DeckyId);
 
+    /// The decky has no interface on this LAN any more: what came by it ends.
+    fn interface_gone(&self, decky: DeckyId, lan: LanId);
+
     /// The way to the real network went away, or came back; told once for each.
     fn uplink_changed(&self, is_there: bool);
 

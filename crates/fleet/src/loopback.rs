@@ -165,6 +165,7 @@ impl Loopback {
         for opening in openings {
             self.host.close(decky, opening.lan, opening.at);
         }
+        self.host.interface_gone(decky, lan);
         self.network().detached(topology, decky, lan);
     }
 

@@ -35,7 +35,7 @@ pub use self::{
 use self::{
     conversation::{Visit, converse},
     expected::Expected,
-    registry::Registry,
+    registry::{Registry, Those},
 };
 use crate::{
     Session,
@@ -238,7 +238,8 @@ impl Driver {
             return self.expected.hand_over(place, peer.ip(), stream);
         };
         let session_id = self.ambient.id();
-        let ticket = self.registry.admit(&self.limits, session_id, entry.decky_id, peer.ip());
+        let with = (entry.decky_id, entry.lan_id);
+        let ticket = self.registry.admit(&self.limits, session_id, with, peer.ip());
         let Some(ticket) = ticket else {
             tracing::debug!(peer.addr = %peer, "connection over the limit closed");
             return;
@@ -271,7 +272,7 @@ impl Driver {
         for acceptor in self.listening.values() {
             acceptor.stop.cancel();
         }
-        self.registry.end(None, Truncation::Shutdown);
+        self.registry.end(Those::All, Truncation::Shutdown);
         let grace = self.limits.grace;
         let drain = async {
             while let Some(closed) = self.acceptors.join_next().await {
@@ -347,17 +348,23 @@ impl DriverHandle {
 
     /// Ends all sessions with a decky; does not wait for them.
     pub fn end_sessions(&self, decky: DeckyId, why: Truncation) {
-        self.registry.end(Some(decky), why);
+        self.registry.end(Those::With(decky), why);
+    }
+
+    /// Ends the sessions with a decky that came by its interface on this LAN; does not wait for
+    /// them.
+    pub fn end_sessions_by(&self, decky: DeckyId, lan: LanId, why: Truncation) {
+        self.registry.end(Those::By(decky, lan), why);
     }
 
     /// How many sessions with a decky are live.
     pub fn live_sessions(&self, decky: DeckyId) -> usize {
-        self.registry.live(Some(decky))
+        self.registry.live(Those::With(decky))
     }
 
     /// How many sessions are live in all.
     pub fn all_live_sessions(&self) -> usize {
-        self.registry.live(None)
+        self.registry.live(Those::All)
     }
 
     /// How many connections were closed at once because of a limit.

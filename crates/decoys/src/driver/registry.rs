@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use model::{DeckyId, SessionId, Truncation};
+use model::{DeckyId, LanId, SessionId, Truncation};
 use tokio::sync::watch;
 
 use super::Limits;
@@ -25,7 +25,29 @@ struct Live {
 #[derive(Debug)]
 struct Entry {
     decky: DeckyId,
+    lan: LanId,
     end: watch::Sender<Option<Truncation>>,
+}
+
+/// Some of the live sessions.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Those {
+    /// All of them.
+    All,
+    /// With this decky.
+    With(DeckyId),
+    /// With this decky, by its interface on this LAN.
+    By(DeckyId, LanId),
+}
+
+impl Those {
+    fn has(self, entry: &Entry) -> bool {
+        match self {
+            Self::All => true,
+            Self::With(decky) => entry.decky == decky,
+            Self::By(decky, lan) => entry.decky == decky && entry.lan == lan,
+        }
+    }
 }
 
 /// A place among the live sessions; given back when dropped.
@@ -44,7 +66,7 @@ impl Registry {
         self: &Arc<Self>,
         limits: &Limits,
         session: SessionId,
-        decky: DeckyId,
+        (decky, lan): (DeckyId, LanId),
         peer: IpAddr,
     ) -> Option<Ticket> {
         let mut live = self.lock();
@@ -55,26 +77,20 @@ impl Registry {
         }
         let (end, ended) = watch::channel(None);
         live.per_peer.insert(peer, of_peer + 1);
-        live.sessions.insert(session, Entry { decky, end });
+        live.sessions.insert(session, Entry { decky, lan, end });
         Some(Ticket { registry: Arc::clone(self), session, peer, end: ended })
     }
 
-    /// Asks the sessions of `decky`, or all of them, to end.
-    pub(super) fn end(&self, decky: Option<DeckyId>, why: Truncation) {
-        for entry in self.lock().sessions.values() {
-            if decky.is_none_or(|decky| decky == entry.decky) {
-                entry.end.send_replace(Some(why));
-            }
+    /// Asks those sessions to end.
+    pub(super) fn end(&self, those: Those, why: Truncation) {
+        for entry in self.lock().sessions.values().filter(|entry| those.has(entry)) {
+            entry.end.send_replace(Some(why));
         }
     }
 
-    /// How many sessions are live with `decky`, or with anyone.
-    pub(super) fn live(&self, decky: Option<DeckyId>) -> usize {
-        let live = self.lock();
-        match decky {
-            Some(decky) => live.sessions.values().filter(|entry| entry.decky == decky).count(),
-            None => live.sessions.len(),
-        }
+    /// How many of those sessions are live.
+    pub(super) fn live(&self, those: Those) -> usize {
+        self.lock().sessions.values().filter(|entry| those.has(entry)).count()
     }
 
     /// Connections that were closed at once because a limit was reached.

@@ -418,6 +418,20 @@ async fn sessions_of_one_decky_can_be_ended() {
 }
 
 #[tokio::test]
+async fn sessions_by_one_interface_can_be_ended() {
+    let mut world = World::new(Limits::default()).await;
+    let mut visitor = world.visit().await;
+    visitor.expect("hello\n").await;
+    let other = Ambient::system().id();
+    world.handle.end_sessions_by(world.decky, other, Truncation::Mutation);
+    // What is to end, ends before it answers.
+    visitor.send(b"a").await;
+    visitor.expect("a").await;
+    world.handle.end_sessions_by(world.decky, world.lan, Truncation::Mutation);
+    world.check_ends(Some(Truncation::Mutation)).await;
+}
+
+#[tokio::test]
 async fn stopping_ends_every_session_with_a_record() {
     let mut world = World::new(Limits::default()).await;
     let mut visitors = Vec::new();

@@ -172,6 +172,8 @@ impl Netns {
         let narrower = machine.detached(lan);
         works.set_interfaces(&narrower)?;
         self.unbind_all(&machine, lan);
+        // Nothing passes there any more, not even an end.
+        self.host.interface_gone(decky, lan);
         let mut rows = self.rows();
         rows.put_machine(topology, narrower);
         rows.give_back_interface(old);

@@ -96,6 +96,10 @@ impl DecoyHost for Host {
     fn decky_gone(&self, _decky: DeckyId) {
         self.log.lock().unwrap().push("gone".into());
     }
+
+    fn interface_gone(&self, decky: DeckyId, lan: LanId) {
+        self.log.lock().unwrap().push(format!("{decky} off {lan}"));
+    }
 }
 
 /// A driver on ports that anybody may bind.
@@ -242,7 +246,10 @@ fn an_interface_comes_and_goes_and_the_others_go_on() {
     topology = maze::apply(&topology, &undo, &ambient).unwrap().topology;
     converge(&driver, &topology);
     assert_eq!(driver.endpoints(id).len(), 2);
-    assert!(!host.take_log().iter().any(|line| line.contains("gone")), "it was never away");
+    let log = host.take_log();
+    assert!(!log.iter().any(|line| line.contains("gone")), "it was never away");
+    let office = topology.lan_named(&name("office")).unwrap().id;
+    assert_eq!(log.last(), Some(&format!("{id} off {office}")));
     tear_down(&driver, &topology);
     assert_eq!(host.addresses(), []);
 }

@@ -55,6 +55,8 @@ struct Host {
     uplink: Arc<Mutex<Vec<bool>>>,
     /// What was told about the end of the network.
     failures: Mutex<Vec<String>>,
+    /// Whose interface went, and on which LAN.
+    interfaces_gone: Arc<Mutex<Vec<(DeckyId, LanId)>>>,
 }
 
 impl DecoyHost for Host {
@@ -77,6 +79,10 @@ impl DecoyHost for Host {
     }
 
     fn decky_gone(&self, _: DeckyId) {}
+
+    fn interface_gone(&self, decky: DeckyId, lan: LanId) {
+        self.interfaces_gone.lock().unwrap().push((decky, lan));
+    }
 
     fn open_gate(&self, Gate { tag, listener }: Gate) -> Result<(), String> {
         let port = listener.local_addr().unwrap().port();
@@ -167,6 +173,10 @@ impl Lab {
 
     fn driver(&self) -> Netns {
         self.driver_with(Arc::default())
+    }
+
+    fn driver_of(&self, host: Host) -> Netns {
+        self.driver_with(Arc::new(host))
     }
 
     fn driver_with(&self, host: Arc<Host>) -> Netns {

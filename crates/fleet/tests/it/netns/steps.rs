@@ -40,7 +40,9 @@ fn arp(lab: &Lab, address: Ipv4Addr) -> Option<String> {
 fn an_interface_that_comes_answers_and_disturbs_nobody() {
     let Some(lab) = Lab::new() else { return };
     lab.sh("ip addr add 10.81.0.2/16 dev eth0");
-    let driver = lab.driver();
+    let host = Host::default();
+    let interfaces_gone = host.interfaces_gone.clone();
+    let driver = lab.driver_of(host);
     let (before, lan) = with_lan(3, "10.81.0.0/16", true);
     converge(&driver, &before);
     let (home, second) = (Ipv4Addr::new(10, 80, 1, 1), Ipv4Addr::new(10, 81, 1, 1));
@@ -70,7 +72,9 @@ fn an_interface_that_comes_answers_and_disturbs_nobody() {
         driver.execute(&attach).unwrap();
         on_second.still_goes_on();
 
+        assert_eq!(interfaces_gone.lock().unwrap().split_off(0), []);
         assert_eq!(kinds(&converge(&driver, &before)), [StepKind::DetachDecky]);
+        assert_eq!(interfaces_gone.lock().unwrap().split_off(0), [(id, lan.id)]);
         assert_eq!(arp(&lab, second), None);
         assert_eq!(lab.visit(|| ping(second, 64, SILENCE)), None);
         let gone = lab.visit(|| TcpStream::connect_timeout(&(second, 22).into(), SILENCE));
