@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use maze::Stage;
 use model::{Op, Topology};
 use serde::{Deserialize, Serialize};
-use store::TopologyRecord;
+use store::{TopologyRecord, TopologySnapshot};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{problem::Problem, state::App};
@@ -39,12 +39,14 @@ pub(crate) fn stage(record: &TopologyRecord) -> Stage {
     if record.status.is_deployed() { Stage::Live } else { Stage::Drawn }
 }
 
-/// The topology as it will be once what is queued has been applied; `None` where nothing is.
+/// The topology as it will be once what is queued has been applied; `None` where that is as in
+/// `record`: nothing is queued, and nothing was applied since that was read.
 pub(crate) async fn ahead(app: &App, record: &TopologyRecord) -> Result<Option<Topology>, Problem> {
     let snapshot = app.store.topology_snapshot(record.topology.id).await?;
-    let Some(snapshot) = snapshot.filter(|snapshot| !snapshot.in_flight.is_empty()) else {
-        return Ok(None);
+    let is_other = |now: &TopologySnapshot| {
+        !now.in_flight.is_empty() || now.record.topology.version != record.topology.version
     };
+    let Some(snapshot) = snapshot.filter(is_other) else { return Ok(None) };
     let mut ahead = snapshot.record.topology;
     for mutation in &snapshot.in_flight {
         let applied = maze::apply_on(stage(record), &ahead, &mutation.op, &app.ambient);

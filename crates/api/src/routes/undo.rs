@@ -77,7 +77,8 @@ pub(crate) async fn undo(
     let record = resolve::topology(&app.store, &id).await?;
     let key = key(&headers)?;
     if let Some(key) = key.as_deref().filter(|_| !dry_run)
-        && let Some(first) = app.store.mutation_of_key(record.topology.id, &caller.name, key).await?
+        && let Some(first) =
+            app.store.mutation_of_key(record.topology.id, &caller.name, key).await?
     {
         return replay(&first, &request);
     }
