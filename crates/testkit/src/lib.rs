@@ -7,5 +7,5 @@ pub mod segment;
 mod visit;
 
 pub use events::Events;
-pub use process::{Prefix, Service, Start};
+pub use process::{Output, Prefix, Service, Start};
 pub use visit::{run, run_line};

@@ -40,6 +40,11 @@ impl Prefix {
     pub fn key(&self) -> String {
         format!("127.{}", self.second)
     }
+
+    /// The same as numbers.
+    pub fn octets(&self) -> [u8; 2] {
+        [127, self.second]
+    }
 }
 
 /// How to start.
@@ -68,33 +73,24 @@ pub struct Service {
 impl Start<'_> {
     /// Starts it and waits until it says that it is up.
     pub async fn service(&self) -> Service {
-        let (mut service, mut output) = self.spawn();
-        let reading = async {
-            while let Some(line) = output.recv().await {
-                service.welcome += &line;
-                service.welcome.push('\n');
-                if line.starts_with("Stop with") {
-                    return true;
-                }
-            }
-            false
-        };
-        let is_up = tokio::time::timeout(PATIENCE, reading).await;
-        if is_up != Ok(true) {
+        let (mut service, mut output) = self.begin();
+        if !output.until_up().await {
             let log = service.drain_errors();
-            panic!("no start: {}\n{log}", service.welcome);
+            panic!("no start: {}\n{log}", output.said);
         }
+        service.welcome = output.said;
         service
     }
 
     /// Starts it and waits until it stands at the crash point that the environment names.
     pub async fn until_crash_point(&self) -> Service {
-        let (mut service, _output) = self.spawn();
+        let (mut service, _output) = self.begin();
         service.wait_for_error("crash point").await;
         service
     }
 
-    fn spawn(&self) -> (Service, mpsc::UnboundedReceiver<String>) {
+    /// Starts it and waits for nothing.
+    pub fn begin(&self) -> (Service, Output) {
         let mut command = Command::new(self.binary);
         command
             .arg("up")
@@ -113,7 +109,31 @@ impl Start<'_> {
         let output = lines(child.stdout.take().expect("its output is a pipe"));
         let errors = lines(child.stderr.take().expect("its errors are a pipe"));
         let data_dir = self.data_dir.to_owned();
+        let output = Output { lines: output, said: String::new() };
         (Service { child, data_dir, errors, welcome: String::new() }, output)
+    }
+}
+
+/// What a service that was just started prints.
+pub struct Output {
+    lines: mpsc::UnboundedReceiver<String>,
+    said: String,
+}
+
+impl Output {
+    /// Waits until it says that it is up; answers whether it did.
+    pub async fn until_up(&mut self) -> bool {
+        let reading = async {
+            while let Some(line) = self.lines.recv().await {
+                self.said += &line;
+                self.said.push('\n');
+                if line.starts_with("Stop with") {
+                    return true;
+                }
+            }
+            false
+        };
+        tokio::time::timeout(PATIENCE, reading).await == Ok(true)
     }
 }
 

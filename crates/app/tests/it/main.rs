@@ -12,11 +12,14 @@ mod events;
 #[cfg(feature = "crash-points")]
 mod facts;
 mod hub;
+#[cfg(feature = "crash-points")]
+mod kills;
 mod lifecycle;
 mod machine;
 mod mutator;
 #[cfg(feature = "crash-points")]
 mod netns;
+mod operations;
 mod panic;
 mod privilege;
 mod relay;
@@ -25,6 +28,11 @@ mod workers;
 use std::path::Path;
 
 use testkit::{Prefix, Service, Start};
+
+/// The number in an environment variable.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
 
 /// The demo maze in `data_dir`.
 async fn demo(data_dir: &Path, prefix: &Prefix) -> Service {

@@ -44,22 +44,7 @@ impl Site {
     async fn kill(&self, service: Service) {
         let namespaces = namespaces_of(service.pid());
         service.kill().await;
-        let left = |namespaces: &BTreeSet<String>| -> Vec<String> {
-            let all = run("lsns -t net -n -r -o NS");
-            let all: BTreeSet<_> = all.split_whitespace().collect();
-            namespaces.iter().filter(|n| all.contains(n.as_str())).cloned().collect()
-        };
-        // The kernel takes a namespace down after its last descriptor.
-        let until = std::time::Instant::now() + PATIENCE;
-        while !left(&namespaces).is_empty() {
-            assert!(std::time::Instant::now() < until, "namespaces are left: {namespaces:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let lan = &self.segment.lan;
-        let links = run(&format!("ip -n {lan} -o link show"));
-        let names: Vec<_> = links.lines().filter_map(|line| line.split(": ").nth(1)).collect();
-        assert!(names.iter().all(|name| *name == "lo" || name.starts_with("u0@")), "{names:?}");
-        assert_eq!(run(&format!("ip -n {lan} route show")), "", "routes are left");
+        assert_nothing_left(&self.segment.lan, &namespaces).await;
     }
 
     /// Everything that is desired is there, and the visitor reaches what is on the segment.
@@ -89,29 +74,51 @@ impl Site {
     }
 }
 
+/// Nothing of a service that was killed is in the kernel: none of these namespaces, and no link
+/// and no route where its uplink is.
+pub(crate) async fn assert_nothing_left(lan: &str, namespaces: &BTreeSet<String>) {
+    let left = || processes().into_iter().any(|process| !held_by(process).is_disjoint(namespaces));
+    // The kernel takes a namespace down after its last descriptor.
+    let until = std::time::Instant::now() + PATIENCE;
+    while left() {
+        assert!(std::time::Instant::now() < until, "namespaces are left: {namespaces:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let links = run(&format!("ip -n {lan} -o link show"));
+    let names: Vec<_> = links.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+    assert!(names.iter().all(|name| *name == "lo" || name.starts_with("u0@")), "{names:?}");
+    assert_eq!(run(&format!("ip -n {lan} route show")), "", "routes are left");
+}
+
 /// The network namespaces that a process and its root helper hold by descriptors, by number.
-fn namespaces_of(pid: u32) -> BTreeSet<String> {
-    let of = |process: u32| {
-        let files = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten();
-        files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
-    };
+pub(crate) fn namespaces_of(pid: u32) -> BTreeSet<String> {
+    [pid].into_iter().chain(children(pid)).flat_map(held_by).collect()
+}
+
+/// The network namespaces that a process holds by descriptors; of one that ends, what is left.
+fn held_by(process: u32) -> BTreeSet<String> {
+    let files = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten();
+    let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
     let number = |target: std::path::PathBuf| {
         let number = target.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.to_owned();
         Some(number)
     };
-    [pid].into_iter().chain(children(pid)).flat_map(of).filter_map(number).collect()
+    targets.filter_map(number).collect()
+}
+
+fn processes() -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    all.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 fn children(pid: u32) -> Vec<u32> {
     let parent = format!("PPid:\t{pid}");
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let is_child = |number: &u32| {
         // A process may end while it is looked at.
         let status = std::fs::read_to_string(format!("/proc/{number}/status")).unwrap_or_default();
         status.lines().any(|line| line == parent)
     };
-    numbers.filter(is_child).collect()
+    processes().into_iter().filter(is_child).collect()
 }
 
 async fn until_status(client: &Client, wanted: &str) {

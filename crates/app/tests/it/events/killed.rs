@@ -15,12 +15,12 @@ use super::{
     server::NatsServer,
     world::{sent_of, until},
 };
-use crate::with;
+use crate::{number, with};
 
 const MODE: [&str; 2] = ["--driver", "fake"];
 
 fn kills() -> u64 {
-    std::env::var("MORGANA_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(5)
+    number("MORGANA_KILLS").unwrap_or(5)
 }
 
 /// Changes a maze as fast as it goes, until the service is gone.
