@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::{extract::State, http::HeaderMap, response::Response};
 use model::{DeckyId, Name, Op, Service, TopologyStatus};
 use serde::Deserialize;
+use store::MutationRecord;
 use utoipa::{IntoParams, ToSchema};
 
-use super::mutations::{Wanted, queue};
+use super::mutations::{Wanted, accepted, queue};
 use crate::{
     auth::Principal,
     extract::{Operator, OptionalJson, Path, Query, Viewer},
@@ -177,7 +178,30 @@ async fn queue_on(
     headers: &HeaderMap,
     op: impl FnOnce(Name) -> Op,
 ) -> Result<Response, Problem> {
-    let (record, decky) = resolve::decky(&app.store, id).await?;
+    let key = key(headers)?;
+    let (record, decky) = match resolve::decky(&app.store, id).await {
+        Ok(found) => found,
+        Err(missing) => {
+            return match retired(app, caller, id, key.as_deref()).await? {
+                Some(first) => Ok(accepted(&first, true)),
+                None => Err(missing),
+            };
+        }
+    };
     let op = op(decky.name.clone());
-    queue(app, caller, peer, &record, Wanted { op, expected: None, key: key(headers)? }).await
+    queue(app, caller, peer, &record, Wanted { op, expected: None, key }).await
+}
+
+/// What a repeated request, by `topology/name`, has removed the first time.
+async fn retired(
+    app: &App,
+    caller: &Principal,
+    id: &str,
+    key: Option<&str>,
+) -> Result<Option<MutationRecord>, Problem> {
+    let (Some(key), Some((maze, name))) = (key, id.split_once('/')) else { return Ok(None) };
+    let Ok(record) = resolve::topology(&app.store, maze).await else { return Ok(None) };
+    let known = app.store.mutation_of_key(record.topology.id, &caller.name, key).await?;
+    let is_its = |op: &Op| matches!(op, Op::RemoveDecky { decky } if decky.as_str() == name);
+    Ok(known.filter(|mutation| is_its(&mutation.op)))
 }

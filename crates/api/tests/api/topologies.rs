@@ -236,6 +236,25 @@ async fn an_undo_is_refused_where_it_is_not_safe() {
 }
 
 #[tokio::test]
+async fn a_retirement_that_is_repeated_is_answered_as_the_first_time() {
+    let service = Service::start().await;
+    demo(&service).await;
+    let retire = async |key: &str| {
+        let retire = service.request("POST", "/api/v1/deckies/demo%2Fapp-01/retire").local();
+        retire.header("idempotency-key", key).send().await
+    };
+    let first = retire("bye").await;
+    assert_eq!(first.status, 202, "{}", first.body);
+    take_up(&service).await;
+    let again = retire("bye").await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (202, Some("true")));
+    assert_eq!(again.json()["mutation_id"], first.json()["mutation_id"]);
+    let late = retire("late").await;
+    assert_eq!((late.status, late.code()), (404, "NOT_FOUND".into()));
+    service.shut_down().await;
+}
+
+#[tokio::test]
 async fn what_faces_nobody_is_not_deployed() {
     let service = Service::start().await;
     let inner = json!({ "format": 1, "name": "inner", "lans": [{ "name": "a" }] });
