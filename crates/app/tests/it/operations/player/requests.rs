@@ -233,8 +233,9 @@ impl Player<'_> {
         let Some((ask, id)) = self.last.clone() else { return Ok(()) };
         if !is_other {
             let answer = self.send(&ask).await?;
-            // By the decky only while there is one of the name.
-            let decky = of_decky(&ask.op).filter(|_| ask.of_decky);
+            // By the decky only while there is one of the name, or where this removed it.
+            let is_removal = matches!(ask.op, Op::RemoveDecky { .. });
+            let decky = of_decky(&ask.op).filter(|_| ask.of_decky && !is_removal);
             if decky.is_some_and(|name| self.maze.decky_named(name).is_none()) {
                 assert_refused(&answer, 404, &["NOT_FOUND"].into());
                 return Ok(());
@@ -275,7 +276,7 @@ impl Player<'_> {
             let answer = self.caller.post(&self.path("/deploy"), &json!({}), None).await?;
             match self.status {
                 Status::Pending if broken.is_empty() => {
-                    assert_eq!(answer.status, 202, "{answer:#?}")
+                    assert_eq!(answer.status, 202, "{answer:#?}");
                 }
                 Status::Pending => {
                     assert_refused(&answer, 422, &broken);
