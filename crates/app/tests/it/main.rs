@@ -20,6 +20,7 @@ mod netns;
 mod panic;
 mod privilege;
 mod relay;
+mod snmp;
 mod workers;
 
 use std::path::Path;

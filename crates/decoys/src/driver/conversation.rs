@@ -26,7 +26,7 @@ use super::{
     registry::Ticket,
 };
 use crate::{
-    Flow, Output, Session,
+    Flow, Output, Session, Started,
     directory::Entry,
     session::{DataEvent, Overflow},
 };
@@ -85,7 +85,8 @@ pub(super) async fn converse(visit: Visit) {
     if record.add(SessionFact::Started).await.is_err() {
         return;
     }
-    let Ok(session) = made else {
+    // The directory never has a service of datagrams where connections come in.
+    let Ok(Started::Connection(session)) = made else {
         record.end(&Meter::new(&limits), Some(Truncation::Panic)).await;
         return;
     };
@@ -110,7 +111,7 @@ pub(super) async fn converse(visit: Visit) {
         Err(Cut::Limit(why)) => Some(why),
     };
     tracing::debug!(session.id = %session_id, peer.addr = %peer, truncated = ?truncated, "session ended");
-    let Conversation { stream, record, meter, ticket, .. } = conversation;
+    let Conversation { stream, mut record, meter, ticket, .. } = conversation;
     // The socket is closed before the record ends, so that whoever reads `Ended` finds it gone.
     drop(stream);
     record.end(&meter, truncated).await;

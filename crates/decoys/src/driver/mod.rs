@@ -2,23 +2,30 @@
 //!
 //! One task runs [`Driver`]; it owns the tasks that accept and the tasks that converse. Others
 //! hold a [`DriverHandle`]. What answers at an address is looked up in the [`Directory`] as a
-//! connection is accepted; what is not in there is closed at once. A panic in a session ends
-//! that session. The driver knows no protocol: it calls a factory.
+//! connection is accepted or a datagram comes; what is not in there is closed at once, or
+//! dropped. A panic in a session ends that session. The driver knows no protocol: it calls a
+//! factory.
 //!
 //! Stopping: no more connections are accepted, every session ends with `truncated = shutdown`,
 //! and what did not end within the grace period is aborted and reported.
 
+mod allowance;
 mod conversation;
 mod data;
+#[cfg(test)]
+mod datagram_tests;
+mod exchange;
+mod handle;
 mod limits;
 mod record;
 mod registry;
 #[cfg(test)]
 mod tests;
+mod udp;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use model::{Ambient, DeckyId, LanId, Persona, Service, SessionEvent, Truncation};
+use model::{Ambient, Persona, Service, SessionEvent, Truncation};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
@@ -26,15 +33,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use limits::Limits;
-
 use self::{
+    allowance::Allowance,
     conversation::{Visit, converse},
+    exchange::{Counter, Remains, serve},
     registry::Registry,
+    udp::Datagrams,
 };
+pub use self::{allowance::Bucket, handle::DriverHandle, limits::Limits};
 use crate::{
-    Session,
-    directory::{Directory, Entry, Place},
+    Started,
+    directory::{Directory, Place},
 };
 
 /// Accepted connections that wait for the driver; when full, accepting waits.
@@ -47,7 +56,7 @@ const COMMAND_CAPACITY: usize = 64;
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// How a service becomes a session; [`crate::start()`] outside tests.
-pub type Factory = fn(Service, Arc<Persona>, [u8; 32], SocketAddr, SocketAddr) -> Box<dyn Session>;
+pub type Factory = fn(Service, Arc<Persona>, [u8; 32], SocketAddr, SocketAddr) -> Started;
 
 /// Why a listener was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +85,13 @@ enum Cut {
 }
 
 enum Command {
-    Listen { place: Place, listener: TcpListener, done: oneshot::Sender<Result<(), ListenError>> },
+    Listen { place: Place, listener: Listener, done: oneshot::Sender<Result<(), ListenError>> },
     Unlisten { place: Place, done: oneshot::Sender<()> },
+}
+
+enum Listener {
+    Connections(TcpListener),
+    Datagrams(Datagrams),
 }
 
 struct Accepted {
@@ -94,9 +108,11 @@ pub struct Driver {
     factory: Factory,
     directory: Arc<Directory>,
     registry: Arc<Registry>,
+    datagrams: Arc<Registry>,
+    allowance: Arc<Allowance>,
     commands: mpsc::Receiver<Command>,
     sessions: JoinSet<()>,
-    acceptors: JoinSet<Place>,
+    acceptors: JoinSet<(Place, Option<Remains>)>,
     listening: std::collections::HashMap<Place, Acceptor>,
 }
 
@@ -104,14 +120,6 @@ pub struct Driver {
 struct Acceptor {
     stop: CancellationToken,
     closed: Vec<oneshot::Sender<()>>,
-}
-
-/// Speaks to the driver; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct DriverHandle {
-    directory: Arc<Directory>,
-    registry: Arc<Registry>,
-    commands: mpsc::Sender<Command>,
 }
 
 impl Driver {
@@ -132,11 +140,16 @@ impl Driver {
         factory: Factory,
     ) -> (Self, DriverHandle) {
         let directory = Arc::new(Directory::default());
-        let registry = Arc::new(Registry::default());
+        let registry = Registry::new(limits.connections, limits.connections_per_peer);
+        let registry = Arc::new(registry);
+        let most = (limits.datagram_sessions, limits.datagram_sessions_per_peer);
+        let datagrams = Arc::new(Registry::new(most.0, most.1));
+        let allowance = Arc::new(Allowance::new(limits.answers_per_peer, limits.answers));
         let (command, commands) = mpsc::channel(COMMAND_CAPACITY);
         let handle = DriverHandle {
             directory: Arc::clone(&directory),
             registry: Arc::clone(&registry),
+            datagrams: Arc::clone(&datagrams),
             commands: command,
         };
         let driver = Self {
@@ -146,6 +159,8 @@ impl Driver {
             factory,
             directory,
             registry,
+            datagrams,
+            allowance,
             commands,
             sessions: JoinSet::new(),
             acceptors: JoinSet::new(),
@@ -193,21 +208,53 @@ impl Driver {
     fn listen(
         &mut self,
         place: Place,
-        listener: TcpListener,
+        listener: Listener,
         accepted: mpsc::Sender<Accepted>,
     ) -> Result<(), ListenError> {
         if self.listening.contains_key(&place) {
             return Err(ListenError::Taken { at: place.at });
         }
         let stop = CancellationToken::new();
-        self.acceptors.spawn(accept(place, listener, accepted, stop.clone()));
+        let until = stop.clone();
+        match listener {
+            Listener::Connections(listener) => self
+                .acceptors
+                .spawn(async move { (accept(place, listener, accepted, until).await, None) }),
+            Listener::Datagrams(socket) => {
+                let counter = self.counter(place, socket);
+                self.acceptors.spawn(async move {
+                    let (place, remains) = serve(counter, until).await;
+                    (place, Some(remains))
+                })
+            }
+        };
         self.listening.insert(place, Acceptor { stop, closed: Vec::new() });
         Ok(())
     }
 
-    fn acceptor_closed(&mut self, closed: Result<Place, tokio::task::JoinError>) {
+    fn counter(&self, place: Place, socket: Datagrams) -> Counter {
+        Counter {
+            place,
+            socket,
+            directory: Arc::clone(&self.directory),
+            registry: Arc::clone(&self.datagrams),
+            allowance: Arc::clone(&self.allowance),
+            limits: self.limits.clone(),
+            ambient: self.ambient.clone(),
+            facts: self.facts.clone(),
+            factory: self.factory,
+        }
+    }
+
+    fn acceptor_closed(
+        &mut self,
+        closed: Result<(Place, Option<Remains>), tokio::task::JoinError>,
+    ) {
         match closed {
-            Ok(place) => {
+            Ok((place, remains)) => {
+                if let Some(remains) = remains {
+                    self.sessions.spawn(remains.end());
+                }
                 let acceptor = self.listening.remove(&place);
                 for done in acceptor.into_iter().flat_map(|acceptor| acceptor.closed) {
                     // Whoever asked may have stopped waiting; the listener is closed all the same.
@@ -226,7 +273,7 @@ impl Driver {
         let place = Place { at: plain(at), ..place };
         let Some(entry) = self.directory.get(place) else { return };
         let session_id = self.ambient.id();
-        let ticket = self.registry.admit(&self.limits, session_id, entry.decky_id, peer.ip());
+        let ticket = self.registry.admit(session_id, entry.decky_id, peer.ip());
         let Some(ticket) = ticket else {
             tracing::debug!(peer.addr = %peer, "connection over the limit closed");
             return;
@@ -254,10 +301,11 @@ impl Driver {
 
     async fn stop(mut self) {
         self.commands.close();
+        self.registry.end(None, Truncation::Shutdown);
+        self.datagrams.end(None, Truncation::Shutdown);
         for acceptor in self.listening.values() {
             acceptor.stop.cancel();
         }
-        self.registry.end(None, Truncation::Shutdown);
         let grace = self.limits.grace;
         let drain = async {
             while let Some(closed) = self.acceptors.join_next().await {
@@ -274,75 +322,6 @@ impl Driver {
             );
             self.sessions.shutdown().await;
         }
-    }
-}
-
-impl DriverHandle {
-    /// Who answers where.
-    pub fn directory(&self) -> &Directory {
-        &self.directory
-    }
-
-    /// Adds or replaces one entry. Live sessions go on.
-    pub fn bind(&self, place: Place, entry: Entry) {
-        self.directory.bind(place, entry);
-    }
-
-    /// Removes one entry. Live sessions go on until [`DriverHandle::end_sessions`].
-    pub fn unbind(&self, place: Place) {
-        self.directory.unbind(place);
-    }
-
-    /// Hands over a listener; done once the driver accepts from it.
-    ///
-    /// # Errors
-    /// Where the socket is unusable, its address already listens, or the driver has stopped.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    pub async fn listen(
-        &self,
-        lan: LanId,
-        listener: std::net::TcpListener,
-    ) -> Result<(), ListenError> {
-        listener.set_nonblocking(true).map_err(ListenError::Socket)?;
-        let at = plain(listener.local_addr().map_err(ListenError::Socket)?);
-        let listener = TcpListener::from_std(listener).map_err(ListenError::Socket)?;
-        let (done, answer) = oneshot::channel();
-        let command = Command::Listen { place: Place { lan, at }, listener, done };
-        self.commands.send(command).await.map_err(|_| ListenError::Stopped)?;
-        answer.await.unwrap_or(Err(ListenError::Stopped))
-    }
-
-    /// Closes a listener; done once it is closed. Unknown addresses are no error. Live sessions
-    /// go on.
-    pub async fn unlisten(&self, lan: LanId, at: SocketAddr) {
-        let (done, answer) = oneshot::channel();
-        let command = Command::Unlisten { place: Place { lan, at: plain(at) }, done };
-        if self.commands.send(command).await.is_ok() {
-            // A driver that stops meanwhile closes all listeners.
-            let _ = answer.await;
-        }
-    }
-
-    /// Ends all sessions with a decky; does not wait for them.
-    pub fn end_sessions(&self, decky: DeckyId, why: Truncation) {
-        self.registry.end(Some(decky), why);
-    }
-
-    /// How many sessions with a decky are live.
-    pub fn live_sessions(&self, decky: DeckyId) -> usize {
-        self.registry.live(Some(decky))
-    }
-
-    /// How many sessions are live in all.
-    pub fn all_live_sessions(&self) -> usize {
-        self.registry.live(None)
-    }
-
-    /// How many connections were closed at once because of a limit.
-    pub fn refused_connections(&self) -> u64 {
-        self.registry.refused()
     }
 }
 

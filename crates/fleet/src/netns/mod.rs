@@ -29,7 +29,7 @@ use std::{
 use maze::{Observed, ObservedDecky, ObservedLan, Step};
 use model::{
     Decky, DeckyId, Edge, InstallationSecret, LanId, Persona, ServiceConfig, Timestamp, TopologyId,
-    TypedId as _,
+    Transport, TypedId as _,
 };
 
 pub use self::{
@@ -118,7 +118,7 @@ impl Netns {
         let mut works = self.works();
         works.switch_off();
         for (tag, port) in self.rows().take_gates() {
-            self.host.close_gate(tag, port);
+            self.host.close_gate(tag, Transport::Tcp, port);
         }
         let gone = self.rows().take_all();
         gone.into_iter().for_each(|decky| self.host.decky_gone(decky));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use maze::Step;
-use model::{Decky, DeckyId, Edge, Lan, LanId, ServiceConfig, TopologyId};
+use model::{Decky, DeckyId, Edge, Lan, LanId, ServiceConfig, TopologyId, Transport};
 
 use super::{
     Netns, UPLINK, gate_tag, helper,
@@ -17,7 +17,7 @@ use super::{
     works::Works,
 };
 use crate::{
-    Bound, Gate, StepError,
+    Bound, Gate, Listener, StepError,
     switch::{ClassId, Interface, Mac, Update},
 };
 
@@ -305,7 +305,8 @@ impl Netns {
     fn unbind_all(&self, machine: &Machine, lan: LanId) {
         let Some(interface) = machine.interface_on(lan) else { return };
         for service in &machine.open {
-            self.host.unbind(gate_tag(machine.class), rows::place(interface, service.port));
+            let (tag, transport) = (gate_tag(machine.class), service.service.transport());
+            self.host.unbind(tag, transport, rows::place(interface, service.port));
         }
     }
 
@@ -323,7 +324,7 @@ impl Netns {
 
     fn unbind(&self, machine: &Machine, service: ServiceConfig) {
         for (_, at) in machine.places(service.port) {
-            self.host.unbind(gate_tag(machine.class), at);
+            self.host.unbind(gate_tag(machine.class), service.service.transport(), at);
         }
     }
 
@@ -333,6 +334,7 @@ impl Netns {
         service: ServiceConfig,
         listener: TcpListener,
     ) -> Result<(), StepError> {
+        let listener = Listener::Connections(listener);
         let gate = Gate { tag: gate_tag(machine.class), listener };
         self.host.open_gate(gate).map_err(|reason| refused(machine, service, reason))
     }
@@ -340,7 +342,7 @@ impl Netns {
     fn leave_gate(&self, class: ClassId, port: u16) {
         let is_last = self.rows().leave_gate(class, port);
         if is_last {
-            self.host.close_gate(gate_tag(class), port);
+            self.host.close_gate(gate_tag(class), Transport::Tcp, port);
         }
     }
 }

@@ -23,13 +23,14 @@ use std::{
 };
 
 use fleet::{
-    Bound, DecoyHost, Driver, Gate, MacChoice, Netns, NetnsConfig, Opened, StepError, Uplink,
+    Bound, DecoyHost, Driver, Gate, Listener, MacChoice, Netns, NetnsConfig, Opened, StepError,
+    Uplink,
     switch::{Count, Personalities},
 };
 use maze::Step;
 use model::{
     Ambient, Archetype, Decky, DeckyId, Edge, InstallationSecret, Lan, LanId, Service,
-    ServiceConfig, Timestamp, Topology,
+    ServiceConfig, Timestamp, Topology, Transport,
 };
 
 use self::segment::{Answer, PATIENCE, SILENCE, Segment, banner, connect, ping, run, within};
@@ -52,7 +53,7 @@ impl DecoyHost for Host {
         Err(format!("not a shared listener: {opened:?}"))
     }
 
-    fn close(&self, _: DeckyId, _: LanId, _: SocketAddr) {}
+    fn close(&self, _: DeckyId, _: LanId, _: Transport, _: SocketAddr) {}
 
     fn uplink_changed(&self, is_there: bool) {
         self.uplink.lock().unwrap().push(is_there);
@@ -62,6 +63,7 @@ impl DecoyHost for Host {
 
     fn open_gate(&self, Gate { tag, listener }: Gate) -> Result<(), String> {
         let port = listener.local_addr().unwrap().port();
+        let Listener::Connections(listener) = listener else { panic!("a service over TCP") };
         let (stop, bound) = (Arc::new(AtomicBool::new(false)), self.bound.clone());
         let stopped = stop.clone();
         let accept = std::thread::spawn(move || accept(&listener, tag, &bound, &stopped));
@@ -69,7 +71,7 @@ impl DecoyHost for Host {
         Ok(())
     }
 
-    fn close_gate(&self, tag: LanId, port: u16) {
+    fn close_gate(&self, tag: LanId, _: Transport, port: u16) {
         let (stop, thread) = self.gates.lock().unwrap().remove(&(tag, port)).unwrap();
         stop.store(true, SeqCst);
         thread.join().unwrap();
@@ -81,7 +83,7 @@ impl DecoyHost for Host {
         Ok(())
     }
 
-    fn unbind(&self, tag: LanId, at: SocketAddr) {
+    fn unbind(&self, tag: LanId, _: Transport, at: SocketAddr) {
         self.bound.lock().unwrap().remove(&(tag, at));
     }
 }
