@@ -223,9 +223,8 @@ impl Counter {
         record.add(SessionFact::Started).await.ok()?;
         let meter = Meter::new(&self.limits);
         let seed = self.ambient.bytes();
-        let make = || {
-            (self.factory)(entry.service, Arc::clone(&entry.persona), seed, entry.local, peer)
-        };
+        let make =
+            || (self.factory)(entry.service, Arc::clone(&entry.persona), seed, entry.local, peer);
         let Ok(Started::Datagrams(session)) = catch_unwind(AssertUnwindSafe(make)) else {
             let truncated = Some(Truncation::Panic);
             return Some(Err(Ending { record, meter, truncated, _ticket: ticket }));

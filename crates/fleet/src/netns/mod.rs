@@ -1,5 +1,5 @@
 //! Real machines on a real segment, without a kernel object for any of them: each decky is a row
-//! in the switch, each class of kernel behaviour a namespace, each port of a class a listener.
+//! in the switch, each class of kernel behaviour a namespace, each port of a class a socket.
 //!
 //! Owns the namespaces, the uplink, the switch's thread and what stands where; connections
 //! belong to the [`DecoyHost`]. Everything goes with the process, however it ends: namespaces,
@@ -29,7 +29,7 @@ use std::{
 use maze::{Observed, ObservedDecky, ObservedLan, Step};
 use model::{
     Decky, DeckyId, Edge, InstallationSecret, LanId, Persona, ServiceConfig, Timestamp, TopologyId,
-    Transport, TypedId as _,
+    TypedId as _,
 };
 
 pub use self::{
@@ -117,8 +117,8 @@ impl Netns {
     pub fn panic(&self) {
         let mut works = self.works();
         works.switch_off();
-        for (tag, port) in self.rows().take_gates() {
-            self.host.close_gate(tag, Transport::Tcp, port);
+        for (class, transport, port) in self.rows().take_gates() {
+            self.host.close_gate(gate_tag(class), transport, port);
         }
         let gone = self.rows().take_all();
         gone.into_iter().for_each(|decky| self.host.decky_gone(decky));

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -13,12 +13,12 @@ use model::{Decky, DeckyId, Edge, Lan, LanId, ServiceConfig, TopologyId, Transpo
 
 use super::{
     Netns, UPLINK, gate_tag, helper,
-    rows::{self, Machine},
+    rows::{self, GateId, Machine},
     works::Works,
 };
 use crate::{
     Bound, Gate, Listener, StepError,
-    switch::{ClassId, Interface, Mac, Update},
+    switch::{Interface, Mac, Ports, Update},
 };
 
 impl Netns {
@@ -226,7 +226,7 @@ impl Netns {
         self.host.decky_gone(decky);
         self.rows().remove_machine(topology, decky);
         for service in &machine.open {
-            self.leave_gate(machine.class, service.port);
+            self.leave_gate(machine.gate(*service));
         }
         Ok(())
     }
@@ -243,13 +243,14 @@ impl Netns {
         if machine.open.contains(&service) {
             return Ok(());
         }
-        if self.rows().enter_gate(machine.class, service.port) {
+        let gate = machine.gate(service);
+        if self.rows().enter_gate(gate) {
             let opened = works
-                .listen(machine.class, service.port)
+                .listen(gate)
                 .map_err(helper::or_gone(|source| not_listening(&machine, service, source)))
                 .and_then(|listener| self.open_gate(&machine, service, listener));
             if let Err(error) = opened {
-                self.rows().leave_gate(machine.class, service.port);
+                self.rows().leave_gate(gate);
                 return Err(error);
             }
         }
@@ -257,13 +258,12 @@ impl Netns {
         let mut done = places.try_for_each(|at| self.bind(topology, &machine, service, at));
         drop(places);
         if done.is_ok() {
-            let open = machine.open.iter().chain([&service]);
-            let ports = open.map(|open| open.port).collect();
+            let ports = ports(machine.open.iter().chain([&service]));
             done = works.apply(Update::SetPorts { machine: machine.id, ports });
         }
         if let Err(error) = done {
             self.unbind(&machine, service);
-            self.leave_gate(machine.class, service.port);
+            self.leave_gate(gate);
             return Err(error);
         }
         self.rows().opened(topology, decky, service);
@@ -281,12 +281,11 @@ impl Netns {
         let Some(machine) = machine.filter(|machine| machine.open.contains(&service)) else {
             return Ok(());
         };
-        let open = machine.open.iter().filter(|open| **open != service);
-        let ports = open.map(|open| open.port).collect();
+        let ports = ports(machine.open.iter().filter(|open| **open != service));
         works.apply(Update::SetPorts { machine: machine.id, ports })?;
         self.unbind(&machine, service);
         self.rows().closed(topology, decky, service);
-        self.leave_gate(machine.class, service.port);
+        self.leave_gate(machine.gate(service));
         Ok(())
     }
 
@@ -332,19 +331,31 @@ impl Netns {
         &self,
         machine: &Machine,
         service: ServiceConfig,
-        listener: TcpListener,
+        listener: Listener,
     ) -> Result<(), StepError> {
-        let listener = Listener::Connections(listener);
         let gate = Gate { tag: gate_tag(machine.class), listener };
         self.host.open_gate(gate).map_err(|reason| refused(machine, service, reason))
     }
 
-    fn leave_gate(&self, class: ClassId, port: u16) {
-        let is_last = self.rows().leave_gate(class, port);
+    fn leave_gate(&self, gate: GateId) {
+        let is_last = self.rows().leave_gate(gate);
         if is_last {
-            self.host.close_gate(gate_tag(class), Transport::Tcp, port);
+            let (class, transport, port) = gate;
+            self.host.close_gate(gate_tag(class), transport, port);
         }
     }
+}
+
+/// Which ports the switch lets visitors through to.
+fn ports<'a>(open: impl Iterator<Item = &'a ServiceConfig>) -> Ports {
+    let mut ports = Ports::default();
+    for config in open {
+        match config.service.transport() {
+            Transport::Tcp => ports.tcp.push(config.port),
+            Transport::Udp => ports.udp.push(config.port),
+        }
+    }
+    ports
 }
 
 /// The host did not want to serve it.

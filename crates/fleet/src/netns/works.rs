@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::TcpListener,
     ops::{Deref, DerefMut},
     os::fd::OwnedFd,
     sync::MutexGuard,
@@ -11,11 +10,11 @@ use std::{
 use super::{
     helper,
     powers::Powers,
-    rows::Machine,
+    rows::{GateId, Machine},
     runner::{Link, Loan, Runner, Stopped, class_id},
 };
 use crate::{
-    StepError,
+    Listener, StepError,
     switch::{ClassId, Kernel, Refusal, Side, Switch, Update},
 };
 
@@ -109,10 +108,10 @@ impl Works {
         Ok(id)
     }
 
-    /// A listener for this port of every decky in the class.
-    pub(super) fn listen(&self, class: ClassId, port: u16) -> io::Result<TcpListener> {
+    /// A socket for this port of every decky in the class.
+    pub(super) fn listen(&self, (class, transport, port): GateId) -> io::Result<Listener> {
         let class = self.classes.get(usize::from(class.0));
-        self.powers.listen(class.ok_or(io::ErrorKind::NotFound)?.1, port)
+        self.powers.open(class.ok_or(io::ErrorKind::NotFound)?.1, transport, port)
     }
 
     pub(super) fn namespaces(&self) -> io::Result<Vec<OwnedFd>> {

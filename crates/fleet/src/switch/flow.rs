@@ -4,6 +4,8 @@
 //! Bounded. A connection lives until it was silent for the lifetime of its state; one that is
 //! established is never evicted for another. One that is only begun is, when the table is full,
 //! so that a flood of SYNs costs no more than the table.
+//!
+//! What visitors ask by datagrams is kept in a table of its own, where any entry gives way.
 
 use std::{collections::HashMap, net::Ipv4Addr};
 
@@ -14,6 +16,8 @@ use super::{
 
 /// Most connections at once.
 pub const MAX_FLOWS: usize = 1 << 18;
+/// Most visitors' ends at once that asked something by datagrams.
+pub const MAX_EXCHANGES: usize = 1 << 16;
 /// How many entries are looked at for one to give way, when the table is full.
 const SEARCH: usize = 64;
 
@@ -49,17 +53,21 @@ pub(super) enum State {
     Closing,
     /// One side said RST.
     Closed,
+    /// The visitor sent a datagram.
+    Asked,
 }
 
 impl State {
     /// Milliseconds of silence after which it is forgotten. The kernel sends a SYN-ACK again for
-    /// some 63 s and keeps an orphan for as long; decoys end what is idle long before an hour.
+    /// some 63 s and keeps an orphan for as long; decoys end what is idle long before an hour, and
+    /// answer a datagram at once or never.
     const fn lifetime(self) -> u64 {
         match self {
             Self::Opening => 75_000,
             Self::Open => 7_200_000,
             Self::Closing => 300_000,
             Self::Closed => 65_000,
+            Self::Asked => 30_000,
         }
     }
 }
@@ -81,6 +89,11 @@ impl Flow {
     pub(super) fn new(key: Key, who: Manner, way: Way, now: u64) -> Self {
         let (state, seen) = (State::Opening, now);
         Self { key, who, way, state, kernel_isn: None, shift: 0, seen }
+    }
+
+    /// What a visitor's datagram begins, or goes on with.
+    pub(super) fn asked(key: Key, who: Manner, way: Way, now: u64) -> Self {
+        Self { state: State::Asked, ..Self::new(key, who, way, now) }
     }
 
     /// Takes note of a segment from the visitor.
@@ -114,7 +127,7 @@ impl Flow {
     }
 
     fn gives_way(&self, now: u64) -> bool {
-        self.is_over(now) || matches!(self.state, State::Opening | State::Closed)
+        self.is_over(now) || matches!(self.state, State::Opening | State::Closed | State::Asked)
     }
 }
 

@@ -2,6 +2,7 @@
 //! another. Needs root; says so and passes where there is none. Everything that is made has the
 //! test's own name and is removed at the end.
 
+mod datagrams;
 #[allow(dead_code, reason = "shared with tests of the whole service")]
 #[path = "../../../testkit/src/segment.rs"]
 mod segment;
@@ -39,11 +40,15 @@ use crate::{converge, tear_down};
 /// A gate that is served: what stops it, and the thread that does it.
 type Served = (Arc<AtomicBool>, JoinHandle<()>);
 
-/// Answers every connection with the name of the decky that was meant, and echoes what comes.
+/// Who answers where.
+type Bindings = Mutex<BTreeMap<(LanId, Transport, SocketAddr), String>>;
+
+/// Answers every connection and every datagram with the name of the decky that was meant, and
+/// echoes what comes.
 #[derive(Default)]
 struct Host {
-    gates: Mutex<BTreeMap<(LanId, u16), Served>>,
-    bound: Arc<Mutex<BTreeMap<(LanId, SocketAddr), String>>>,
+    gates: Mutex<BTreeMap<(LanId, Transport, u16), Served>>,
+    bound: Arc<Bindings>,
     /// What was told about the uplink.
     uplink: Arc<Mutex<Vec<bool>>>,
 }
@@ -63,37 +68,36 @@ impl DecoyHost for Host {
 
     fn open_gate(&self, Gate { tag, listener }: Gate) -> Result<(), String> {
         let port = listener.local_addr().unwrap().port();
-        let Listener::Connections(listener) = listener else { panic!("a service over TCP") };
         let (stop, bound) = (Arc::new(AtomicBool::new(false)), self.bound.clone());
-        let stopped = stop.clone();
-        let accept = std::thread::spawn(move || accept(&listener, tag, &bound, &stopped));
-        assert!(self.gates.lock().unwrap().insert((tag, port), (stop, accept)).is_none());
+        let (stopped, transport) = (stop.clone(), listener.transport());
+        let serve = std::thread::spawn(move || match listener {
+            Listener::Connections(listener) => accept(&listener, tag, &bound, &stopped),
+            Listener::Datagrams(socket) => datagrams::answer(&socket, tag, &bound, &stopped),
+        });
+        let twin = self.gates.lock().unwrap().insert((tag, transport, port), (stop, serve));
+        assert!(twin.is_none());
         Ok(())
     }
 
-    fn close_gate(&self, tag: LanId, _: Transport, port: u16) {
-        let (stop, thread) = self.gates.lock().unwrap().remove(&(tag, port)).unwrap();
+    fn close_gate(&self, tag: LanId, transport: Transport, port: u16) {
+        let (stop, thread) = self.gates.lock().unwrap().remove(&(tag, transport, port)).unwrap();
         stop.store(true, SeqCst);
         thread.join().unwrap();
     }
 
     fn bind(&self, bound: Bound) -> Result<(), String> {
         let name = format!("{} {}", bound.decky.name, bound.service.service);
-        self.bound.lock().unwrap().insert((bound.tag, bound.at), name);
+        let transport = bound.service.service.transport();
+        self.bound.lock().unwrap().insert((bound.tag, transport, bound.at), name);
         Ok(())
     }
 
-    fn unbind(&self, tag: LanId, _: Transport, at: SocketAddr) {
-        self.bound.lock().unwrap().remove(&(tag, at));
+    fn unbind(&self, tag: LanId, transport: Transport, at: SocketAddr) {
+        self.bound.lock().unwrap().remove(&(tag, transport, at));
     }
 }
 
-fn accept(
-    listener: &TcpListener,
-    tag: LanId,
-    bound: &Mutex<BTreeMap<(LanId, SocketAddr), String>>,
-    stop: &AtomicBool,
-) {
+fn accept(listener: &TcpListener, tag: LanId, bound: &Bindings, stop: &AtomicBool) {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let rest = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
     while !stop.load(SeqCst) {
@@ -101,7 +105,8 @@ fn accept(
         poll(&mut fds, Some(&rest)).unwrap();
         let Ok((mut stream, _)) = listener.accept() else { continue };
         let at = stream.local_addr().unwrap();
-        let Some(name) = bound.lock().unwrap().get(&(tag, at)).cloned() else { continue };
+        let place = (tag, Transport::Tcp, at);
+        let Some(name) = bound.lock().unwrap().get(&place).cloned() else { continue };
         std::thread::spawn(move || -> io::Result<()> {
             stream.set_nonblocking(false)?;
             stream.write_all(format!("{name}\n").as_bytes())?;

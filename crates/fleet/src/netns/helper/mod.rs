@@ -3,7 +3,7 @@
 //!
 //! It is this binary again, started before anything else. Requests come over a socket pair, one
 //! at a time, and are answered with a descriptor or a reason. It knows one uplink, gives out
-//! namespaces and listeners within named bounds ([`Ledger`]), and ends when the socket closes.
+//! namespaces and sockets in them within named bounds ([`Ledger`]), and ends when the socket closes.
 //! It never sees a packet, the database, or a byte that a visitor sent.
 
 mod client;
