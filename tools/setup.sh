@@ -17,6 +17,7 @@ need curl curl
 need redis-cli redis-tools
 need nats-server nats-server
 need ftp ftp
+need snmpget snmp
 need chromium chromium
 need node nodejs
 need npm npm

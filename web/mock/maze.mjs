@@ -5,8 +5,9 @@ import { randomBytes } from "node:crypto";
 const POOLS = {
   "linux-server": ["ssh", "http", "ftp"], "web-server": ["http", "ftp", "ssh"],
   "database-server": ["redis", "ssh"], "file-server": ["ftp", "ssh"], "devops-host": ["ssh", "http", "redis"],
+  "printer": ["snmp", "ftp"], "monitoring-node": ["snmp", "ssh"],
 };
-const PORTS = { ssh: 22, http: 80, ftp: 21, redis: 6379 };
+const PORTS = { ssh: 22, http: 80, ftp: 21, redis: 6379, snmp: 161 };
 
 let counter = 0;
 export const newId = () => {

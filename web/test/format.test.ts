@@ -57,6 +57,8 @@ describe("words", () => {
     expect(command("http", 80)).toBe("curl http://127.66.1.10/");
     expect(command("ftp", 20021)).toBe("curl ftp://127.66.1.10:20021/");
     expect(command("redis", 26379)).toBe("redis-cli -h 127.66.1.10 -p 26379");
+    expect(command("snmp", 161)).toBe("snmpwalk -v 2c -c public 127.66.1.10");
+    expect(command("snmp", 20161)).toBe("snmpwalk -v 2c -c public 127.66.1.10:20161");
     expect(command("smtp", 25)).toBe("nc 127.66.1.10 25");
   });
 

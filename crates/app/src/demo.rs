@@ -76,7 +76,7 @@ pub fn try_commands(morgana: &Morgana, record: &TopologyRecord) -> String {
     let mut deckies: Vec<_> = record.topology.deckies.values().collect();
     // From the outside in: web servers stand in front.
     deckies.sort_by(|a, b| b.name.cmp(&a.name));
-    for service in [Service::Http, Service::Ssh, Service::Redis, Service::Ftp] {
+    for service in [Service::Http, Service::Ssh, Service::Redis, Service::Ftp, Service::Snmp] {
         let found = deckies.iter().find_map(|decky| {
             let endpoints = morgana.network.endpoints(decky.id);
             Some((*decky, endpoints.into_iter().find(|e| e.service == service)?))
@@ -110,5 +110,8 @@ fn command(morgana: &Morgana, decky: &Decky, service: Service, host: &str, port:
             format!("  redis-cli -h {host} -p {port} {login}info server    # {}", decky.name)
         }
         Service::Ftp => format!("  ftp {host} {port}    # {}, {user} / {password}", decky.name),
+        Service::Snmp => {
+            format!("  snmpwalk -v 2c -c public -O n {host}:{port} .1    # {}", decky.name)
+        }
     }
 }

@@ -9,11 +9,11 @@ use std::{
     thread,
 };
 
-use decoys::{Admission, DriverHandle, Entry, LazyPersona, Place};
-use fleet::{Bound, DataPorts, DecoyHost, Gate, Opened};
+use decoys::{Admission, DriverHandle, Entry, LazyPersona, ListenError, Place};
+use fleet::{Bound, DataPorts, DecoyHost, Gate, Listener, Opened};
 use model::{
     Decky, DeckyId, InstallationSecret, LanId, Persona, Service, ServiceConfig, TopologyId,
-    Truncation,
+    Transport, Truncation,
 };
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -84,17 +84,25 @@ impl Host {
         let (decky_id, service) = (decky.id, service.service);
         Ok(Entry { topology_id, lan_id, decky_id, service, persona, local })
     }
+
+    fn listen(&self, lan: LanId, listener: Listener) -> Result<(), ListenError> {
+        self.runtime.block_on(async {
+            match listener {
+                Listener::Connections(listener) => self.decoys.listen(lan, listener).await,
+                Listener::Datagrams(socket) => self.decoys.listen_datagrams(lan, socket).await,
+            }
+        })
+    }
 }
 
 impl DecoyHost for Host {
     fn open_gate(&self, Gate { tag, listener }: Gate) -> Result<(), String> {
-        let listening = self.runtime.block_on(self.decoys.listen(tag, listener));
-        listening.map_err(|error| error.to_string())
+        self.listen(tag, listener).map_err(|error| error.to_string())
     }
 
-    fn close_gate(&self, tag: LanId, port: u16) {
+    fn close_gate(&self, tag: LanId, transport: Transport, port: u16) {
         let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        self.runtime.block_on(self.decoys.unlisten(tag, at));
+        self.runtime.block_on(self.decoys.unlisten(tag, transport, at));
     }
 
     fn data_ports(&self, tag: LanId, ports: DataPorts) {
@@ -106,29 +114,29 @@ impl DecoyHost for Host {
 
     fn bind(&self, bound: Bound) -> Result<(), String> {
         let entry = self.entry(bound.topology, bound.lan, &bound.decky, bound.service)?;
-        self.decoys.bind(Place { lan: bound.tag, at: bound.at }, entry);
+        let transport = bound.service.service.transport();
+        self.decoys.bind(Place { lan: bound.tag, transport, at: bound.at }, entry);
         Ok(())
     }
 
-    fn unbind(&self, tag: LanId, at: SocketAddr) {
-        self.decoys.unbind(Place { lan: tag, at });
+    fn unbind(&self, tag: LanId, transport: Transport, at: SocketAddr) {
+        self.decoys.unbind(Place { lan: tag, transport, at });
     }
 
     fn open(&self, opened: Opened) -> Result<(), String> {
         let at = opened.listener.local_addr().map_err(|error| error.to_string())?;
         let entry = self.entry(opened.topology, opened.lan, &opened.decky, opened.service)?;
-        let place = Place { lan: opened.lan, at };
+        let place = Place { lan: opened.lan, transport: opened.listener.transport(), at };
         self.decoys.bind(place, entry);
-        let listening = self.runtime.block_on(self.decoys.listen(opened.lan, opened.listener));
-        listening.map(drop).map_err(|error| {
+        self.listen(place.lan, opened.listener).map_err(|error| {
             self.decoys.unbind(place);
             error.to_string()
         })
     }
 
-    fn close(&self, _decky: DeckyId, lan: LanId, at: SocketAddr) {
-        self.runtime.block_on(self.decoys.unlisten(lan, at));
-        self.decoys.unbind(Place { lan, at });
+    fn close(&self, _decky: DeckyId, lan: LanId, transport: Transport, at: SocketAddr) {
+        self.runtime.block_on(self.decoys.unlisten(lan, transport, at));
+        self.decoys.unbind(Place { lan, transport, at });
     }
 
     fn uplink_changed(&self, is_there: bool) {

@@ -303,6 +303,7 @@ async fn with_pulse(
         vec![
             ("live_sessions", visitors.all_live_sessions() as u64),
             ("refused_connections_total", visitors.refused_connections()),
+            ("refused_datagrams_total", visitors.refused_datagrams()),
         ]
     };
     pulse.beside(decoys, figures).await;

@@ -1,4 +1,4 @@
-//! Who answers where: (LAN, address, port) to decky, service and persona.
+//! Who answers where: (LAN, transport, address, port) to decky, service and persona.
 //!
 //! Shared: an entry comes or goes in less than a microsecond however many there are, and nobody
 //! who looks one up meets half a change. It knows nothing of sockets: the fleet says which
@@ -10,14 +10,16 @@ use std::{
     sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use model::{DeckyId, LanId, Persona, Service, TopologyId};
+use model::{DeckyId, LanId, Persona, Service, TopologyId, Transport};
 
-/// Where a connection really arrives. Two LANs may use the same addresses.
+/// Where a connection or a datagram really arrives. Two LANs may use the same addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Place {
     /// The LAN whose listener accepted it.
     pub lan: LanId,
-    /// The local end of the connection, as the kernel sees it.
+    /// What carried it.
+    pub transport: Transport,
+    /// The local end, as the kernel sees it.
     pub at: SocketAddr,
 }
 

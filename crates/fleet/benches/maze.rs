@@ -27,12 +27,12 @@ use std::{
 };
 
 use fleet::{
-    Bound, DataPorts, DecoyHost, Driver, Gate, MacChoice, Netns, NetnsConfig, Opened, Uplink,
-    switch::Personalities,
+    Bound, DataPorts, DecoyHost, Driver, Gate, Listener, MacChoice, Netns, NetnsConfig, Opened,
+    Uplink, switch::Personalities,
 };
 use model::{
     Ambient, Archetype, Decky, DeckyId, Edge, InstallationSecret, Lan, LanId, Service,
-    ServiceConfig, Timestamp, Topology,
+    ServiceConfig, Timestamp, Topology, Transport,
 };
 
 use self::segment::{Segment, connect, run, within};
@@ -70,12 +70,13 @@ impl DecoyHost for Host {
         let port = listener.local_addr().unwrap().port();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
+        let Listener::Connections(listener) = listener else { panic!("a service over TCP") };
         let serve = std::thread::spawn(move || serve(&listener, port, &stopped));
         self.gates.lock().unwrap().insert((tag, port), (stop, serve));
         Ok(())
     }
 
-    fn close_gate(&self, tag: LanId, port: u16) {
+    fn close_gate(&self, tag: LanId, _: Transport, port: u16) {
         let (stop, thread) = self.gates.lock().unwrap().remove(&(tag, port)).unwrap();
         stop.store(true, SeqCst);
         thread.join().unwrap();
@@ -86,7 +87,7 @@ impl DecoyHost for Host {
         Ok(())
     }
 
-    fn unbind(&self, _: LanId, _: SocketAddr) {
+    fn unbind(&self, _: LanId, _: Transport, _: SocketAddr) {
         self.bound.fetch_sub(1, SeqCst);
     }
 
@@ -94,7 +95,7 @@ impl DecoyHost for Host {
         Err(format!("not a shared listener: {opened:?}"))
     }
 
-    fn close(&self, _: DeckyId, _: LanId, _: SocketAddr) {}
+    fn close(&self, _: DeckyId, _: LanId, _: Transport, _: SocketAddr) {}
 
     fn uplink_changed(&self, _: bool) {}
 

@@ -1,12 +1,13 @@
 //! The seam between the mutator and a network.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    io,
+    net::{SocketAddr, TcpListener, UdpSocket},
     sync::Arc,
 };
 
 use maze::{Observed, Step};
-use model::{Decky, DeckyId, LanId, Service, ServiceConfig, TopologyId};
+use model::{Decky, DeckyId, LanId, Service, ServiceConfig, TopologyId, Transport};
 
 use crate::{DataPorts, FailedStep, StepError};
 
@@ -60,6 +61,37 @@ pub struct Endpoint {
     pub listening: SocketAddr,
 }
 
+/// A socket on which visitors come in: bound and non-blocking.
+#[derive(Debug)]
+pub enum Listener {
+    /// For connections; it listens.
+    Connections(TcpListener),
+    /// For datagrams. It may be bound to one address or, where many deckies share it, to all:
+    /// each datagram tells the local address that was meant, and is answered from there.
+    Datagrams(UdpSocket),
+}
+
+impl Listener {
+    /// Where it is bound.
+    ///
+    /// # Errors
+    /// Where the kernel says no.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Connections(listener) => listener.local_addr(),
+            Self::Datagrams(socket) => socket.local_addr(),
+        }
+    }
+
+    /// What it carries.
+    pub fn transport(&self) -> Transport {
+        match self {
+            Self::Connections(_) => Transport::Tcp,
+            Self::Datagrams(_) => Transport::Udp,
+        }
+    }
+}
+
 /// A listener that a driver opened, with all that its server has to know.
 #[derive(Debug)]
 pub struct Opened {
@@ -71,18 +103,19 @@ pub struct Opened {
     pub decky: Arc<Decky>,
     /// What it shall speak. The port is the pretended one; the listener knows the real one.
     pub service: ServiceConfig,
-    /// Bound, listening, non-blocking.
-    pub listener: TcpListener,
+    /// Where its visitors come in; of the service's transport.
+    pub listener: Listener,
 }
 
-/// A listener that many deckies share: a connection's local address says which one was meant.
+/// A listener that many deckies share: the local address of a connection, or of a datagram, says
+/// which one was meant.
 #[derive(Debug)]
 pub struct Gate {
     /// Stands in the place of a LAN where the host looks up who was meant. The addresses behind
     /// a gate are the driver's own, so that LANs with equal subnets are told apart.
     pub tag: LanId,
-    /// Bound to all addresses, listening, non-blocking.
-    pub listener: TcpListener,
+    /// Bound to all addresses.
+    pub listener: Listener,
 }
 
 /// Who answers at an address behind a gate.
@@ -90,7 +123,7 @@ pub struct Gate {
 pub struct Bound {
     /// The gate's tag.
     pub tag: LanId,
-    /// The local address of the connections that are meant.
+    /// The local address of what is meant, by the service's transport.
     pub at: SocketAddr,
     /// Of which topology.
     pub topology: TopologyId,
@@ -105,11 +138,11 @@ pub struct Bound {
 /// Who serves what a driver opens. It must not call the driver back from within these.
 pub trait DecoyHost: Send + Sync {
     /// Takes over a listener that deckies will share; returns once it is served. Connections to
-    /// an address that nobody is bound to are closed.
+    /// an address that nobody is bound to are closed, datagrams dropped.
     fn open_gate(&self, gate: Gate) -> Result<(), String>;
 
-    /// Drops the shared listener of this tag and port; returns once it is closed.
-    fn close_gate(&self, tag: LanId, port: u16);
+    /// Drops the shared listener of this tag, transport and port; returns once it is closed.
+    fn close_gate(&self, tag: LanId, transport: Transport, port: u16);
 
     /// Sessions behind the gates of this tag may ask their visitors to come once more, at these
     /// ports; there are gates for them, too. Told before the first decky with such a service.
@@ -118,14 +151,14 @@ pub trait DecoyHost: Send + Sync {
     /// From now on this decky answers there.
     fn bind(&self, bound: Bound) -> Result<(), String>;
 
-    /// Nobody answers there any more; sessions go on. Unknown ones are fine.
-    fn unbind(&self, tag: LanId, at: SocketAddr);
+    /// Nobody answers there any more; sessions over connections go on. Unknown ones are fine.
+    fn unbind(&self, tag: LanId, transport: Transport, at: SocketAddr);
 
     /// Takes a listener over; returns once it is served. The error is a reason for operators.
     fn open(&self, opened: Opened) -> Result<(), String>;
 
     /// Drops the listener at `at`; returns once it is closed. Unknown ones are fine.
-    fn close(&self, decky: DeckyId, lan: LanId, at: SocketAddr);
+    fn close(&self, decky: DeckyId, lan: LanId, transport: Transport, at: SocketAddr);
 
     /// The decky is gone: whatever still runs on it ends.
     fn decky_gone(&self, decky: DeckyId);

@@ -17,7 +17,7 @@ mod raw;
 mod row;
 pub mod switch;
 
-pub use driver::{Bound, DecoyHost, Driver, Endpoint, Gate, Opened};
+pub use driver::{Bound, DecoyHost, Driver, Endpoint, Gate, Listener, Opened};
 pub use error::{FailedStep, StepError};
 pub use fake::{Failure, Fake, FakeNetwork};
 pub use loopback::{Loopback, LoopbackConfig, LoopbackError, Ports};

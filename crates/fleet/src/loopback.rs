@@ -7,16 +7,16 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
 use maze::{Observed, ObservedDecky, ObservedLan, Step};
-use model::{Decky, DeckyId, Lan, LanId, Service, ServiceConfig, TopologyId};
+use model::{Decky, DeckyId, Lan, LanId, Service, ServiceConfig, TopologyId, Transport};
 
 use self::network::{Machine, Network, Opening};
-use crate::{DecoyHost, Driver, Endpoint, Opened, StepError};
+use crate::{DecoyHost, Driver, Endpoint, Listener, Opened, StepError};
 
 mod network;
 
@@ -129,7 +129,7 @@ impl Loopback {
     fn remove_decky(&self, topology: TopologyId, decky: DeckyId) {
         let Some(open) = self.network().openings_of(topology, decky) else { return };
         for opening in open {
-            self.host.close(decky, opening.lan, opening.at);
+            self.close_opening(decky, opening);
         }
         self.host.decky_gone(decky);
         self.network().remove_decky(topology, decky);
@@ -149,7 +149,7 @@ impl Loopback {
                 Ok(opened) => openings.extend(opened.into_iter().map(|at| (service, at))),
                 Err(error) => {
                     for (_, opening) in openings {
-                        self.host.close(row.id, opening.lan, opening.at);
+                        self.close_opening(row.id, opening);
                     }
                     return Err(error);
                 }
@@ -163,7 +163,7 @@ impl Loopback {
     fn detach(&self, topology: TopologyId, decky: DeckyId, lan: LanId) {
         let openings = self.network().openings_on(topology, decky, lan);
         for opening in openings {
-            self.host.close(decky, opening.lan, opening.at);
+            self.close_opening(decky, opening);
         }
         self.host.interface_gone(decky, lan);
         self.network().detached(topology, decky, lan);
@@ -196,27 +196,32 @@ impl Loopback {
         topology: TopologyId,
         row: &Arc<Decky>,
         service: ServiceConfig,
-        listeners: Vec<(LanId, (SocketAddr, TcpListener))>,
+        listeners: Vec<(LanId, (SocketAddr, Listener))>,
     ) -> Result<Vec<Opening>, StepError> {
         let mut openings: Vec<Opening> = Vec::new();
         for (lan, (at, listener)) in listeners {
+            let transport = listener.transport();
             let opened = Opened { topology, lan, decky: row.clone(), service, listener };
             if let Err(reason) = self.host.open(opened) {
                 for opening in openings {
-                    self.host.close(row.id, opening.lan, opening.at);
+                    self.close_opening(row.id, opening);
                 }
                 let decky = row.id;
                 return Err(StepError::Host { decky, service: service.service, addr: at, reason });
             }
-            openings.push(Opening { lan, at });
+            openings.push(Opening { lan, transport, at });
         }
         Ok(openings)
+    }
+
+    fn close_opening(&self, decky: DeckyId, opening: Opening) {
+        self.host.close(decky, opening.lan, opening.transport, opening.at);
     }
 
     fn close(&self, topology: TopologyId, decky: DeckyId, service: ServiceConfig) {
         let Some(openings) = self.network().openings_at(topology, decky, service) else { return };
         for opening in openings {
-            self.host.close(decky, opening.lan, opening.at);
+            self.close_opening(decky, opening);
         }
         self.network().closed(topology, decky, service);
     }
@@ -226,13 +231,13 @@ impl Loopback {
         &self,
         address: Ipv4Addr,
         config: ServiceConfig,
-    ) -> Result<(SocketAddr, TcpListener), StepError> {
+    ) -> Result<(SocketAddr, Listener), StepError> {
         let ServiceConfig { service, port } = config;
         if self.config.ports == Ports::True {
             let true_port = SocketAddr::from((address, port));
-            match bind(true_port) {
+            match bind(service.transport(), true_port) {
                 Ok(listener) => return Ok((true_port, listener)),
-                Err(error) if self.may_stand_in(&error, true_port) => {}
+                Err(error) if self.may_stand_in(&error, service, true_port) => {}
                 Err(error) => return Err(self.refused(true_port, service, error)),
             }
         }
@@ -240,23 +245,28 @@ impl Loopback {
         let stand_in = port.checked_add(offset);
         let stand_in = stand_in.ok_or(StepError::PortOutOfRange { port, offset })?;
         let addr = SocketAddr::from((address, stand_in));
-        let listener = bind(addr).map_err(|error| self.refused(addr, service, error))?;
+        let listener = bind(service.transport(), addr);
+        let listener = listener.map_err(|error| self.refused(addr, service, error))?;
         Ok((addr, listener))
     }
 
     /// Whether another port may stand in: the process may not bind this one, or a program of this
     /// machine listens there on every address, as its own sshd does.
-    fn may_stand_in(&self, error: &io::Error, addr: SocketAddr) -> bool {
+    fn may_stand_in(&self, error: &io::Error, service: Service, addr: SocketAddr) -> bool {
         match error.kind() {
             io::ErrorKind::PermissionDenied => true,
-            io::ErrorKind::AddrInUse => self.network().owner_of(addr).is_none(),
+            io::ErrorKind::AddrInUse => self.owner_of(service, addr).is_none(),
             _ => false,
         }
     }
 
+    fn owner_of(&self, service: Service, addr: SocketAddr) -> Option<DeckyId> {
+        self.network().owner_of(service.transport(), addr)
+    }
+
     fn refused(&self, addr: SocketAddr, service: Service, source: io::Error) -> StepError {
         match source.kind() {
-            io::ErrorKind::AddrInUse => match self.network().owner_of(addr) {
+            io::ErrorKind::AddrInUse => match self.owner_of(service, addr) {
                 Some(owner) => StepError::PortTaken { addr, service, owner },
                 None => StepError::AddressInUse { addr, service, source },
             },
@@ -353,12 +363,21 @@ fn seen(machine: &Machine) -> ObservedDecky {
     seen
 }
 
-/// Binds and listens; the standard library sets SO_REUSEADDR, so that a restart need not wait
-/// for connections of the process before it to be forgotten.
-fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(addr)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+/// Binds, and listens for connections; the standard library sets SO_REUSEADDR then, so that a
+/// restart need not wait for connections of the process before it to be forgotten.
+fn bind(transport: Transport, addr: SocketAddr) -> io::Result<Listener> {
+    Ok(match transport {
+        Transport::Tcp => {
+            let listener = TcpListener::bind(addr)?;
+            listener.set_nonblocking(true)?;
+            Listener::Connections(listener)
+        }
+        Transport::Udp => {
+            let socket = UdpSocket::bind(addr)?;
+            socket.set_nonblocking(true)?;
+            Listener::Datagrams(socket)
+        }
+    })
 }
 
 /// EMFILE and ENFILE; the same numbers on every Unix.

@@ -21,8 +21,8 @@ const DECKIES: [(&str, &str, Archetype, &[Service]); 6] = [
     ("app-01", "servers", Archetype::LinuxServer, &[Service::Http, Service::Ssh]),
 ];
 
-/// Three LANs (dmz, office, servers) and six deckies, which together speak every service. Its
-/// version is 1, nothing rotates by itself.
+/// Three LANs (dmz, office, servers) and six deckies, which together speak every service over TCP.
+/// Its version is 1, nothing rotates by itself.
 pub fn demo(name: Name, ambient: &Ambient) -> Topology {
     let mut topology = Topology::new(ambient.id(), name);
     for op in lans().chain(deckies()) {

@@ -273,6 +273,8 @@ const fn stem(archetype: Archetype) -> &'static str {
         Archetype::DatabaseServer => "db",
         Archetype::FileServer => "files",
         Archetype::DevopsHost => "ops",
+        Archetype::Printer => "printer",
+        Archetype::MonitoringNode => "monitor",
     }
 }
 

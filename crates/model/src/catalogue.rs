@@ -65,17 +65,38 @@ words! {
         Ftp = "ftp",
         /// Redis (RESP2).
         Redis = "redis",
+        /// Simple Network Management Protocol, v1 and v2c.
+        Snmp = "snmp",
+    }
+}
+
+words! {
+    /// What carries a service.
+    Transport, "transport" {
+        /// Connections.
+        Tcp = "tcp",
+        /// Datagrams.
+        Udp = "udp",
     }
 }
 
 impl Service {
-    /// The TCP port where the real product listens by default.
+    /// The port where the real product listens by default.
     pub const fn port(self) -> u16 {
         match self {
             Self::Ssh => 22,
             Self::Http => 80,
             Self::Ftp => 21,
             Self::Redis => 6379,
+            Self::Snmp => 161,
+        }
+    }
+
+    /// What carries it. A port of one transport says nothing about that port of the other.
+    pub const fn transport(self) -> Transport {
+        match self {
+            Self::Ssh | Self::Http | Self::Ftp | Self::Redis => Transport::Tcp,
+            Self::Snmp => Transport::Udp,
         }
     }
 }
@@ -93,6 +114,10 @@ words! {
         FileServer = "file-server",
         /// A machine of the operations team.
         DevopsHost = "devops-host",
+        /// A network printer.
+        Printer = "printer",
+        /// A machine that watches others.
+        MonitoringNode = "monitoring-node",
     }
 }
 
@@ -106,6 +131,8 @@ impl Archetype {
             Self::DatabaseServer => &[Service::Redis, Service::Ssh],
             Self::FileServer => &[Service::Ftp, Service::Ssh],
             Self::DevopsHost => &[Service::Ssh, Service::Http, Service::Redis],
+            Self::Printer => &[Service::Snmp, Service::Ftp],
+            Self::MonitoringNode => &[Service::Snmp, Service::Ssh],
         }
     }
 }

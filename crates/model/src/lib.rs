@@ -21,7 +21,7 @@ mod subject;
 mod topology;
 
 pub use ambient::{Ambient, Timestamp, TimestampError};
-pub use catalogue::{Archetype, Service, UnknownWord};
+pub use catalogue::{Archetype, Service, Transport, UnknownWord};
 pub use context::{EventContext, MAX_CONTEXT_BYTES, traceparent};
 pub use event::{
     ActivityKind, ActivityPayload, AttackerObserved, AttackerScored, ControlAction,

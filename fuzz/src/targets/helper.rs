@@ -18,6 +18,7 @@ pub(super) const TARGET: Target = Target {
         "\u{1}\u{1}",
         "\u{1}\u{9}",
         "\u{4}\u{3}\u{0}\u{0}\u{16}",
+        "\u{4}\u{4}\u{0}\u{0}\u{16}",
         "\u{9}\u{2}\u{1}\u{1}\u{1}\u{2}\u{0}`\u{0}\u{0}",
     ],
     mutation: None,
@@ -26,7 +27,7 @@ pub(super) const TARGET: Target = Target {
 
 fn run(input: &[u8], trace: &mut Trace) {
     let (mut ledger, mut classes) = (Ledger::default(), 0);
-    let mut ports: BTreeMap<u8, BTreeSet<u16>> = BTreeMap::new();
+    let mut ports: BTreeMap<u8, BTreeSet<_>> = BTreeMap::new();
     let mut rest = input;
     for _ in 0..MAX_REQUESTS {
         let [length, after @ ..] = rest else { break };
@@ -53,10 +54,10 @@ fn run(input: &[u8], trace: &mut Trace) {
                 assert_eq!(kernel.check(), Ok(()));
                 classes += 1;
             }
-            Request::Listen { class, port } => {
+            Request::Open { class, transport, port } => {
                 assert!(usize::from(class) < classes, "a namespace that there is");
                 let ports = ports.entry(class).or_default();
-                ports.insert(port.get());
+                ports.insert((transport, port.get()));
                 assert!(ports.len() <= MAX_PORTS);
             }
         }

@@ -13,6 +13,7 @@ mod ops;
 mod safe;
 mod services;
 mod shell;
+mod snmp;
 mod ssh;
 mod ssh_client;
 mod subjects;
@@ -62,6 +63,7 @@ pub const TARGETS: &[Target] = &[
     services::HTTP,
     services::REDIS,
     services::FTP,
+    snmp::TARGET,
     ssh::TARGET,
     shell::TARGET,
     bus_codec::TARGET,

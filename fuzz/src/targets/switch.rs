@@ -1,8 +1,8 @@
 //! Frames, as anybody on a segment may send them, and as a namespace that went wrong would.
 
 use fleet::switch::{
-    ClassId, Frame, Interface, Mac, MachineId, MachineRow, Personalities, Segment, Side, Slot,
-    Switch, Update, UplinkId, VNET_LEN, Verdict,
+    ClassId, Frame, Interface, Mac, MachineId, MachineRow, Personalities, Ports, Segment, Side,
+    Slot, Switch, Update, UplinkId, VNET_LEN, Verdict,
 };
 
 use super::Target;
@@ -83,6 +83,7 @@ fn repair(frame: &mut [u8]) {
     let (at, begun) = match protocol {
         1 => (2, 0),
         6 => (16, u32::from(addresses) + 6 + part.len() as u32),
+        17 => (6, u32::from(addresses) + 17 + part.len() as u32),
         _ => return,
     };
     if part.len() < at + 2 {
@@ -127,7 +128,7 @@ fn lab() -> Switch {
             clock: 77,
             seed: 1,
             interfaces,
-            ports: vec![22, 80],
+            ports: Ports { tcp: vec![22, 80], udp: vec![161] },
         })
     };
     let updates = [

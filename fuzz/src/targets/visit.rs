@@ -8,7 +8,7 @@ use std::{
 };
 
 use decoys::{
-    DataAction, DataEvent, Flow, Output, Session,
+    DataAction, DataEvent, Flow, Output, Session, Started,
     session::{MAX_OUTPUT_BYTES, MAX_OUTPUT_FACTS},
 };
 use model::{
@@ -75,8 +75,12 @@ pub(super) fn peer() -> SocketAddr {
 impl Visit {
     pub(super) fn begin(service: Service, persona: Arc<Persona>) -> Self {
         let local = SocketAddr::from(([10, 66, 1, 10], service.port()));
+        let Started::Connection(session) = decoys::start(service, persona, [3; 32], local, peer())
+        else {
+            panic!("{service} has no connections")
+        };
         let mut visit = Self {
-            session: decoys::start(service, persona, [3; 32], local, peer()),
+            session,
             now: START,
             out: Output::new(),
             seen: Seen::default(),

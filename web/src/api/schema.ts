@@ -36,7 +36,7 @@ export interface components {
         /** @enum {string} */
         ActivityKind: "login" | "command" | "request" | "upload";
         /** @enum {string} */
-        Archetype: "linux-server" | "web-server" | "database-server" | "file-server" | "devops-host";
+        Archetype: "linux-server" | "web-server" | "database-server" | "file-server" | "devops-host" | "printer" | "monitoring-node";
         /** @description One source address, as seen. */
         Attacker: {
             address: string;
@@ -1539,7 +1539,7 @@ export interface components {
         /** @enum {string} */
         ScoreLevel: "low" | "medium" | "high" | "critical";
         /** @enum {string} */
-        Service: "ssh" | "http" | "ftp" | "redis";
+        Service: "ssh" | "http" | "ftp" | "redis" | "snmp";
         /** @description A service of a decky. */
         ServiceConfig: {
             /** Format: int32 */

@@ -69,4 +69,6 @@ export const ARCHETYPES: Readonly<Record<Archetype, readonly Service[]>> = {
   "database-server": ["redis", "ssh"],
   "file-server": ["ftp", "ssh"],
   "devops-host": ["ssh", "http", "redis"],
+  "printer": ["snmp", "ftp"],
+  "monitoring-node": ["snmp", "ssh"],
 };

@@ -96,6 +96,7 @@ export function visitCommand({ service, listening }: Pick<Endpoint, "service" | 
     case "http": return `curl http://${address}${port === 80 ? "" : `:${port}`}/`;
     case "ftp": return `curl ftp://${address}${port === 21 ? "" : `:${port}`}/`;
     case "redis": return `redis-cli -h ${address}${port === 6379 ? "" : ` -p ${port}`}`;
+    case "snmp": return `snmpwalk -v 2c -c public ${address}${port === 161 ? "" : `:${port}`}`;
     default: return `nc ${address} ${port}`;
   }
 }

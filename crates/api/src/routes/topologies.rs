@@ -31,7 +31,7 @@ pub(crate) enum Template {
     /// Nothing.
     #[default]
     Empty,
-    /// Three LANs and six deckies that together speak every service.
+    /// Three LANs and six deckies that together speak every service over TCP.
     Demo,
 }
 

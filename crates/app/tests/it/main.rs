@@ -23,6 +23,7 @@ mod operations;
 mod panic;
 mod privilege;
 mod relay;
+mod snmp;
 mod workers;
 
 use std::path::Path;

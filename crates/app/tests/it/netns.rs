@@ -1,5 +1,6 @@
 //! The service on a real segment: killed at any step it leaves nothing in the kernel, and the
-//! next start brings the network to desired state. Needs root; says so and passes where there is
+//! next start brings the network to desired state; what is asked by datagrams is answered and told.
+//! Needs root; says so and passes where there is
 //! none.
 
 use std::{
@@ -313,5 +314,59 @@ async fn ftp_lists_and_moves_files_for_who_is_expected_and_nobody_else() {
             }
         });
     });
+}
+
+/// Adds a decky that speaks SNMP to the segment; answers its address.
+async fn add_agent(service: &Service, events: &mut Events, name: &str, archetype: &str) -> String {
+    let client = service.client();
+    let payload = json!({"name": name, "lan": "dmz", "archetype": archetype, "services": ["snmp"]});
+    let op = json!({"op": "add_decky", "payload": payload});
+    let queued = client.post("/api/v1/topologies/demo/mutations", &op).await.unwrap();
+    let id = &queued["mutation_id"];
+    events.wait("topology.mutation.applied", |p| p["mutation_id"] == *id).await;
+    let decky = client.get(&format!("/api/v1/deckies/demo%2F{name}")).await.unwrap();
+    let listening = decky["endpoints"][0]["listening"].as_str().unwrap();
+    listening.strip_suffix(":161").expect("the true port").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_are_walked_on_the_segment_and_it_is_told() {
+    const NAME: &str = "1.3.6.1.2.1.1.5.0";
+    let Some(site) = Site::new() else { return };
+    let service = site.start(&[]).service().await;
+    let mut events = Events::follow(&service.client(), "/api/v1/events").await;
+    let printer = add_agent(&service, &mut events, "printer-01", "printer").await;
+    let monitor = add_agent(&service, &mut events, "monitor-01", "monitoring-node").await;
+    let ask = |client: &str, at: &str, oid: &str| {
+        let options = "-c public -O n -t 20 -r 0";
+        site.segment.sh(&format!("{client} {options} {at} {oid}"))
+    };
+    let mut sessions = Vec::new();
+    for (at, name) in [(&printer, "printer-01"), (&monitor, "monitor-01")] {
+        for version in ["1", "2c"] {
+            let said = ask(&format!("snmpget -v {version}"), at, NAME);
+            assert_eq!(said.trim(), format!(".{NAME} = STRING: \"{name}\""), "v{version}");
+            let question = format!("v{version} get {NAME}");
+            let heard = |p: &Value| p["text"] == question && !sessions.contains(&p["session_id"]);
+            let heard = events.wait("attacker.session.activity", heard).await;
+            sessions.push(heard["payload"]["session_id"].clone());
+        }
+        for client in ["snmpwalk -v 1", "snmpwalk -v 2c", "snmpbulkwalk -v 2c"] {
+            let walk = ask(client, at, ".1.3.6.1.2.1");
+            assert!(walk.lines().count() > 50, "{client}: {walk}");
+            // What it says of its own address is where it was asked.
+            assert!(walk.contains(&format!("IpAddress: {at}")), "{client}: {walk}");
+        }
+    }
+    for id in &sessions {
+        let begun = events.wait("attacker.session.started", |p| p["session_id"] == *id).await;
+        // The visitor as they are on the segment, not as a namespace sees them.
+        let peer = begun["payload"]["peer"].as_str().unwrap();
+        assert!(peer.starts_with("10.66.1.200:"), "{peer}");
+        let ended = events.wait("attacker.session.ended", |p| p["session_id"] == *id).await;
+        assert_eq!(ended["payload"]["truncated"], Value::Null);
+    }
+    let seen = site.segment.sh(&format!("nmap -n -sU -p 161,162 {printer}"));
+    assert!(seen.contains("161/udp open   snmp") && seen.contains("162/udp closed"), "{seen}");
     site.kill(service).await;
 }

@@ -27,7 +27,7 @@ use super::{
     registry::Ticket,
 };
 use crate::{
-    Flow, Output, Session,
+    Flow, Output, Session, Started,
     directory::{Entry, Place},
     session::{DataEvent, Overflow},
 };
@@ -90,7 +90,8 @@ pub(super) async fn converse(visit: Visit) {
     if record.add(SessionFact::Started).await.is_err() {
         return;
     }
-    let Ok(session) = made else {
+    // The directory never has a service of datagrams where connections come in.
+    let Ok(Started::Connection(session)) = made else {
         record.end(&Meter::new(&limits), Some(Truncation::Panic)).await;
         return;
     };
@@ -116,7 +117,7 @@ pub(super) async fn converse(visit: Visit) {
         Err(Cut::Limit(why)) => Some(why),
     };
     tracing::debug!(session.id = %session_id, peer.addr = %peer, truncated = ?truncated, "session ended");
-    let Conversation { stream, data, record, meter, ticket, .. } = conversation;
+    let Conversation { stream, data, mut record, meter, ticket, .. } = conversation;
     if truncated == Some(Truncation::Mutation) {
         super::abandon(&stream);
         data.abandon();

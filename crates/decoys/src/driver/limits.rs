@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Bucket;
+
 /// Bounds that the driver holds for every session.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -9,6 +11,17 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one source address at the same time; more are closed as they are accepted.
     pub connections_per_peer: usize,
+    /// Sessions over datagrams at the same time; what would begin more is dropped. Few, because
+    /// source addresses of datagrams can be forged, and each session is told to everybody.
+    pub datagram_sessions: usize,
+    /// Sessions over datagrams of one source address at the same time.
+    pub datagram_sessions_per_peer: usize,
+    /// How long a source may stay silent before its session over datagrams is over.
+    pub datagram_idle: Duration,
+    /// What may be answered to one source beyond what it sent by datagrams.
+    pub answers_per_peer: Bucket,
+    /// What may be answered to all sources together beyond what they sent by datagrams.
+    pub answers: Bucket,
     /// Bytes that a session may send us, its data connection included.
     pub bytes_in: u64,
     /// Bytes that a session may get from us, its data connection included.
@@ -34,6 +47,11 @@ impl Default for Limits {
         Self {
             connections: 8_192,
             connections_per_peer: 128,
+            datagram_sessions: 512,
+            datagram_sessions_per_peer: 128,
+            datagram_idle: Duration::from_secs(10),
+            answers_per_peer: Bucket { burst: 32 << 10, per_second: 1 << 10 },
+            answers: Bucket { burst: 256 << 10, per_second: 32 << 10 },
             bytes_in: 64 << 20,
             bytes_out: 256 << 20,
             duration: Duration::from_secs(4 * 3600),

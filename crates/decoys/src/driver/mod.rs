@@ -2,24 +2,31 @@
 //!
 //! One task runs [`Driver`]; it owns the tasks that accept and the tasks that converse. Others
 //! hold a [`DriverHandle`]. What answers at an address is looked up in the [`Directory`] as a
-//! connection is accepted; what is not in there is closed at once. A panic in a session ends
-//! that session. The driver knows no protocol: it calls a factory.
+//! connection is accepted or a datagram comes; what is not in there is closed at once, or
+//! dropped. A panic in a session ends that session. The driver knows no protocol: it calls a
+//! factory.
 //!
 //! Stopping: no more connections are accepted, every session ends with `truncated = shutdown`,
 //! and what did not end within the grace period is aborted and reported.
 
+mod allowance;
 mod conversation;
 mod data;
+#[cfg(test)]
+mod datagram_tests;
+mod exchange;
 mod expected;
+mod handle;
 mod limits;
 mod record;
 mod registry;
 #[cfg(test)]
 mod tests;
+mod udp;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use model::{Ambient, DeckyId, LanId, Persona, Service, SessionEvent, Truncation};
+use model::{Ambient, Persona, Service, SessionEvent, Truncation};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
@@ -27,19 +34,23 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::{
-    expected::{Admission, DataPorts},
-    limits::Limits,
-};
-
 use self::{
+    allowance::Allowance,
     conversation::{Visit, converse},
+    exchange::{Counter, Remains, serve},
     expected::Expected,
     registry::{Registry, Those},
+    udp::Datagrams,
+};
+pub use self::{
+    allowance::Bucket,
+    expected::{Admission, DataPorts},
+    handle::DriverHandle,
+    limits::Limits,
 };
 use crate::{
-    Session,
-    directory::{Directory, Entry, Place},
+    Started,
+    directory::{Directory, Place},
 };
 
 /// Accepted connections that wait for the driver; when full, accepting waits.
@@ -52,7 +63,7 @@ const COMMAND_CAPACITY: usize = 64;
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// How a service becomes a session; [`crate::start()`] outside tests.
-pub type Factory = fn(Service, Arc<Persona>, [u8; 32], SocketAddr, SocketAddr) -> Box<dyn Session>;
+pub type Factory = fn(Service, Arc<Persona>, [u8; 32], SocketAddr, SocketAddr) -> Started;
 
 /// Why a listener was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -81,8 +92,13 @@ enum Cut {
 }
 
 enum Command {
-    Listen { place: Place, listener: TcpListener, done: oneshot::Sender<Result<(), ListenError>> },
+    Listen { place: Place, listener: Listener, done: oneshot::Sender<Result<(), ListenError>> },
     Unlisten { place: Place, done: oneshot::Sender<()> },
+}
+
+enum Listener {
+    Connections(TcpListener),
+    Datagrams(Datagrams),
 }
 
 struct Accepted {
@@ -100,9 +116,11 @@ pub struct Driver {
     directory: Arc<Directory>,
     registry: Arc<Registry>,
     expected: Arc<Expected>,
+    datagrams: Arc<Registry>,
+    allowance: Arc<Allowance>,
     commands: mpsc::Receiver<Command>,
     sessions: JoinSet<()>,
-    acceptors: JoinSet<Place>,
+    acceptors: JoinSet<(Place, Option<Remains>)>,
     listening: std::collections::HashMap<Place, Acceptor>,
 }
 
@@ -110,15 +128,6 @@ pub struct Driver {
 struct Acceptor {
     stop: CancellationToken,
     closed: Vec<oneshot::Sender<()>>,
-}
-
-/// Speaks to the driver; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct DriverHandle {
-    directory: Arc<Directory>,
-    registry: Arc<Registry>,
-    expected: Arc<Expected>,
-    commands: mpsc::Sender<Command>,
 }
 
 impl Driver {
@@ -139,13 +148,18 @@ impl Driver {
         factory: Factory,
     ) -> (Self, DriverHandle) {
         let directory = Arc::new(Directory::default());
-        let registry = Arc::new(Registry::default());
+        let registry = Registry::new(limits.connections, limits.connections_per_peer);
+        let registry = Arc::new(registry);
+        let most = (limits.datagram_sessions, limits.datagram_sessions_per_peer);
+        let datagrams = Arc::new(Registry::new(most.0, most.1));
+        let allowance = Arc::new(Allowance::new(limits.answers_per_peer, limits.answers));
         let expected = Arc::new(Expected::new(Arc::clone(&directory)));
         let (command, commands) = mpsc::channel(COMMAND_CAPACITY);
         let handle = DriverHandle {
             directory: Arc::clone(&directory),
             registry: Arc::clone(&registry),
             expected: Arc::clone(&expected),
+            datagrams: Arc::clone(&datagrams),
             commands: command,
         };
         let driver = Self {
@@ -156,6 +170,8 @@ impl Driver {
             directory,
             registry,
             expected,
+            datagrams,
+            allowance,
             commands,
             sessions: JoinSet::new(),
             acceptors: JoinSet::new(),
@@ -203,21 +219,53 @@ impl Driver {
     fn listen(
         &mut self,
         place: Place,
-        listener: TcpListener,
+        listener: Listener,
         accepted: mpsc::Sender<Accepted>,
     ) -> Result<(), ListenError> {
         if self.listening.contains_key(&place) {
             return Err(ListenError::Taken { at: place.at });
         }
         let stop = CancellationToken::new();
-        self.acceptors.spawn(accept(place, listener, accepted, stop.clone()));
+        let until = stop.clone();
+        match listener {
+            Listener::Connections(listener) => self
+                .acceptors
+                .spawn(async move { (accept(place, listener, accepted, until).await, None) }),
+            Listener::Datagrams(socket) => {
+                let counter = self.counter(place, socket);
+                self.acceptors.spawn(async move {
+                    let (place, remains) = serve(counter, until).await;
+                    (place, Some(remains))
+                })
+            }
+        };
         self.listening.insert(place, Acceptor { stop, closed: Vec::new() });
         Ok(())
     }
 
-    fn acceptor_closed(&mut self, closed: Result<Place, tokio::task::JoinError>) {
+    fn counter(&self, place: Place, socket: Datagrams) -> Counter {
+        Counter {
+            place,
+            socket,
+            directory: Arc::clone(&self.directory),
+            registry: Arc::clone(&self.datagrams),
+            allowance: Arc::clone(&self.allowance),
+            limits: self.limits.clone(),
+            ambient: self.ambient.clone(),
+            facts: self.facts.clone(),
+            factory: self.factory,
+        }
+    }
+
+    fn acceptor_closed(
+        &mut self,
+        closed: Result<(Place, Option<Remains>), tokio::task::JoinError>,
+    ) {
         match closed {
-            Ok(place) => {
+            Ok((place, remains)) => {
+                if let Some(remains) = remains {
+                    self.sessions.spawn(remains.end());
+                }
                 let acceptor = self.listening.remove(&place);
                 for done in acceptor.into_iter().flat_map(|acceptor| acceptor.closed) {
                     // Whoever asked may have stopped waiting; the listener is closed all the same.
@@ -239,7 +287,7 @@ impl Driver {
         };
         let session_id = self.ambient.id();
         let with = (entry.decky_id, entry.lan_id);
-        let ticket = self.registry.admit(&self.limits, session_id, with, peer.ip());
+        let ticket = self.registry.admit(session_id, with, peer.ip());
         let Some(ticket) = ticket else {
             tracing::debug!(peer.addr = %peer, "connection over the limit closed");
             return;
@@ -269,10 +317,11 @@ impl Driver {
 
     async fn stop(mut self) {
         self.commands.close();
+        self.registry.end(Those::All, Truncation::Shutdown);
+        self.datagrams.end(Those::All, Truncation::Shutdown);
         for acceptor in self.listening.values() {
             acceptor.stop.cancel();
         }
-        self.registry.end(Those::All, Truncation::Shutdown);
         let grace = self.limits.grace;
         let drain = async {
             while let Some(closed) = self.acceptors.join_next().await {
@@ -289,87 +338,6 @@ impl Driver {
             );
             self.sessions.shutdown().await;
         }
-    }
-}
-
-impl DriverHandle {
-    /// Who answers where.
-    pub fn directory(&self) -> &Directory {
-        &self.directory
-    }
-
-    /// Adds or replaces one entry. Live sessions go on.
-    pub fn bind(&self, place: Place, entry: Entry) {
-        self.directory.bind(place, entry);
-    }
-
-    /// Has sessions behind the listeners of `lan` ask for second connections at these ports, which
-    /// listen already, instead of opening ports of their own.
-    pub fn set_data_ports(&self, lan: LanId, ports: DataPorts) {
-        self.expected.set_ports(lan, ports);
-    }
-
-    /// Removes one entry. Live sessions go on until [`DriverHandle::end_sessions`].
-    pub fn unbind(&self, place: Place) {
-        self.directory.unbind(place);
-    }
-
-    /// Hands over a listener; done once the driver accepts from it.
-    ///
-    /// # Errors
-    /// Where the socket is unusable, its address already listens, or the driver has stopped.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    pub async fn listen(
-        &self,
-        lan: LanId,
-        listener: std::net::TcpListener,
-    ) -> Result<(), ListenError> {
-        listener.set_nonblocking(true).map_err(ListenError::Socket)?;
-        let at = plain(listener.local_addr().map_err(ListenError::Socket)?);
-        let listener = TcpListener::from_std(listener).map_err(ListenError::Socket)?;
-        let (done, answer) = oneshot::channel();
-        let command = Command::Listen { place: Place { lan, at }, listener, done };
-        self.commands.send(command).await.map_err(|_| ListenError::Stopped)?;
-        answer.await.unwrap_or(Err(ListenError::Stopped))
-    }
-
-    /// Closes a listener; done once it is closed. Unknown addresses are no error. Live sessions
-    /// go on.
-    pub async fn unlisten(&self, lan: LanId, at: SocketAddr) {
-        let (done, answer) = oneshot::channel();
-        let command = Command::Unlisten { place: Place { lan, at: plain(at) }, done };
-        if self.commands.send(command).await.is_ok() {
-            // A driver that stops meanwhile closes all listeners.
-            let _ = answer.await;
-        }
-    }
-
-    /// Ends all sessions with a decky; does not wait for them.
-    pub fn end_sessions(&self, decky: DeckyId, why: Truncation) {
-        self.registry.end(Those::With(decky), why);
-    }
-
-    /// Ends the sessions with a decky that came by its interface on this LAN; does not wait for
-    /// them.
-    pub fn end_sessions_by(&self, decky: DeckyId, lan: LanId, why: Truncation) {
-        self.registry.end(Those::By(decky, lan), why);
-    }
-
-    /// How many sessions with a decky are live.
-    pub fn live_sessions(&self, decky: DeckyId) -> usize {
-        self.registry.live(Those::With(decky))
-    }
-
-    /// How many sessions are live in all.
-    pub fn all_live_sessions(&self) -> usize {
-        self.registry.live(Those::All)
-    }
-
-    /// How many connections were closed at once because of a limit.
-    pub fn refused_connections(&self) -> u64 {
-        self.registry.refused()
     }
 }
 

@@ -41,7 +41,7 @@ impl Record {
     }
 
     /// Adds the last fact.
-    pub(super) async fn end(mut self, meter: &Meter, truncated: Option<Truncation>) {
+    pub(super) async fn end(&mut self, meter: &Meter, truncated: Option<Truncation>) {
         let ended =
             SessionFact::Ended { bytes_in: meter.bytes_in, bytes_out: meter.bytes_out, truncated };
         if self.send(ended).await.is_err() {

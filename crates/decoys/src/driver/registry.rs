@@ -9,11 +9,15 @@ use std::{
 use model::{DeckyId, LanId, SessionId, Truncation};
 use tokio::sync::watch;
 
-use super::Limits;
-
-/// The live sessions of one driver. The lock is held for map operations only.
-#[derive(Debug, Default)]
-pub(super) struct Registry(Mutex<Live>);
+/// The live sessions of one transport. The lock is held for map operations only.
+#[derive(Debug)]
+pub(super) struct Registry {
+    most: usize,
+    most_of_peer: usize,
+    live: Mutex<Live>,
+    /// Counts how often sessions were asked to end.
+    asked: watch::Sender<u64>,
+}
 
 #[derive(Debug, Default)]
 struct Live {
@@ -60,18 +64,34 @@ pub(super) struct Ticket {
     pub(super) end: watch::Receiver<Option<Truncation>>,
 }
 
+impl Ticket {
+    /// Why the session must end, if it must.
+    pub(super) fn why(&self) -> Option<Truncation> {
+        *self.end.borrow()
+    }
+}
+
 impl Registry {
+    /// For so many sessions at the same time, and so many of one source address.
+    pub(super) fn new(most: usize, most_of_peer: usize) -> Self {
+        Self { most, most_of_peer, live: Mutex::default(), asked: watch::Sender::default() }
+    }
+
+    /// Changes whenever sessions were asked to end, for whoever keeps many of them.
+    pub(super) fn asked_to_end(&self) -> watch::Receiver<u64> {
+        self.asked.subscribe()
+    }
+
     /// Takes a session in, unless a limit is reached; a refusal is counted.
     pub(super) fn admit(
         self: &Arc<Self>,
-        limits: &Limits,
         session: SessionId,
         (decky, lan): (DeckyId, LanId),
         peer: IpAddr,
     ) -> Option<Ticket> {
         let mut live = self.lock();
         let of_peer = live.per_peer.get(&peer).copied().unwrap_or(0);
-        if live.sessions.len() >= limits.connections || of_peer >= limits.connections_per_peer {
+        if live.sessions.len() >= self.most || of_peer >= self.most_of_peer {
             live.refused += 1;
             return None;
         }
@@ -86,6 +106,7 @@ impl Registry {
         for entry in self.lock().sessions.values().filter(|entry| those.has(entry)) {
             entry.end.send_replace(Some(why));
         }
+        self.asked.send_modify(|times| *times += 1);
     }
 
     /// How many of those sessions are live.
@@ -93,13 +114,13 @@ impl Registry {
         self.lock().sessions.values().filter(|entry| those.has(entry)).count()
     }
 
-    /// Connections that were closed at once because a limit was reached.
+    /// Sessions that were refused because a limit was reached.
     pub(super) fn refused(&self) -> u64 {
         self.lock().refused
     }
 
     fn lock(&self) -> MutexGuard<'_, Live> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

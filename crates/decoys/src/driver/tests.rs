@@ -12,7 +12,7 @@ use std::{
 
 use model::{
     Ambient, Archetype, DeckyId, LanId, Persona, Service, SessionEvent, SessionFact, Timestamp,
-    TopologyId, Truncation,
+    TopologyId, Transport, Truncation,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Admission, DataPorts, Driver, DriverHandle, Limits, ListenError};
 use crate::{
-    DataAction, DataEvent, Flow, Output, Session,
+    DataAction, DataEvent, Flow, Output, Session, Started,
     directory::{Entry, LazyPersona, Place},
     testing::{START, persona},
 };
@@ -86,6 +86,10 @@ impl Session for Obedient {
     }
 }
 
+fn place(lan: LanId, at: SocketAddr) -> Place {
+    Place { lan, transport: Transport::Tcp, at }
+}
+
 struct World {
     handle: DriverHandle,
     facts: mpsc::Receiver<SessionEvent>,
@@ -123,7 +127,7 @@ impl World {
         let (sender, facts) = mpsc::channel(capacity);
         let (driver, handle) =
             Driver::with_factory(limits, ambient.clone(), sender, |_, _, _, _, _| {
-                Box::new(Obedient::default())
+                Started::Connection(Box::new(Obedient::default()))
             });
         let stop = CancellationToken::new();
         let running = tokio::spawn(driver.run(stop.clone()));
@@ -132,7 +136,7 @@ impl World {
         let decky = entry.decky_id;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let at = listener.local_addr().expect("bound");
-        handle.bind(Place { lan, at }, entry);
+        handle.bind(place(lan, at), entry);
         handle.listen(lan, listener).await.expect("accepts");
         Self { handle, facts, stop, running, lan, decky, at }
     }
@@ -365,13 +369,13 @@ async fn unlisten_is_acknowledged_once_closed() {
     let mut visitor = world.visit().await;
     visitor.expect("hello\n").await;
     let again = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    world.handle.unlisten(world.lan, world.at).await;
+    world.handle.unlisten(world.lan, Transport::Tcp, world.at).await;
     assert!(TcpStream::connect(world.at).await.is_err());
     visitor.send(b"a").await;
     visitor.expect("a").await;
-    world.handle.unlisten(world.lan, world.at).await;
+    world.handle.unlisten(world.lan, Transport::Tcp, world.at).await;
     let at = again.local_addr().expect("bound");
-    world.handle.bind(Place { lan: world.lan, at }, entry(world.lan));
+    world.handle.bind(place(world.lan, at), entry(world.lan));
     let twin = again.try_clone().expect("cloned");
     world.handle.listen(world.lan, again).await.expect("accepts");
     let refused = world.handle.listen(world.lan, twin).await;
@@ -383,7 +387,7 @@ async fn unlisten_is_acknowledged_once_closed() {
 #[tokio::test]
 async fn an_address_that_nobody_has_is_closed_at_once() {
     let world = World::new(Limits::default()).await;
-    world.handle.unbind(Place { lan: world.lan, at: world.at });
+    world.handle.unbind(place(world.lan, world.at));
     let mut visitor = world.visit().await;
     assert!(visitor.ends_with_fin().await);
     assert_eq!(world.handle.all_live_sessions(), 0);
@@ -396,7 +400,7 @@ async fn a_replaced_entry_serves_the_next_visitor() {
     visitor.expect("hello\n").await;
     let other: DeckyId = Ambient::seeded(9, START).id();
     let entry = Entry { decky_id: other, ..entry(world.lan) };
-    world.handle.bind(Place { lan: world.lan, at: world.at }, entry);
+    world.handle.bind(place(world.lan, world.at), entry);
     visitor.send(b"a").await;
     visitor.expect("a").await;
     drop(visitor);
@@ -561,6 +565,9 @@ async fn a_second_connection_to_a_shared_listener_finds_its_session() {
 
     for _ in 0..2 {
         let (mut first, mut second) = (world.visit().await, world.visit().await);
+        for _ in 0..2 {
+            assert_eq!(world.fact().await.fact, SessionFact::Started);
+        }
         first.send(b"LS").await;
         first.expect(&format!("hello\nport {}\n", at.port())).await;
         assert_eq!(inside.load(SeqCst), 1);
@@ -580,14 +587,15 @@ async fn a_second_connection_to_a_shared_listener_finds_its_session() {
         first.expect("upload").await;
         second.send(b"L").await;
         second.expect(&format!("port {}\n", at.port())).await;
-        drop(second);
-        world.check_ends(None).await;
-        assert_eq!(inside.load(SeqCst), 0, "who goes waits no longer");
-        drop(first);
-        world.check_ends(None).await;
+        for visitor in [second, first] {
+            drop(visitor);
+            let ended = world.fact().await.fact;
+            assert!(matches!(ended, SessionFact::Ended { truncated: None, .. }), "{ended:?}");
+            assert_eq!(inside.load(SeqCst), 0, "who goes waits no longer");
+        }
     }
     // A service that came meanwhile has the port.
-    world.handle.bind(Place { lan: world.lan, at }, entry(world.lan));
+    world.handle.bind(Place { lan: world.lan, transport: Transport::Tcp, at }, entry(world.lan));
     let mut visitor = world.visit().await;
     visitor.send(b"L").await;
     visitor.expect("hello\nclosed\n").await;
@@ -603,7 +611,7 @@ async fn every_service_answers_in_its_own_voice() {
     let running = tokio::spawn(driver.run(CancellationToken::new()));
     let persona = persona(1, "web-01", Archetype::WebServer);
     let lan = ambient.id();
-    for service in Service::ALL {
+    for service in Service::ALL.iter().filter(|s| s.transport() == Transport::Tcp) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let at = listener.local_addr().expect("bound");
         let entry = Entry {
@@ -614,7 +622,7 @@ async fn every_service_answers_in_its_own_voice() {
             persona: at_hand(Arc::clone(&persona)),
             local: SocketAddr::new("10.66.1.10".parse().expect("an address"), service.port()),
         };
-        handle.bind(Place { lan, at }, entry);
+        handle.bind(place(lan, at), entry);
         handle.listen(lan, listener).await.expect("accepts");
         let mut visitor = Visitor(TcpStream::connect(at).await.expect("connects"));
         let (said, heard) = match service {
@@ -622,6 +630,7 @@ async fn every_service_answers_in_its_own_voice() {
             Service::Http => ("HEAD / HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n"),
             Service::Ftp => ("", "220 "),
             Service::Redis => ("QUIT\r\n", "+OK\r\n"),
+            Service::Snmp => unreachable!("it has no connections"),
         };
         visitor.send(said.as_bytes()).await;
         visitor.expect(heard).await;

@@ -70,6 +70,14 @@ pub(crate) struct Memory {
     pub(crate) swap: u64,
 }
 
+/// What went through a network interface.
+pub(crate) struct Traffic {
+    pub(crate) bytes_in: u64,
+    pub(crate) packets_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) packets_out: u64,
+}
+
 /// The root file system, in KiB.
 pub(crate) struct Disk {
     pub(crate) total: u64,
@@ -189,6 +197,24 @@ impl Machine {
         };
         let hex = self.hex("mac");
         format!("{vendor}:{}:{}:{}", &hex[..2], &hex[2..4], &hex[4..6])
+    }
+
+    /// What went through the interface since boot.
+    pub(crate) fn traffic(&self, now: Timestamp) -> Traffic {
+        let up = self.uptime(now).as_secs();
+        let (bytes_in, packets_in) = (up * 413, up / 2);
+        Traffic { bytes_in, packets_in, bytes_out: bytes_in / 3, packets_out: packets_in / 2 }
+    }
+
+    /// Bytes and packets that went through the loopback interface.
+    pub(crate) fn loopback_traffic(&self) -> (u32, u32) {
+        (84_316, 912)
+    }
+
+    /// What the boot loader told the kernel.
+    pub(crate) fn boot_parameters(&self) -> String {
+        let release = self.persona.kernel_release;
+        format!("BOOT_IMAGE=/boot/vmlinuz-{release} root=UUID={} ro quiet", self.uuid("root"))
     }
 
     /// Of that address: the first host of its network.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use model::{Service, Timestamp};
+use model::{Service, Timestamp, Transport};
 
 use super::machine::Machine;
 use crate::http::Product;
@@ -149,6 +149,24 @@ const SERVERS: &[Server] = &[
         command: "/usr/bin/redis-server 0.0.0.0:6379",
         worker: None,
     },
+    Server {
+        service: Service::Snmp,
+        product: None,
+        unit: "snmpd",
+        describe: "Simple Network Management Protocol (SNMP) Daemon.",
+        port: 161,
+        port_name: "snmp",
+        binds: &["0.0.0.0"],
+        backlog: 0,
+        descriptor: 6,
+        user: "Debian-+",
+        vsz: 30_644,
+        rss: 12_160,
+        state: "Ss",
+        command: "/usr/sbin/snmpd -LOw -u Debian-snmp -g Debian-snmp -I -smux mteTrigger \
+                  mteTriggerConf -f",
+        worker: None,
+    },
 ];
 
 /// How far the process ids of servers lie apart, so that their workers fit between.
@@ -163,6 +181,13 @@ impl Machine {
             .filter(|server| pool.contains(&server.service))
             .filter(|server| server.product.is_none_or(|served| served == product))
             .collect()
+    }
+
+    /// Those of them that this carries.
+    pub(crate) fn servers_over(&self, transport: Transport) -> Vec<&'static Server> {
+        let mut servers = self.servers();
+        servers.retain(|server| server.service.transport() == transport);
+        servers
     }
 
     /// The process ids of a server: itself, then its workers.
@@ -188,11 +213,17 @@ impl Machine {
 
     /// What `ps` shows, by process id; the visitor's own shell last.
     pub(crate) fn processes(&self, tty: bool, shell_pid: u32, user: &str) -> Vec<Process> {
+        let mut list = self.residents();
+        list.extend(self.session(tty, shell_pid, user));
+        list.sort_by_key(|process| process.pid);
+        list
+    }
+
+    /// What runs whether or not somebody is logged in.
+    pub(crate) fn residents(&self) -> Vec<Process> {
         let mut list = self.kernel_threads();
         list.extend(self.daemons());
         list.extend(self.server_processes());
-        list.extend(self.session(tty, shell_pid, user));
-        list.sort_by_key(|process| process.pid);
         list
     }
 

@@ -10,6 +10,7 @@ use std::{
 
 use model::{
     Ambient, Archetype, InstallationSecret, Name, Persona, Service, SessionEvent, SessionFact,
+    Transport,
 };
 use morgana_decoys::{Driver, Entry, LazyPersona, Limits, Place};
 use tokio::sync::mpsc;
@@ -43,7 +44,7 @@ async fn serve(
         })),
         local: at,
     };
-    handle.bind(Place { lan: lan_id, at }, entry);
+    handle.bind(Place { lan: lan_id, transport: Transport::Tcp, at }, entry);
     handle.listen(lan_id, listener).await.expect("the driver listens");
     let mut command = client(at.port(), &persona);
     let input = input(&persona);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use maze::{ObservedDecky, ObservedLan};
-use model::{Decky, DeckyId, Edge, LanId, ServiceConfig, TopologyId};
+use model::{Decky, DeckyId, Edge, LanId, ServiceConfig, TopologyId, Transport};
 
 use crate::{
     StepError,
@@ -46,6 +46,7 @@ pub(super) struct Machine {
 #[derive(Clone, Copy)]
 pub(super) struct Opening {
     pub(super) lan: LanId,
+    pub(super) transport: Transport,
     pub(super) at: SocketAddr,
 }
 
@@ -231,12 +232,14 @@ impl Network {
     }
 
     /// The decky that listens at `addr`.
-    pub(super) fn owner_of(&self, addr: SocketAddr) -> Option<DeckyId> {
+    pub(super) fn owner_of(&self, transport: Transport, addr: SocketAddr) -> Option<DeckyId> {
         let IpAddr::V4(address) = addr.ip() else { return None };
         let owner = *self.taken.get(&address)?;
         let machine = self.sites.values().find_map(|site| site.deckies.get(&owner))?;
         let mut openings = machine.open.values().flatten();
-        openings.any(|opening| opening.at == addr).then_some(owner)
+        openings
+            .any(|opening| (opening.transport, opening.at) == (transport, addr))
+            .then_some(owner)
     }
 
     /// The last two octets of the LAN address behind the prefix; where those are taken, octets

@@ -1,5 +1,5 @@
 //! Real machines on a real segment, without a kernel object for any of them: each decky is a row
-//! in the switch, each class of kernel behaviour a namespace, each port of a class a listener.
+//! in the switch, each class of kernel behaviour a namespace, each port of a class a socket.
 //!
 //! Owns the namespaces, the uplink, the switch's thread and what stands where; connections
 //! belong to the [`DecoyHost`]. Everything goes with the process, however it ends: namespaces,
@@ -272,8 +272,8 @@ impl Driver for Netns {
             machine.open.iter().for_each(|service| self.unbind(machine, *service));
             self.host.decky_gone(machine.decky.id);
         }
-        for (tag, port) in gone.gates() {
-            self.host.close_gate(tag, port);
+        for (class, transport, port) in gone.gates() {
+            self.host.close_gate(gate_tag(class), transport, port);
         }
         left.into_iter().collect()
     }

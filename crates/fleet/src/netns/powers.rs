@@ -1,15 +1,15 @@
-//! The seam between the driver and privilege: the way to the network, namespaces, listeners in
+//! The seam between the driver and privilege: the way to the network, namespaces, sockets in
 //! them. This process does it itself, or asks the root helper; nothing else of the driver needs
 //! more than an ordinary user.
 
 use std::{
     io,
-    net::TcpListener,
     os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use ipnet::Ipv4Net;
+use model::Transport;
 
 use super::{
     Uplink,
@@ -17,7 +17,7 @@ use super::{
     config::{NetnsConfig, open_uplink},
     helper::Helper,
 };
-use crate::switch::Kernel;
+use crate::{Listener, switch::Kernel};
 
 /// What of the network is touched at all: said once, at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,13 +85,16 @@ impl Powers {
         }
     }
 
-    /// A listener for this port of every decky in the class of this number.
-    pub(super) fn listen(&self, class: u8, port: u16) -> io::Result<TcpListener> {
-        let listener = match &*self.holder() {
-            Holder::Own(own) => own.listen(class, port),
-            Holder::Helped(helper) => helper.listen(class, port),
-        };
-        listener.map(TcpListener::from)
+    /// A socket for this port of every decky in the class of this number.
+    pub(super) fn open(&self, class: u8, transport: Transport, port: u16) -> io::Result<Listener> {
+        let socket = match &mut *self.holder() {
+            Holder::Own(own) => own.open(class, transport, port),
+            Holder::Helped(helper) => helper.open(class, transport, port),
+        }?;
+        Ok(match transport {
+            Transport::Tcp => Listener::Connections(socket.into()),
+            Transport::Udp => Listener::Datagrams(socket.into()),
+        })
     }
 
     /// The namespaces, to look into them; a helper keeps them to itself.
@@ -134,9 +137,14 @@ impl Own {
         self.classes.clear();
     }
 
-    pub(super) fn listen(&self, class: u8, port: u16) -> io::Result<OwnedFd> {
-        let class = self.classes.get(usize::from(class)).ok_or(io::ErrorKind::NotFound)?;
-        class.listen(port)
+    pub(super) fn open(
+        &mut self,
+        class: u8,
+        transport: Transport,
+        port: u16,
+    ) -> io::Result<OwnedFd> {
+        let class = self.classes.get_mut(usize::from(class)).ok_or(io::ErrorKind::NotFound)?;
+        class.open(transport, port)
     }
 }
 

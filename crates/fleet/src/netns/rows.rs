@@ -8,14 +8,14 @@ use std::{
 };
 
 use maze::{ObservedDecky, ObservedLan};
-use model::{Decky, DeckyId, Edge, Lan, LanId, ServiceConfig, TopologyId};
+use model::{Decky, DeckyId, Edge, Lan, LanId, ServiceConfig, TopologyId, Transport};
 
 use crate::{
     StepError,
     row::{with_interface, with_routes, without_interface},
     switch::{
-        ClassId, Interface, MAX_SLOTS, Mac, MachineId, MachineRow, PersonalityId, Refusal, Segment,
-        Slot,
+        ClassId, Interface, MAX_SLOTS, Mac, MachineId, MachineRow, PersonalityId, Ports, Refusal,
+        Segment, Slot,
     },
 };
 
@@ -32,8 +32,11 @@ pub(super) struct Rows {
     machines: Numbers,
     slots: Numbers,
     macs: BTreeSet<Mac>,
-    gates: BTreeMap<(ClassId, u16), usize>,
+    gates: BTreeMap<GateId, usize>,
 }
+
+/// A gate: whose, and of which port.
+pub(super) type GateId = (ClassId, Transport, u16);
 
 /// One topology.
 #[derive(Default)]
@@ -84,7 +87,7 @@ impl Machine {
             clock,
             seed,
             interfaces: self.switch_interfaces(),
-            ports: Vec::new(),
+            ports: Ports::default(),
         }
     }
 
@@ -117,13 +120,13 @@ impl Machine {
         Self { id: self.id, class: self.class, decky, interfaces, open: self.open.clone() }
     }
 
-    /// Where connections to a port arrive, per LAN.
+    /// Where connections or datagrams to a port arrive, per LAN.
     pub(super) fn places(&self, port: u16) -> impl Iterator<Item = (LanId, SocketAddr)> {
         self.interfaces.iter().map(move |(lan, interface)| (*lan, place(interface, port)))
     }
 }
 
-/// Where connections to a port of an interface arrive.
+/// Where connections or datagrams to a port of an interface arrive.
 pub(super) fn place(interface: &Interface, port: u16) -> SocketAddr {
     (interface.slot.inside(), port).into()
 }
@@ -303,26 +306,26 @@ impl Rows {
     }
 
     /// One more decky uses the gate; whether it is the first.
-    pub(super) fn enter_gate(&mut self, class: ClassId, port: u16) -> bool {
-        let users = self.gates.entry((class, port)).or_default();
+    pub(super) fn enter_gate(&mut self, gate: GateId) -> bool {
+        let users = self.gates.entry(gate).or_default();
         *users += 1;
         *users == 1
     }
 
     /// One decky fewer uses the gate; whether it was the last.
-    pub(super) fn leave_gate(&mut self, class: ClassId, port: u16) -> bool {
-        let Some(users) = self.gates.get_mut(&(class, port)) else { return false };
+    pub(super) fn leave_gate(&mut self, gate: GateId) -> bool {
+        let Some(users) = self.gates.get_mut(&gate) else { return false };
         *users -= 1;
         let is_last = *users == 0;
         if is_last {
-            self.gates.remove(&(class, port));
+            self.gates.remove(&gate);
         }
         is_last
     }
 
-    /// Every gate that is open, by tag and port.
-    pub(super) fn gates(&self) -> impl Iterator<Item = (LanId, u16)> {
-        self.gates.keys().map(|(class, port)| (super::gate_tag(*class), *port))
+    /// Every gate that is open.
+    pub(super) fn gates(&self) -> impl Iterator<Item = GateId> {
+        self.gates.keys().copied()
     }
 
     /// Every machine there is.

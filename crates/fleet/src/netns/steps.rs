@@ -4,21 +4,21 @@
 use std::{
     collections::BTreeSet,
     io, iter,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
 use maze::Step;
-use model::{Decky, DeckyId, Edge, Lan, LanId, Service, ServiceConfig, TopologyId};
+use model::{Decky, DeckyId, Edge, Lan, LanId, Service, ServiceConfig, TopologyId, Transport};
 
 use super::{
     Netns, UPLINK, gate_tag, helper,
-    rows::{self, Machine},
+    rows::{self, GateId, Machine},
     works::Works,
 };
 use crate::{
-    Bound, Gate, StepError,
-    switch::{ClassId, Interface, Mac, Update},
+    Bound, Gate, Listener, StepError,
+    switch::{ClassId, Interface, Mac, Ports, Update},
 };
 
 impl Netns {
@@ -257,8 +257,7 @@ impl Netns {
         let mut done = places.try_for_each(|at| self.bind(topology, &machine, service, at));
         drop(places);
         if done.is_ok() {
-            let open = machine.open.iter().chain([&service]);
-            let ports = open.map(|open| open.port).collect();
+            let ports = ports(machine.open.iter().chain([&service]));
             done = works.apply(Update::SetPorts { machine: machine.id, ports });
         }
         if let Err(error) = done {
@@ -281,8 +280,7 @@ impl Netns {
         let Some(machine) = machine.filter(|machine| machine.open.contains(&service)) else {
             return Ok(());
         };
-        let open = machine.open.iter().filter(|open| **open != service);
-        let ports = open.map(|open| open.port).collect();
+        let ports = ports(machine.open.iter().filter(|open| **open != service));
         works.apply(Update::SetPorts { machine: machine.id, ports })?;
         self.unbind(&machine, service);
         self.rows().closed(topology, decky, service);
@@ -305,7 +303,8 @@ impl Netns {
     fn unbind_all(&self, machine: &Machine, lan: LanId) {
         let Some(interface) = machine.interface_on(lan) else { return };
         for service in &machine.open {
-            self.host.unbind(gate_tag(machine.class), rows::place(interface, service.port));
+            let (tag, transport) = (gate_tag(machine.class), service.service.transport());
+            self.host.unbind(tag, transport, rows::place(interface, service.port));
         }
     }
 
@@ -323,15 +322,20 @@ impl Netns {
 
     pub(super) fn unbind(&self, machine: &Machine, service: ServiceConfig) {
         for (_, at) in machine.places(service.port) {
-            self.host.unbind(gate_tag(machine.class), at);
+            self.host.unbind(gate_tag(machine.class), service.service.transport(), at);
         }
     }
 
     /// The gates that a service needs: at its own port, and for its second connections.
-    fn gates(&self, service: ServiceConfig) -> impl Iterator<Item = u16> + use<> {
+    fn gates(
+        &self,
+        class: ClassId,
+        service: ServiceConfig,
+    ) -> impl Iterator<Item = GateId> + use<> {
         let has_data = service.service == Service::Ftp;
-        let data = has_data.then(|| self.data_ports.range());
-        iter::once(service.port).chain(data.into_iter().flatten())
+        let data = has_data.then(|| self.data_ports.range()).into_iter().flatten();
+        let own = (class, service.service.transport(), service.port);
+        iter::once(own).chain(data.map(move |port| (class, Transport::Tcp, port)))
     }
 
     /// Opens those gates of a service that nobody else in the class has; all of them, or none.
@@ -341,13 +345,14 @@ impl Netns {
         machine: &Machine,
         service: ServiceConfig,
     ) -> Result<(), StepError> {
+        let class = machine.class;
         if service.service == Service::Ftp {
-            self.host.data_ports(gate_tag(machine.class), self.data_ports.clone());
+            self.host.data_ports(gate_tag(class), self.data_ports.clone());
         }
-        for (entered, port) in self.gates(service).enumerate() {
-            let gate = ServiceConfig { port, ..service };
-            if let Err(error) = self.enter_gate(works, machine, gate) {
-                self.gates(service).take(entered).for_each(|p| self.leave_gate(machine.class, p));
+        for (entered, gate) in self.gates(class, service).enumerate() {
+            let of = ServiceConfig { port: gate.2, ..service };
+            if let Err(error) = self.enter_gate(works, machine, of, gate) {
+                self.gates(class, service).take(entered).for_each(|gate| self.leave_gate(gate));
                 return Err(error);
             }
         }
@@ -358,20 +363,21 @@ impl Netns {
         &self,
         works: &mut Works,
         machine: &Machine,
-        gate: ServiceConfig,
+        service: ServiceConfig,
+        gate: GateId,
     ) -> Result<(), StepError> {
-        let is_first = self.rows().enter_gate(machine.class, gate.port);
+        let is_first = self.rows().enter_gate(gate);
         if !is_first {
             return Ok(());
         }
         // Frames move while sockets are made.
         works.give_back();
         let opened = works
-            .listen(machine.class, gate.port)
-            .map_err(helper::or_gone(|source| not_listening(machine, gate, source)))
-            .and_then(|listener| self.open_gate(machine, gate, listener));
+            .listen(gate)
+            .map_err(helper::or_gone(|source| not_listening(machine, service, source)))
+            .and_then(|listener| self.open_gate(machine, service, listener));
         if opened.is_err() {
-            self.rows().leave_gate(machine.class, gate.port);
+            self.rows().leave_gate(gate);
         }
         opened
     }
@@ -380,22 +386,35 @@ impl Netns {
         &self,
         machine: &Machine,
         service: ServiceConfig,
-        listener: TcpListener,
+        listener: Listener,
     ) -> Result<(), StepError> {
         let gate = Gate { tag: gate_tag(machine.class), listener };
         self.host.open_gate(gate).map_err(|reason| refused(machine, service, reason))
     }
 
     fn leave_gates(&self, class: ClassId, service: ServiceConfig) {
-        self.gates(service).for_each(|port| self.leave_gate(class, port));
+        self.gates(class, service).for_each(|gate| self.leave_gate(gate));
     }
 
-    fn leave_gate(&self, class: ClassId, port: u16) {
-        let is_last = self.rows().leave_gate(class, port);
+    fn leave_gate(&self, gate: GateId) {
+        let is_last = self.rows().leave_gate(gate);
         if is_last {
-            self.host.close_gate(gate_tag(class), port);
+            let (class, transport, port) = gate;
+            self.host.close_gate(gate_tag(class), transport, port);
         }
     }
+}
+
+/// Which ports the switch lets visitors through to.
+fn ports<'a>(open: impl Iterator<Item = &'a ServiceConfig>) -> Ports {
+    let mut ports = Ports::default();
+    for config in open {
+        match config.service.transport() {
+            Transport::Tcp => ports.tcp.push(config.port),
+            Transport::Udp => ports.udp.push(config.port),
+        }
+    }
+    ports
 }
 
 /// The host did not want to serve it.

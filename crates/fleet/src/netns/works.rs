@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, TcpListener},
+    net::Ipv4Addr,
     ops::{Deref, DerefMut},
     os::fd::OwnedFd,
     sync::MutexGuard,
@@ -12,11 +12,11 @@ use super::{
     config::Card,
     helper,
     powers::Powers,
-    rows::Machine,
+    rows::{GateId, Machine},
     runner::{Link, Loan, Runner, Stopped, class_id},
 };
 use crate::{
-    StepError,
+    Listener, StepError,
     switch::{ClassId, Kernel, Mac, Refusal, Side, Switch, Update},
 };
 
@@ -154,10 +154,10 @@ impl Works {
         Ok(id)
     }
 
-    /// A listener for this port of every decky in the class.
-    pub(super) fn listen(&self, class: ClassId, port: u16) -> io::Result<TcpListener> {
+    /// A socket for this port of every decky in the class.
+    pub(super) fn listen(&self, (class, transport, port): GateId) -> io::Result<Listener> {
         let class = self.classes.get(usize::from(class.0));
-        self.powers.listen(class.ok_or(io::ErrorKind::NotFound)?.1, port)
+        self.powers.open(class.ok_or(io::ErrorKind::NotFound)?.1, transport, port)
     }
 
     pub(super) fn namespaces(&self) -> io::Result<Vec<OwnedFd>> {

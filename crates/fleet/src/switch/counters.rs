@@ -44,6 +44,8 @@ counted! {
     Resets = "resets",
     /// Segments that a personality does not answer.
     Strays = "strays",
+    /// Datagrams taken to an open port.
+    Datagrams = "datagrams",
     /// UDP ports said to be unreachable.
     Unreachables = "unreachables",
     /// Packets that forwarding deckies passed on.

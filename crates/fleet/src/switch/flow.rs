@@ -6,6 +6,8 @@
 //! so that a flood of SYNs costs no more than the table. Whoever does not see the connection
 //! moves no state of it: a segment counts as established, as an end or as a new way back only
 //! where its numbers are those that the kernel goes by (RFC 9293, 3.10.7.4; RFC 5961, 3.2).
+//!
+//! What visitors ask by datagrams is kept in a table of its own, where any entry gives way.
 
 use std::{collections::HashMap, net::Ipv4Addr};
 
@@ -16,6 +18,8 @@ use super::{
 
 /// Most connections at once.
 pub const MAX_FLOWS: usize = 1 << 18;
+/// Most visitors' ends at once that asked something by datagrams.
+pub const MAX_EXCHANGES: usize = 1 << 16;
 /// How many entries are looked at for one to give way, when the table is full.
 const SEARCH: usize = 64;
 
@@ -51,17 +55,21 @@ pub(super) enum State {
     Closing,
     /// One side said RST.
     Closed,
+    /// The visitor sent a datagram.
+    Asked,
 }
 
 impl State {
     /// Milliseconds of silence after which it is forgotten. The kernel sends a SYN-ACK again for
-    /// some 63 s and keeps an orphan for as long; decoys end what is idle long before an hour.
+    /// some 63 s and keeps an orphan for as long; decoys end what is idle long before an hour, and
+    /// answer a datagram at once or never.
     const fn lifetime(self) -> u64 {
         match self {
             Self::Opening => 75_000,
             Self::Open => 7_200_000,
             Self::Closing => 300_000,
             Self::Closed => 65_000,
+            Self::Asked => 30_000,
         }
     }
 }
@@ -96,6 +104,11 @@ impl Flow {
     pub(super) fn new(key: Key, who: Manner, way: Way, now: u64) -> Self {
         let (state, seen) = (State::Opening, now);
         Self { key, who, way, state, kernel_isn: None, shift: 0, expected: 0, sent: 0, seen }
+    }
+
+    /// What a visitor's datagram begins, or goes on with.
+    pub(super) fn asked(key: Key, who: Manner, way: Way, now: u64) -> Self {
+        Self { state: State::Asked, ..Self::new(key, who, way, now) }
     }
 
     /// Takes note of a segment from the visitor. `is_intact` is asked only where something would
@@ -180,7 +193,7 @@ impl Flow {
     }
 
     fn gives_way(&self, now: u64) -> bool {
-        self.is_over(now) || matches!(self.state, State::Opening | State::Closed)
+        self.is_over(now) || matches!(self.state, State::Opening | State::Closed | State::Asked)
     }
 }
 

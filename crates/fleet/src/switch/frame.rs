@@ -233,6 +233,23 @@ pub(super) fn tcp(frame: &[u8], ip: Ip) -> Option<Tcp> {
     })
 }
 
+/// The ports of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Udp {
+    pub(super) source_port: u16,
+    pub(super) target_port: u16,
+}
+
+/// UDP in the packet; `None` where its header is not whole, or claims another length than the
+/// packet has.
+pub(super) fn udp(frame: &[u8], ip: Ip) -> Option<Udp> {
+    let part = frame.get(ip.l4..ip.end)?;
+    let header: [u8; 8] = array(part, 0)?;
+    let (source_port, target_port) = (be16(&header, 0), be16(&header, 2));
+    let is_whole = usize::from(be16(&header, 4)) == part.len();
+    is_whole.then_some(Udp { source_port, target_port })
+}
+
 /// The options of a TCP header, as (kind, offset in the frame, length); ends at the first
 /// malformed one, as stacks do.
 pub(super) fn options(frame: &[u8], from: usize, to: usize) -> Options<'_> {

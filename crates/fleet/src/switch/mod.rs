@@ -2,16 +2,17 @@
 //!
 //! It stands between real segments (uplinks) and namespaces in which a kernel answers for many
 //! machines (classes), and is the one place that knows each machine. It answers ARP, pings and
-//! closed ports itself; a TCP connection to an open port goes to the class, with addresses
-//! translated and everything rewritten that would give the kernel away. Nothing leaves a class
-//! but answers to connections that a visitor opened.
+//! closed ports itself; a TCP connection or a datagram to an open port goes to the class, with
+//! addresses translated and everything rewritten that would give the kernel away. Nothing leaves a
+//! class but answers: to connections that a visitor opened, to datagrams that a visitor sent.
 //!
 //! Pure: frames and the time in, frames out. It must not know descriptors, namespaces, stores or
-//! protocols above TCP. All input is hostile: nothing here panics, and every table is bounded.
+//! protocols above TCP and UDP. All input is hostile: nothing here panics, and every table is bounded.
 
 mod allowance;
 mod answer;
 mod counters;
+mod datagram;
 mod flow;
 mod frame;
 mod guests;
@@ -26,7 +27,7 @@ mod wire;
 use std::{collections::HashMap, net::Ipv4Addr};
 
 pub use counters::{Count, Counters};
-pub use flow::MAX_FLOWS;
+pub use flow::{MAX_EXCHANGES, MAX_FLOWS};
 pub use frame::{Frame, MAX_FRAME, Mac, Offload, VNET_LEN};
 pub use guests::{Guest, Guests, MAX_GUESTS};
 pub use personality::{
@@ -34,7 +35,7 @@ pub use personality::{
     PersonalityError, PersonalityId, Reorder, ResetAck, Stray, TcpStyle,
 };
 pub use table::{
-    ClassId, Interface, MAX_PORTS, MAX_SLOTS, MachineId, MachineRow, Refusal, Segment, Slot,
+    ClassId, Interface, MAX_PORTS, MAX_SLOTS, MachineId, MachineRow, Ports, Refusal, Segment, Slot,
     Update, UplinkId,
 };
 
@@ -81,6 +82,8 @@ type Outcome = Result<Side, Count>;
 pub struct Switch {
     table: Table,
     flows: Flows,
+    /// What visitors asked by datagrams.
+    exchanges: Flows,
     routes: Routes,
     personalities: Personalities,
     guests: Guests,
@@ -95,11 +98,13 @@ impl Switch {
         Self::with_flow_limit(personalities, seed, MAX_FLOWS)
     }
 
-    /// Like [`Switch::new`], with another limit for connections.
+    /// Like [`Switch::new`], with another limit for connections, and for exchanges of datagrams
+    /// where it is the lower one.
     pub fn with_flow_limit(personalities: Personalities, seed: u64, flows: usize) -> Self {
         Self {
             table: Table::new(seed),
             flows: Flows::new(flows, seed.rotate_left(17)),
+            exchanges: Flows::new(flows.min(MAX_EXCHANGES), seed.rotate_left(31)),
             routes: Routes::default(),
             personalities,
             guests: Guests::default(),
@@ -163,6 +168,7 @@ impl Switch {
         /// A table that is full is gone through in some 4 s at 100 ticks a second.
         const BUDGET: usize = 1024;
         self.flows.sweep(now, BUDGET);
+        self.exchanges.sweep(now, BUDGET);
     }
 
     /// Takes a frame and says what becomes of it. It is rewritten in place.
@@ -350,25 +356,6 @@ impl Switch {
         Ok(Side::Class(class))
     }
 
-    fn udp(&mut self, slot: Slot, way: Way, frame: &mut Frame, ip: Ip, now: u64) -> Outcome {
-        let is_whole = ip.payload_len() >= 8;
-        if !is_whole || !ip.is_intact(frame.bytes(), frame.offload()) {
-            return Err(Count::Malformed);
-        }
-        let port = self.table.port(slot).ok_or(Count::Ignored)?;
-        let machine = self.table.machine_mut(port.machine).ok_or(Count::Ignored)?;
-        let icmp = self.personalities.get(machine.manner.personality).icmp;
-        let may = machine.may_refuse(icmp.unreachable_every_ms, icmp.unreachable_burst, now);
-        if !may || !self.errors.may(ip.source, now) {
-            return Err(Count::Strays);
-        }
-        let (mut voice, _) = self.voice(slot, way.hops).ok_or(Count::Ignored)?;
-        voice.tos = icmp.error_tos;
-        answer::error(frame, ip, (3, 3), voice, way);
-        self.counters.add(Count::Unreachables, 1);
-        Ok(Side::Uplink(way.uplink))
-    }
-
     fn tcp(&mut self, slot: Slot, way: Way, frame: &mut Frame, ip: Ip, now: u64) -> Outcome {
         let tcp = frame::tcp(frame.bytes(), ip).ok_or(Count::Malformed)?;
         let (port, peer, peer_port) = (tcp.target_port, ip.source, tcp.source_port);
@@ -378,7 +365,7 @@ impl Switch {
         let manner = machine.manner;
         let is_syn = tcp.flags & (SYN | ACK | RST | FIN) == SYN;
         let is_expected = || is_syn && self.guests.expects(slot, port, peer);
-        let is_open = machine.has_open(port) || is_expected();
+        let is_open = machine.has_tcp(port) || is_expected();
         let known = self.flows.get(key, now).filter(|flow| flow.who.serial == manner.serial);
         match known {
             // A port that closed meanwhile answers no new SYN, of an old connection's ends either.
@@ -430,13 +417,20 @@ impl Switch {
         Ok(Side::Uplink(way.uplink))
     }
 
-    /// Out go only segments of connections that a visitor opened, never one that opens another.
+    /// Out go only answers.
     fn take_class(&mut self, class: ClassId, frame: &mut Frame, now: u64) -> Outcome {
-        const DENIED: Count = Count::EgressDenied;
-        let ip = frame::ip(frame.bytes()).ok_or(DENIED)?;
-        if ip.protocol != TCP || ip.is_fragment || ip.l4 != frame::ETHERNET + 20 {
-            return Err(DENIED);
+        let ip = frame::ip(frame.bytes()).ok_or(Count::EgressDenied)?;
+        match ip.protocol {
+            _ if ip.is_fragment || ip.l4 != frame::ETHERNET + 20 => Err(Count::EgressDenied),
+            TCP => self.take_segment(class, frame, ip, now),
+            UDP => self.take_datagram(class, frame, ip, now),
+            _ => Err(Count::EgressDenied),
         }
+    }
+
+    /// Only segments of connections that a visitor opened, never one that opens another.
+    fn take_segment(&mut self, class: ClassId, frame: &mut Frame, ip: Ip, now: u64) -> Outcome {
+        const DENIED: Count = Count::EgressDenied;
         let tcp = frame::tcp(frame.bytes(), ip).ok_or(DENIED)?;
         let slot = Slot::of_inside(ip.source).ok_or(DENIED)?;
         let port = *self.table.port(slot).ok_or(DENIED)?;

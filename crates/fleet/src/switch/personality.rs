@@ -20,6 +20,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("debian-12.toml", include_str!("../../personalities/debian-12.toml")),
     ("linux-4.15.toml", include_str!("../../personalities/linux-4.15.toml")),
     ("windows-10.toml", include_str!("../../personalities/windows-10.toml")),
+    ("network-printer.toml", include_str!("../../personalities/network-printer.toml")),
 ];
 
 /// How an operating system behaves on the wire.

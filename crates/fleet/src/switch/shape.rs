@@ -1,4 +1,4 @@
-//! TCP on its way through: addresses, sequence numbers, clocks and options, with every checksum
+//! TCP and UDP on their way through: addresses, sequence numbers, clocks and options, with every checksum
 //! kept right. In place, and the length never changes.
 
 use std::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use super::{
     flow::Flow,
     frame::{ACK, ETHERNET, Ip, SYN, TCP, Tcp, ip_header, options},
     personality::{IpId, Personality, Reorder},
-    wire::{Covered, array, be32, byte, checksum, fold, put, sum},
+    wire::{Covered, array, be16, be32, byte, checksum, fold, put, sum},
 };
 
 const SCALE: u8 = 3;
@@ -23,6 +23,13 @@ fn ip_covered() -> Covered {
 
 fn tcp_covered(ip: Ip, partial: bool) -> Covered {
     Covered { start: ip.l4, checksum: Some(ip.l4 + 16), partial }
+}
+
+/// A datagram may come without a checksum: zero (RFC 768).
+fn udp_covered(frame: &[u8], ip: Ip, partial: bool) -> Covered {
+    let at = ip.l4 + 6;
+    let has_one = partial || be16(frame, at) != 0;
+    Covered { start: ip.l4, checksum: has_one.then_some(at), partial }
 }
 
 /// A visitor's segment, on its way to the kernel.
@@ -60,6 +67,35 @@ pub(super) fn outbound(
     translate(frame, 12, address, covered);
     let ttl = style.ip.ttl.saturating_sub(flow.way.hops);
     ip_covered().write(frame, ETHERNET + 8, &[ttl]);
+}
+
+/// A visitor's datagram, on its way to the kernel.
+pub(super) fn inbound_datagram(frame: &mut [u8], ip: Ip, inside: Ipv4Addr, partial: bool) {
+    let covered = udp_covered(frame, ip, partial);
+    translate(frame, 16, inside, covered);
+    spare_zero(frame, covered);
+}
+
+/// The kernel's datagram, on its way to the visitor: from this address, with this time to live.
+pub(super) fn outbound_datagram(
+    frame: &mut [u8],
+    ip: Ip,
+    (address, ttl): (Ipv4Addr, u8),
+    partial: bool,
+) {
+    let covered = udp_covered(frame, ip, partial);
+    translate(frame, 12, address, covered);
+    spare_zero(frame, covered);
+    ip_covered().write(frame, ETHERNET + 8, &[ttl]);
+}
+
+/// A checksum of zero is sent in its other form: zero itself means that there is none (RFC 768).
+fn spare_zero(frame: &mut [u8], covered: Covered) {
+    if let Covered { checksum: Some(at), partial: false, .. } = covered
+        && be16(frame, at) == 0
+    {
+        put(frame, at, &[0xff, 0xff]);
+    }
 }
 
 /// The time to live and the number of a packet.

@@ -16,7 +16,7 @@ use super::{
 
 /// Most interfaces behind one switch.
 pub const MAX_SLOTS: u32 = 1 << 20;
-/// Most ports that one machine has open.
+/// Most ports of a kind that one machine has open.
 pub const MAX_PORTS: usize = 1024;
 /// Where the kernel's side begins: a range that nobody routes (RFC 1112, class E).
 const INSIDE: u32 = 0xf000_0000;
@@ -86,9 +86,18 @@ pub enum Update {
     SetPorts {
         /// Which machine.
         machine: MachineId,
-        /// All open TCP ports.
-        ports: Vec<u16>,
+        /// All open ports.
+        ports: Ports,
     },
+}
+
+/// The ports that a machine has open, in any order; up to [`MAX_PORTS`] of each kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// For connections.
+    pub tcp: Vec<u16>,
+    /// For datagrams.
+    pub udp: Vec<u16>,
 }
 
 /// A machine, as an update brings it.
@@ -106,8 +115,8 @@ pub struct MachineRow {
     pub seed: u64,
     /// Its interfaces.
     pub interfaces: Vec<Interface>,
-    /// Its open TCP ports.
-    pub ports: Vec<u16>,
+    /// Its open ports.
+    pub ports: Ports,
 }
 
 /// One interface of a machine.
@@ -183,7 +192,8 @@ pub(super) struct SegmentRow {
 pub(super) struct Machine {
     pub(super) manner: Manner,
     pub(super) interfaces: Box<[Interface]>,
-    ports: Box<[u16]>,
+    tcp: Box<[u16]>,
+    udp: Box<[u16]>,
     ip_id: u16,
     isn: u32,
     turn: u8,
@@ -205,8 +215,14 @@ impl Machine {
         self.interfaces.iter().filter(|interface| interface.routes).count() > 1
     }
 
-    pub(super) fn has_open(&self, port: u16) -> bool {
-        self.ports.binary_search(&port).is_ok()
+    /// Whether connections are taken there.
+    pub(super) fn has_tcp(&self, port: u16) -> bool {
+        self.tcp.binary_search(&port).is_ok()
+    }
+
+    /// Whether datagrams are taken there.
+    pub(super) fn has_udp(&self, port: u16) -> bool {
+        self.udp.binary_search(&port).is_ok()
     }
 
     /// The identification for `count` packets that follow each other; the first one.
@@ -357,16 +373,16 @@ impl Table {
                 Ok(())
             }
             Update::SetPorts { machine, ports } => {
-                let ports = sorted(ports)?;
+                let (tcp, udp) = (sorted(ports.tcp)?, sorted(ports.udp)?);
                 let row = self.machine_mut(machine).ok_or(Refusal::MachineMissing(machine))?;
-                row.ports = ports;
+                (row.tcp, row.udp) = (tcp, udp);
                 Ok(())
             }
         }
     }
 
     fn put_machine(&mut self, row: MachineRow) -> Result<(), Refusal> {
-        let ports = sorted(row.ports)?;
+        let (tcp, udp) = (sorted(row.ports.tcp)?, sorted(row.ports.udp)?);
         if row.id.0 >= MAX_SLOTS {
             return Err(Refusal::Beyond { what: "the number of machines" });
         }
@@ -384,7 +400,8 @@ impl Table {
         let mut machine = Machine {
             manner,
             interfaces: Box::default(),
-            ports,
+            tcp,
+            udp,
             ip_id: 0,
             isn: 0,
             turn: 0,
@@ -512,7 +529,7 @@ mod tests {
             clock: 0,
             seed: 1,
             interfaces: vec![interface],
-            ports: vec![80, 22, 80],
+            ports: Ports { tcp: vec![80, 22, 80], udp: vec![161] },
         })
     }
 
@@ -541,8 +558,9 @@ mod tests {
         assert_eq!(same_slot, Err(Refusal::Exists(MachineId(3))));
         let nowhere = table.apply(machine(3, 3, 9, "10.0.0.9"));
         assert_eq!(nowhere, Err(Refusal::SegmentMissing(Segment(9))));
-        assert!(table.machine(MachineId(1)).unwrap().has_open(80));
-        assert!(!table.machine(MachineId(1)).unwrap().has_open(81));
+        let row = table.machine(MachineId(1)).unwrap();
+        assert!(row.has_tcp(80) && !row.has_tcp(81) && !row.has_tcp(161));
+        assert!(row.has_udp(161) && !row.has_udp(80));
         let in_use = table.apply(Update::DropSegment(Segment(1)));
         assert_eq!(in_use, Err(Refusal::SegmentInUse(Segment(1))));
         for _ in 0..2 {
@@ -615,7 +633,7 @@ mod tests {
         assert_eq!(forwarders(&table), 0);
         let in_use = table.apply(Update::DropSegment(Segment(1)));
         assert_eq!(in_use, Err(Refusal::SegmentInUse(Segment(1))), "it still has its home");
-        assert!(table.machine(MachineId(1)).unwrap().has_open(22), "ports stay");
+        assert!(table.machine(MachineId(1)).unwrap().has_tcp(22), "ports stay");
     }
 
     #[test]

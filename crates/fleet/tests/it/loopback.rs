@@ -3,16 +3,16 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::{Arc, Mutex},
 };
 
 use fleet::{
-    Bound, DataPorts, DecoyHost, Driver, Gate, Loopback, LoopbackConfig, LoopbackError, Opened,
-    Ports, StepError,
+    Bound, DataPorts, DecoyHost, Driver, Gate, Listener, Loopback, LoopbackConfig, LoopbackError,
+    Opened, Ports, StepError,
 };
 use maze::{Observed, Step};
-use model::{DeckyId, Edge, LanId, Name, Op, Service, ServiceConfig, Topology};
+use model::{DeckyId, Edge, LanId, Name, Op, Service, ServiceConfig, Topology, Transport};
 
 use crate::{converge, demo, tear_down};
 
@@ -35,14 +35,14 @@ fn claim() -> Claim {
 /// Keeps what it gets, and refuses where it is told to.
 #[derive(Default)]
 struct Host {
-    open: Mutex<BTreeMap<SocketAddr, Opened>>,
+    open: Mutex<BTreeMap<(Transport, SocketAddr), Opened>>,
     log: Mutex<Vec<String>>,
     refuse: Mutex<Option<SocketAddr>>,
 }
 
 impl Host {
     fn addresses(&self) -> Vec<SocketAddr> {
-        self.open.lock().unwrap().keys().copied().collect()
+        self.open.lock().unwrap().keys().map(|(_, at)| *at).collect()
     }
 
     fn take_log(&self) -> Vec<String> {
@@ -55,16 +55,16 @@ impl DecoyHost for Host {
         panic!("the loopback driver shares no listener: {gate:?}")
     }
 
-    fn close_gate(&self, tag: LanId, port: u16) {
-        panic!("the loopback driver shares no listener: {tag} {port}")
+    fn close_gate(&self, tag: LanId, transport: Transport, port: u16) {
+        panic!("the loopback driver shares no listener: {tag} {transport:?} {port}")
     }
 
     fn bind(&self, bound: Bound) -> Result<(), String> {
         panic!("the loopback driver shares no listener: {bound:?}")
     }
 
-    fn unbind(&self, tag: LanId, at: SocketAddr) {
-        panic!("the loopback driver shares no listener: {tag} {at}")
+    fn unbind(&self, tag: LanId, transport: Transport, at: SocketAddr) {
+        panic!("the loopback driver shares no listener: {tag} {transport:?} {at}")
     }
 
     fn open(&self, opened: Opened) -> Result<(), String> {
@@ -76,12 +76,16 @@ impl DecoyHost for Host {
             .lock()
             .unwrap()
             .push(format!("open {} {}", opened.decky.name, opened.service.port));
-        assert!(self.open.lock().unwrap().insert(at, opened).is_none(), "{at} opened twice");
+        let transport = opened.listener.transport();
+        assert_eq!(transport, opened.service.service.transport());
+        let twin = self.open.lock().unwrap().insert((transport, at), opened);
+        assert!(twin.is_none(), "{at} opened twice");
         Ok(())
     }
 
-    fn close(&self, decky: DeckyId, lan: LanId, at: SocketAddr) {
-        let opened = self.open.lock().unwrap().remove(&at).expect("only what is open is closed");
+    fn close(&self, decky: DeckyId, lan: LanId, transport: Transport, at: SocketAddr) {
+        let opened = self.open.lock().unwrap().remove(&(transport, at));
+        let opened = opened.expect("only what is open is closed");
         assert_eq!((opened.decky.id, opened.lan), (decky, lan));
         self.log
             .lock()
@@ -304,7 +308,8 @@ fn a_restart_binds_again_at_once() {
     let at = host.addresses()[0];
     // A connection that our side closes first stays in TIME_WAIT on the same address and port.
     let visitor = TcpStream::connect(at).unwrap();
-    let listener = host.open.lock().unwrap().remove(&at).unwrap().listener;
+    let listener = host.open.lock().unwrap().remove(&(Transport::Tcp, at)).unwrap().listener;
+    let Listener::Connections(listener) = listener else { panic!("a service over TCP") };
     listener.set_nonblocking(false).unwrap();
     drop(listener.accept().unwrap());
     drop(listener);
@@ -357,6 +362,59 @@ fn prefixes_that_others_use_are_refused() {
         let refused = Loopback::new(config, Arc::new(Host::default()));
         assert!(matches!(refused, Err(LoopbackError::Prefix(p)) if p == prefix));
     }
+}
+
+#[test]
+fn a_service_over_datagrams_has_a_socket_of_its_own_kind() {
+    let claim = claim();
+    let (mut topology, _) = demo(8);
+    let id = topology.decky_named(&name("app-01")).unwrap().id;
+    let (driver, host) = driver(&claim);
+    // The same port of both transports: neither is in the way of the other.
+    let ssh = ServiceConfig { service: Service::Ssh, port: 161 };
+    let services = vec![Service::Snmp.into(), ssh];
+    Arc::make_mut(topology.deckies.get_mut(&id).unwrap()).services = services;
+    let steps = maze::plan(Some(&topology), &Observed::empty(topology.id));
+    let others = |step: &&Step| step.decky().is_none_or(|decky| decky == id);
+    steps.iter().filter(others).for_each(|step| driver.execute(step).unwrap());
+    let endpoints = driver.endpoints(id);
+    assert_eq!(endpoints.len(), 2);
+    assert_eq!(endpoints[0].listening, endpoints[1].listening);
+    let at = endpoints[0].listening;
+    assert!(answers(at));
+    let visitor = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    visitor.send_to(b"anybody there", at).unwrap();
+    {
+        let open = host.open.lock().unwrap();
+        let Listener::Datagrams(socket) = &open[&(Transport::Udp, at)].listener else {
+            panic!("a service over UDP")
+        };
+        socket.set_nonblocking(false).unwrap();
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        assert_eq!(socket.recv_from(&mut [0; 64]).unwrap().0, 13);
+    }
+    let close = |service| Step::CloseService { topology: topology.id, decky: id, service };
+    driver.execute(&close(Service::Snmp.into())).unwrap();
+    assert!(answers(at), "SSH is still there");
+    UdpSocket::bind(at).expect("the port is free again");
+}
+
+#[test]
+fn another_programs_socket_is_in_the_way_of_its_own_transport_only() {
+    let claim = claim();
+    let everywhere = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = everywhere.local_addr().unwrap().port();
+    let (mut topology, _) = demo(9);
+    let id = topology.decky_named(&name("app-01")).unwrap().id;
+    let own = ServiceConfig { service: Service::Snmp, port };
+    Arc::make_mut(topology.deckies.get_mut(&id).unwrap()).services = vec![own];
+    let port_offset = if port > 40_000 { 1_500 } else { 20_000 };
+    let config = LoopbackConfig { prefix: [127, claim.second], port_offset, ports: Ports::True };
+    let driver = Loopback::new(config, Arc::new(Host::default())).unwrap();
+    let steps = maze::plan(Some(&topology), &Observed::empty(topology.id));
+    let others = |step: &&Step| step.decky().is_none_or(|decky| decky == id);
+    steps.iter().filter(others).for_each(|step| driver.execute(step).unwrap());
+    assert_eq!(driver.endpoints(id)[0].listening.port(), port + port_offset);
 }
 
 #[test]

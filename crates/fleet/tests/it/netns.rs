@@ -2,8 +2,9 @@
 //! another. Needs root; says so and passes where there is none. Everything that is made has the
 //! test's own name and is removed at the end.
 
-mod failure;
 mod data;
+mod datagrams;
+mod failure;
 mod mac;
 mod panic;
 mod relay;
@@ -28,14 +29,14 @@ use std::{
 };
 
 use fleet::{
-    Bound, DataPorts, DecoyHost, Driver, Gate, MacChoice, Netns, NetnsConfig, Opened, StepError,
-    Uplink,
+    Bound, DataPorts, DecoyHost, Driver, Gate, Listener, MacChoice, Netns, NetnsConfig, Opened,
+    StepError, Uplink,
     switch::{Count, Personalities},
 };
 use maze::Step;
 use model::{
     Ambient, Archetype, Decky, DeckyId, Edge, InstallationSecret, Lan, LanId, Service,
-    ServiceConfig, Timestamp, Topology,
+    ServiceConfig, Timestamp, Topology, Transport,
 };
 
 use self::segment::{Answer, PATIENCE, SILENCE, Segment, banner, connect, ping, run, within};
@@ -44,12 +45,15 @@ use crate::{converge, tear_down};
 /// A gate that is served: what stops it, and the thread that does it.
 type Served = (Arc<AtomicBool>, JoinHandle<()>);
 
-/// Answers every connection with the name of the decky that was meant, where one is bound, and
+/// Who answers where.
+type Bindings = Mutex<BTreeMap<(LanId, Transport, SocketAddr), String>>;
+
+/// Answers every connection and every datagram with the name of the decky that was meant, where one is bound, and
 /// echoes what comes.
 #[derive(Default)]
 struct Host {
-    gates: Mutex<BTreeMap<(LanId, u16), Served>>,
-    bound: Arc<Mutex<BTreeMap<(LanId, SocketAddr), String>>>,
+    gates: Mutex<BTreeMap<(LanId, Transport, u16), Served>>,
+    bound: Arc<Bindings>,
     data_ports: Mutex<BTreeMap<LanId, DataPorts>>,
     /// What was told about the uplink.
     uplink: Arc<Mutex<Vec<bool>>>,
@@ -64,7 +68,7 @@ impl DecoyHost for Host {
         Err(format!("not a shared listener: {opened:?}"))
     }
 
-    fn close(&self, _: DeckyId, _: LanId, _: SocketAddr) {}
+    fn close(&self, _: DeckyId, _: LanId, _: Transport, _: SocketAddr) {}
 
     fn uplink_changed(&self, is_there: bool) {
         self.uplink.lock().unwrap().push(is_there);
@@ -87,35 +91,35 @@ impl DecoyHost for Host {
     fn open_gate(&self, Gate { tag, listener }: Gate) -> Result<(), String> {
         let port = listener.local_addr().unwrap().port();
         let (stop, bound) = (Arc::new(AtomicBool::new(false)), self.bound.clone());
-        let stopped = stop.clone();
-        let accept = std::thread::spawn(move || accept(&listener, tag, &bound, &stopped));
-        assert!(self.gates.lock().unwrap().insert((tag, port), (stop, accept)).is_none());
+        let (stopped, transport) = (stop.clone(), listener.transport());
+        let serve = std::thread::spawn(move || match listener {
+            Listener::Connections(listener) => accept(&listener, tag, &bound, &stopped),
+            Listener::Datagrams(socket) => datagrams::answer(&socket, tag, &bound, &stopped),
+        });
+        let twin = self.gates.lock().unwrap().insert((tag, transport, port), (stop, serve));
+        assert!(twin.is_none());
         Ok(())
     }
 
-    fn close_gate(&self, tag: LanId, port: u16) {
-        let (stop, thread) = self.gates.lock().unwrap().remove(&(tag, port)).unwrap();
+    fn close_gate(&self, tag: LanId, transport: Transport, port: u16) {
+        let (stop, thread) = self.gates.lock().unwrap().remove(&(tag, transport, port)).unwrap();
         stop.store(true, SeqCst);
         thread.join().unwrap();
     }
 
     fn bind(&self, bound: Bound) -> Result<(), String> {
         let name = format!("{} {}", bound.decky.name, bound.service.service);
-        self.bound.lock().unwrap().insert((bound.tag, bound.at), name);
+        let transport = bound.service.service.transport();
+        self.bound.lock().unwrap().insert((bound.tag, transport, bound.at), name);
         Ok(())
     }
 
-    fn unbind(&self, tag: LanId, at: SocketAddr) {
-        self.bound.lock().unwrap().remove(&(tag, at));
+    fn unbind(&self, tag: LanId, transport: Transport, at: SocketAddr) {
+        self.bound.lock().unwrap().remove(&(tag, transport, at));
     }
 }
 
-fn accept(
-    listener: &TcpListener,
-    tag: LanId,
-    bound: &Mutex<BTreeMap<(LanId, SocketAddr), String>>,
-    stop: &AtomicBool,
-) {
+fn accept(listener: &TcpListener, tag: LanId, bound: &Bindings, stop: &AtomicBool) {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let rest = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
     while !stop.load(SeqCst) {
@@ -123,7 +127,8 @@ fn accept(
         poll(&mut fds, Some(&rest)).unwrap();
         let Ok((mut stream, _)) = listener.accept() else { continue };
         let at = stream.local_addr().unwrap();
-        let name = bound.lock().unwrap().get(&(tag, at)).cloned();
+        let place = (tag, Transport::Tcp, at);
+        let name = bound.lock().unwrap().get(&place).cloned();
         let name = name.unwrap_or_else(|| "a second connection".into());
         std::thread::spawn(move || -> io::Result<()> {
             stream.set_nonblocking(false)?;

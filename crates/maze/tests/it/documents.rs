@@ -47,10 +47,10 @@ fn everything_wrong_is_named_by_its_code() {
         expect![[r#"
             NAME_MALFORMED name: a name consists of lower-case letters, digits and hyphens, not 'B'
             SUBNET_MALFORMED lans[0].subnet: "10.1.0.0/33" is no subnet, such as 10.66.1.0/24
-            UNKNOWN_ARCHETYPE deckies[0].archetype: `mainframe` is not a known archetype; known are linux-server, web-server, database-server, file-server, devops-host
+            UNKNOWN_ARCHETYPE deckies[0].archetype: `mainframe` is not a known archetype; known are linux-server, web-server, database-server, file-server, devops-host, printer, monitoring-node
             IP_MALFORMED deckies[0].interfaces[0].address: "10.66.1.999" is no IPv4 address
             IP_UNKNOWN_LAN deckies[1].interfaces[0].lan: there is no LAN "c"
-            UNKNOWN_SERVICE deckies[1].services[0]: `gopher` is not a known service; known are ssh, http, ftp, redis
+            UNKNOWN_SERVICE deckies[1].services[0]: `gopher` is not a known service; known are ssh, http, ftp, redis, snmp
             SERVICE_CFG_UNDECLARED deckies[1].services[1].cipher: ssh has no setting "cipher"; it has port
             DECKY_ORPHAN deckies.three.edges: a decky has at least one interface, on its home LAN"#]],
     );

@@ -14,30 +14,28 @@ fn a_seed_is_a_maze() {
     expect![[r#"
         dmz 10.66.1.0/24 dmz
         legal-01 10.66.3.0/24
-        plant-01 10.66.5.0/24
-        plant-02 10.66.6.0/24
-        sales-01 10.66.4.0/24
+        legal-02 10.66.7.0/24
+        servers-01 10.66.4.0/24
+        servers-02 10.66.6.0/24
+        staging-01 10.66.5.0/24
         support-01 10.66.2.0/24
-        voice-01 10.66.7.0/24
         app-01 linux-server dmz=10.66.1.10 ssh http ftp
         app-02 linux-server support-01=10.66.2.10 http ftp
-        app-03 linux-server sales-01=10.66.4.12 http ftp
-        app-04 linux-server plant-01=10.66.5.10 ssh http ftp
-        db-01 database-server dmz=10.66.1.11 ssh
-        db-02 database-server legal-01=10.66.3.10 ssh redis
-        db-03 database-server sales-01=10.66.4.11 support-01=10.66.2.12* ssh redis
-        db-04 database-server voice-01=10.66.7.11 legal-01=10.66.3.14 ssh
-        files-01 file-server legal-01=10.66.3.12 ssh
-        files-02 file-server voice-01=10.66.7.12 ssh ftp
-        ops-01 devops-host support-01=10.66.2.11 dmz=10.66.1.12 ssh http redis
-        ops-02 devops-host sales-01=10.66.4.10 ssh
-        ops-03 devops-host plant-02=10.66.6.10 legal-01=10.66.3.13* ssh http
-        web-01 web-server legal-01=10.66.3.11 dmz=10.66.1.13* http ftp
-        web-02 web-server plant-01=10.66.5.11 support-01=10.66.2.13 http
-        web-03 web-server plant-01=10.66.5.12 ssh
-        web-04 web-server plant-02=10.66.6.11 dmz=10.66.1.14* ftp
-        web-05 web-server plant-02=10.66.6.12 ssh http
-        web-06 web-server voice-01=10.66.7.10 http ftp
+        db-01 database-server legal-01=10.66.3.11 dmz=10.66.1.13* servers-01=10.66.4.12 ssh redis
+        db-02 database-server servers-01=10.66.4.10 ssh redis
+        db-03 database-server servers-02=10.66.6.11 ssh
+        db-04 database-server servers-02=10.66.6.12 legal-01=10.66.3.13 ssh redis
+        db-05 database-server legal-02=10.66.7.11 ssh
+        files-01 file-server legal-01=10.66.3.10 ssh ftp
+        monitor-01 monitoring-node support-01=10.66.2.11 dmz=10.66.1.12 ssh snmp
+        monitor-02 monitoring-node servers-01=10.66.4.11 support-01=10.66.2.12* ssh
+        monitor-03 monitoring-node staging-01=10.66.5.10 support-01=10.66.2.13* ssh
+        ops-01 devops-host dmz=10.66.1.11 http redis
+        ops-02 devops-host legal-02=10.66.7.10 ssh http redis
+        ops-03 devops-host legal-02=10.66.7.12 legal-01=10.66.3.14 redis
+        printer-01 printer legal-01=10.66.3.12 ftp snmp
+        web-01 web-server staging-01=10.66.5.11 ssh http
+        web-02 web-server servers-02=10.66.6.10 http
     "#]]
     .assert_eq(&written(&made));
 }

@@ -63,7 +63,7 @@ fn words_outside_a_vocabulary_are_refused_with_the_known_ones() {
     let refusal = "smb".parse::<model::Service>().unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        "`smb` is not a known service; known are ssh, http, ftp, redis"
+        "`smb` is not a known service; known are ssh, http, ftp, redis, snmp"
     );
     for service in model::Service::ALL {
         assert_eq!(service.as_str().parse(), Ok(*service));

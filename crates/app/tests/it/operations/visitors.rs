@@ -110,6 +110,7 @@ impl Visitor {
             Service::Redis => b"PING\r\n",
             // What follows a version is keys, which nobody here has.
             Service::Ssh => return self.assert_silent(),
+            Service::Snmp => unreachable!("visitors come by connections"),
         };
         self.asked += 1;
         let (service, at) = (self.service, self.at);

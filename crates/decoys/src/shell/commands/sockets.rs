@@ -1,9 +1,12 @@
 //! `ss`: which sockets there are, in the columns of iproute2 6.1.
 
+use model::Transport;
+
 use super::super::{Shell, run::Io};
 
 /// A line of the table.
 struct Socket {
+    protocol: &'static str,
     state: &'static str,
     send_queue: u16,
     local: (String, String),
@@ -15,7 +18,11 @@ pub(super) fn ss(shell: &mut Shell, args: &[String], io: Io) -> u8 {
     let flags: String = args[1..].iter().filter(|arg| arg.starts_with('-')).cloned().collect();
     let has = |flag| flags.contains(flag);
     let tcp = has('t') || !has('u') && !has('x');
+    let udp = has('u') || !has('t') && !has('x');
     let mut sockets = Vec::new();
+    if udp && (has('l') || has('a')) {
+        sockets.extend(datagrams(shell, has('n')));
+    }
     if tcp && (has('l') || has('a')) {
         sockets.extend(listening(shell, has('n')));
     }
@@ -38,12 +45,13 @@ fn listening(shell: &Shell, numeric: bool) -> Vec<Socket> {
         let port = if numeric { port.to_string() } else { name.to_owned() };
         let local = (address.to_owned(), port);
         let peer = (if address == "[::]" { "[::]" } else { address }.to_owned(), "*".to_owned());
-        list.push(Socket { state: "LISTEN", send_queue, local, peer, process });
+        let protocol = "tcp";
+        list.push(Socket { protocol, state: "LISTEN", send_queue, local, peer, process });
     };
     for (fd, address) in [(3, "0.0.0.0"), (4, "[::]")] {
         add(address, 22, "ssh", 128, users("sshd", &[machine.sshd_pid()], fd));
     }
-    for server in machine.servers() {
+    for server in machine.servers_over(Transport::Tcp) {
         let mut pids = machine.server_pids(server);
         pids.reverse();
         for (fd, address) in (server.descriptor..).zip(server.binds) {
@@ -55,12 +63,35 @@ fn listening(shell: &Shell, numeric: bool) -> Vec<Socket> {
     list
 }
 
+fn datagrams(shell: &Shell, numeric: bool) -> Vec<Socket> {
+    let machine = &shell.machine;
+    let servers = machine.servers_over(Transport::Udp).into_iter();
+    servers
+        .flat_map(|server| {
+            (server.descriptor..).zip(server.binds).map(move |bound| (server, bound))
+        })
+        .map(|(server, (fd, address))| {
+            let name = server.port_name.to_owned();
+            let port = if numeric { server.port.to_string() } else { name };
+            Socket {
+                protocol: "udp",
+                state: "UNCONN",
+                send_queue: 0,
+                local: ((*address).to_owned(), port),
+                peer: ((*address).to_owned(), "*".to_owned()),
+                process: users(server.unit, &machine.server_pids(server), fd),
+            }
+        })
+        .collect()
+}
+
 fn established(shell: &Shell, numeric: bool) -> Socket {
     let machine = &shell.machine;
     let port = if numeric { "22" } else { "ssh" };
     let pid = machine.shell_pid();
     let pids = if machine.login_user == "root" { vec![pid - 7] } else { vec![pid - 7, pid - 14] };
     Socket {
+        protocol: "tcp",
         state: "ESTAB",
         send_queue: 0,
         local: (machine.address.to_string(), port.into()),
@@ -106,7 +137,7 @@ fn table(sockets: &[Socket], protocol: bool, process: bool) -> String {
         let queue = socket.send_queue.to_string();
         let cells =
             [socket.state, "0", &queue, &local.0, &local.1, &peer.0, &peer.1, &socket.process];
-        line("tcp", cells);
+        line(socket.protocol, cells);
     }
     text
 }

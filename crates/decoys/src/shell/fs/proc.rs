@@ -1,8 +1,8 @@
 //! What `/proc` says, from [`Machine`] like every other text.
 
-use model::Timestamp;
+use model::{Timestamp, Transport};
 
-use crate::shell::machine::{CPU_FLAGS, Machine};
+use crate::shell::machine::{CPU_FLAGS, Machine, Traffic};
 
 pub(super) fn cpuinfo(machine: &Machine, _: Timestamp) -> String {
     let (cpu, cpus) = (machine.cpu(), machine.persona.cpus);
@@ -137,8 +137,7 @@ pub(super) fn stat(machine: &Machine, now: Timestamp) -> String {
 }
 
 pub(super) fn cmdline(machine: &Machine, _: Timestamp) -> String {
-    let release = machine.persona.kernel_release;
-    format!("BOOT_IMAGE=/boot/vmlinuz-{release} root=UUID={} ro quiet\n", machine.uuid("root"))
+    machine.boot_parameters() + "\n"
 }
 
 pub(super) fn filesystems(_: &Machine, _: Timestamp) -> String {
@@ -199,18 +198,16 @@ pub(super) fn init_comm(_: &Machine, _: Timestamp) -> String {
 }
 
 pub(super) fn net_dev(machine: &Machine, now: Timestamp) -> String {
-    let up = machine.uptime(now).as_secs();
-    let (bytes, packets) = (up * 413, up / 2);
+    let Traffic { bytes_in, packets_in, bytes_out, packets_out } = machine.traffic(now);
+    let (bytes, packets) = machine.loopback_traffic();
     format!(
         "Inter-|   Receive                                                |  Transmit\n face \
          |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop \
-         fifo colls carrier compressed\n    lo:   84316     912    0    0    0     0          0    \
-         \x20    0    84316     912    0    0    0     0       0          0\n{:>6}: {bytes} \
-         {packets}    0    0    0     0          0         0 {} {}    0    0    0     0       0    \
-         \x20     0\n",
+         fifo colls carrier compressed\n    lo:   {bytes}     {packets}    0    0    0     0          \
+         0         0    {bytes}     {packets}    0    0    0     0       0          0\n{:>6}: \
+         {bytes_in} {packets_in}    0    0    0     0          0         0 {bytes_out} \
+         {packets_out}    0    0    0     0       0          0\n",
         machine.interface(),
-        bytes / 3,
-        packets / 2,
     )
 }
 
@@ -218,7 +215,7 @@ pub(super) fn net_tcp(machine: &Machine, _: Timestamp) -> String {
     let mut text = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   \
                     uid  timeout inode\n"
         .to_owned();
-    let servers = machine.servers();
+    let servers = machine.servers_over(Transport::Tcp);
     let ports = std::iter::once(22).chain(servers.iter().map(|server| server.port));
     for (index, port) in ports.enumerate() {
         text.push_str(&format!(

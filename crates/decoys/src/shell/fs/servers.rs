@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use model::Timestamp;
+
 use super::{Content, Kind, Node, Stamp};
-use crate::shell::machine::Machine;
+use crate::{shell::machine::Machine, snmp};
 
 const NGINX: &str = "user www-data;
 worker_processes auto;
@@ -96,6 +98,26 @@ databases 16
 dir /var/lib/redis
 ";
 
+/// What the agent is told, as [`crate::snmp`] answers.
+fn snmpd(machine: &Machine, _: Timestamp) -> String {
+    let persona = &machine.persona;
+    let mut text = format!(
+        "sysLocation    {}\nsysContact     {}\nsysServices    72\nagentaddress udp:161\n\n\
+         view   monitoring  included   .1.3.6.1.2.1.1\n\
+         view   monitoring  included   .1.3.6.1.2.1.2\n\
+         view   monitoring  included   .1.3.6.1.2.1.4\n\
+         view   monitoring  excluded   .1.3.6.1.2.1.4.22\n\
+         view   monitoring  excluded   .1.3.6.1.2.1.4.24\n\
+         view   monitoring  included   .1.3.6.1.2.1.25.1\n\n",
+        snmp::place(persona),
+        snmp::contact(persona),
+    );
+    for community in snmp::communities(persona) {
+        text.push_str(&format!("rocommunity  {community} default -V monitoring\n"));
+    }
+    text
+}
+
 /// The entries of the servers that run on `machine`, by path.
 pub(super) fn entries(machine: &Machine) -> Vec<(String, Node)> {
     let units: Vec<&str> = machine.servers().iter().map(|server| server.unit).collect();
@@ -162,6 +184,13 @@ pub(super) fn entries(machine: &Machine) -> Vec<(String, Node)> {
                 vec![
                     ("/etc/redis/redis.conf", text(REDIS), 0o640),
                     ("/usr/bin/redis-server", program(1_762_808), 0o755),
+                ],
+            ),
+            "snmpd" => (
+                &["/etc/snmp", "/etc/snmp/snmpd.conf.d", "/var/lib/snmp"],
+                vec![
+                    ("/etc/snmp/snmpd.conf", Kind::File(Content::Made(snmpd)), 0o600),
+                    ("/usr/sbin/snmpd", program(35_320), 0o755),
                 ],
             ),
             _ => continue,

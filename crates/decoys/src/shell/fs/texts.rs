@@ -192,6 +192,7 @@ fn server_users(machine: &Machine) -> impl Iterator<Item = ServerUser> {
     machine.servers().into_iter().filter_map(|server| match server.unit {
         "vsftpd" => Some(("ftp", 102, 110, "ftp daemon,,,", "/srv/ftp")),
         "redis-server" => Some(("redis", 103, 111, "", "/var/lib/redis")),
+        "snmpd" => Some(("Debian-snmp", 104, 112, "", "/var/lib/snmp")),
         _ => None,
     })
 }

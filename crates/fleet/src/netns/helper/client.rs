@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use model::Transport;
 use rustix::{
     cmsg_space,
     event::{PollFd, PollFlags, Timespec, poll},
@@ -97,9 +98,14 @@ impl Helper {
         self.ask(Request::Class(kernel))
     }
 
-    pub(in crate::netns) fn listen(&self, class: u8, port: u16) -> io::Result<OwnedFd> {
+    pub(in crate::netns) fn open(
+        &self,
+        class: u8,
+        transport: Transport,
+        port: u16,
+    ) -> io::Result<OwnedFd> {
         let port = NonZeroU16::new(port).ok_or(io::ErrorKind::InvalidInput)?;
-        self.ask(Request::Listen { class, port }).map(|(_, listener)| listener)
+        self.ask(Request::Open { class, transport, port }).map(|(_, socket)| socket)
     }
 
     /// Has it let go of every namespace. Where it does not, it has to end; an error where it does

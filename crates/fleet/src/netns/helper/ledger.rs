@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeSet, num::NonZeroU16};
 
+use model::Transport;
+
 use super::Request;
 
 /// Most namespaces.
 pub const MAX_CLASSES: usize = 64;
-/// Most different ports of one namespace, over its life.
+/// Most different ports of one namespace, of both transports, over its life.
 pub const MAX_PORTS: usize = 8192;
 
 /// Why a request is not granted.
@@ -26,7 +28,7 @@ pub enum Refused {
 /// What was given out so far.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    ports: Vec<BTreeSet<NonZeroU16>>,
+    ports: Vec<BTreeSet<(Transport, NonZeroU16)>>,
 }
 
 impl Ledger {
@@ -38,9 +40,9 @@ impl Ledger {
         match request {
             Request::Class(_) if self.ports.len() >= MAX_CLASSES => Err(Refused::Classes),
             Request::Uplink | Request::Class(_) | Request::Release => Ok(()),
-            Request::Listen { class, port } => {
+            Request::Open { class, transport, port } => {
                 let ports = self.ports.get(usize::from(*class)).ok_or(Refused::NoClass)?;
-                let has_room = ports.len() < MAX_PORTS || ports.contains(port);
+                let has_room = ports.len() < MAX_PORTS || ports.contains(&(*transport, *port));
                 if has_room { Ok(()) } else { Err(Refused::Ports) }
             }
         }
@@ -52,9 +54,9 @@ impl Ledger {
             Request::Uplink => {}
             Request::Release => self.ports.clear(),
             Request::Class(_) => self.ports.push(BTreeSet::new()),
-            Request::Listen { class, port } => {
+            Request::Open { class, transport, port } => {
                 if let Some(ports) = self.ports.get_mut(usize::from(*class)) {
-                    ports.insert(*port);
+                    ports.insert((*transport, *port));
                 }
             }
         }
@@ -75,7 +77,8 @@ mod tests {
     };
 
     fn listen(class: u8, port: usize) -> Request {
-        Request::Listen { class, port: NonZeroU16::new(port as u16).unwrap() }
+        let port = NonZeroU16::new(port as u16).unwrap();
+        Request::Open { class, transport: Transport::Tcp, port }
     }
 
     #[test]
@@ -95,6 +98,9 @@ mod tests {
         }
         assert_eq!(ledger.check(&listen(3, MAX_PORTS + 1)), Err(Refused::Ports));
         assert_eq!(ledger.check(&listen(3, 22)), Ok(()), "a port may come back");
+        let port = NonZeroU16::new(22).unwrap();
+        let datagrams = Request::Open { class: 3, transport: Transport::Udp, port };
+        assert_eq!(ledger.check(&datagrams), Err(Refused::Ports), "another port it is");
         assert_eq!(ledger.check(&listen(4, 22)), Ok(()), "others are not affected");
         assert_eq!(ledger.check(&listen(MAX_CLASSES as u8, 22)), Err(Refused::NoClass));
         assert_eq!(ledger.check(&Request::Release), Ok(()));

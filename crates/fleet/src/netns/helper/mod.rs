@@ -3,8 +3,9 @@
 //!
 //! It is this binary again, started before anything else. Requests come over a socket pair, one
 //! at a time, and are answered with a descriptor or a reason. It knows one uplink, gives out
-//! namespaces and listeners within named bounds ([`Ledger`]), and ends when the socket closes.
-//! It never sees a packet, the database, or a byte that a visitor sent.
+//! namespaces and sockets in them within named bounds ([`Ledger`]), and ends when the socket closes.
+//! It keeps each namespace's link to change the filter there, and never reads from one: it sees no
+//! packet, no database, and no byte that a visitor sent.
 
 mod client;
 mod ledger;

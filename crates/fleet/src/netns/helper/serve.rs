@@ -104,10 +104,10 @@ impl Desk {
                 self.ledger.granted(&request);
                 return Ok((class, Some(for_it?)));
             }
-            Request::Listen { class, port } => {
+            Request::Open { class, transport, port } => {
                 // Who knows its number took it.
                 self.untaken.remove(&class);
-                (0, Some(self.own.listen(class, port.get())?))
+                (0, Some(self.own.open(class, transport, port.get())?))
             }
             Request::Release => {
                 self.untaken.clear();
@@ -134,8 +134,12 @@ fn answer(socket: BorrowedFd<'_>, reply: &Reply, descriptor: Option<&OwnedFd>) -
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, thread};
+    use std::{
+        net::{TcpListener, UdpSocket},
+        thread,
+    };
 
+    use model::Transport;
     use rustix::net::{SendFlags, send};
 
     use super::*;
@@ -168,7 +172,7 @@ mod tests {
     #[test]
     fn refusals_arrive_with_their_reason_and_the_helper_goes_on() {
         with_helper(|helper, _| {
-            let refused = helper.listen(0, 22).unwrap_err().to_string();
+            let refused = helper.open(0, Transport::Tcp, 22).unwrap_err().to_string();
             assert_eq!(refused, "the helper has no such namespace");
             let beyond = Kernel { tcp_rmem_max: 1, ..KERNEL };
             let refused = helper.make_class(beyond).unwrap_err().to_string();
@@ -182,7 +186,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_request_get_a_reason_and_nothing_else() {
         with_helper(|helper, raw| {
-            for hostile in [&[0][..], &[2; 9], &[3, 0, 0], &[1, 0], &[255; 4096]] {
+            for hostile in [&[0][..], &[2; 9], &[3, 0, 0], &[4, 0, 0, 0], &[1, 0], &[255; 4096]] {
                 send(raw, hostile, SendFlags::NOSIGNAL).unwrap();
                 let mut bytes = [0; 512];
                 let (length, _) = recv(raw, &mut bytes, RecvFlags::empty()).unwrap();
@@ -190,7 +194,7 @@ mod tests {
                 assert!(matches!(reply, Some(Reply::Failed(_))), "{hostile:?}: {reply:?}");
             }
             assert_eq!(
-                helper.listen(0, 22).unwrap_err().to_string(),
+                helper.open(0, Transport::Udp, 161).unwrap_err().to_string(),
                 "the helper has no such namespace"
             );
         });
@@ -208,14 +212,21 @@ mod tests {
             let (second, _other_tap) = helper.make_class(other).unwrap();
             assert_eq!((first, second), (0, 1));
             for class in [first, second] {
-                let listener = TcpListener::from(helper.listen(class, 22).unwrap());
+                let tcp = |port| helper.open(class, Transport::Tcp, port);
+                let listener = TcpListener::from(tcp(22).unwrap());
                 assert_eq!(listener.local_addr().unwrap().port(), 22);
-                assert!(helper.listen(class, 22).is_err(), "it is in use");
+                assert!(tcp(22).is_err(), "it is in use");
                 drop(listener);
-                helper.listen(class, 22).expect("nobody else holds it");
+                tcp(22).expect("nobody else holds it");
+                let udp = |port| helper.open(class, Transport::Udp, port);
+                let socket = UdpSocket::from(udp(22).unwrap());
+                assert_eq!(socket.local_addr().unwrap().port(), 22);
+                assert!(udp(22).is_err(), "it is in use");
+                drop(socket);
+                udp(22).expect("nobody else holds it");
             }
             helper.release().unwrap();
-            let gone = helper.listen(first, 22).unwrap_err().to_string();
+            let gone = helper.open(first, Transport::Tcp, 22).unwrap_err().to_string();
             assert_eq!(gone, "the helper has no such namespace");
             assert_eq!(helper.make_class(KERNEL).unwrap().0, 0, "it begins anew");
         });
@@ -247,7 +258,7 @@ mod tests {
                 let mut frame = [0; 2048];
                 let read = rustix::io::read(&tap, &mut frame).unwrap_err();
                 assert_eq!(read, rustix::io::Errno::AGAIN, "a link that is up and silent");
-                helper.listen(class, 22).unwrap();
+                helper.open(class, Transport::Tcp, 22).unwrap();
             }
             let (third, _tap) = helper.make_class(KERNEL).unwrap();
             assert_eq!(third, 2, "what was taken is not given out twice");

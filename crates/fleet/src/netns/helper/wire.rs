@@ -3,6 +3,8 @@
 
 use std::{io, num::NonZeroU16};
 
+use model::Transport;
+
 use crate::switch::Kernel;
 
 /// Longest request.
@@ -12,7 +14,8 @@ pub(super) const MAX_REPLY: usize = 256;
 
 const UPLINK: u8 = 1;
 const CLASS: u8 = 2;
-const LISTEN: u8 = 3;
+const CONNECTIONS: u8 = 3;
+const DATAGRAMS: u8 = 4;
 const RELEASE: u8 = 9;
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
@@ -24,10 +27,12 @@ pub enum Request {
     Uplink,
     /// A namespace with these settings, for its TAP.
     Class(Kernel),
-    /// A listener in a namespace that was made before.
-    Listen {
+    /// A socket in a namespace that was made before.
+    Open {
         /// The namespace's number.
         class: u8,
+        /// A listener, or a socket for datagrams.
+        transport: Transport,
         /// On all of its addresses.
         port: NonZeroU16,
     },
@@ -56,8 +61,12 @@ impl Request {
                 ];
                 [&[CLASS][..], &switches, &kernel.tcp_rmem_max.to_be_bytes()].concat()
             }
-            Self::Listen { class, port } => {
-                [&[LISTEN, *class][..], &port.get().to_be_bytes()].concat()
+            Self::Open { class, transport, port } => {
+                let kind = match transport {
+                    Transport::Tcp => CONNECTIONS,
+                    Transport::Udp => DATAGRAMS,
+                };
+                [&[kind, *class][..], &port.get().to_be_bytes()].concat()
             }
         }
     }
@@ -77,9 +86,11 @@ impl Request {
                 kernel.check().map_err(BadRequest)?;
                 Ok(Self::Class(kernel))
             }
-            [LISTEN, class, high, low] => {
+            [kind @ (CONNECTIONS | DATAGRAMS), class, high, low] => {
+                let transport = if kind == CONNECTIONS { Transport::Tcp } else { Transport::Udp };
                 let port = NonZeroU16::new(u16::from_be_bytes([high, low]));
-                Ok(Self::Listen { class, port: port.ok_or(BadRequest("there is no port 0"))? })
+                let port = port.ok_or(BadRequest("there is no port 0"))?;
+                Ok(Self::Open { class, transport, port })
             }
             _ => Err(BadRequest("its kind or its length is unknown")),
         }
@@ -158,8 +169,10 @@ mod tests {
             let kernel =
                 Kernel { tcp_timestamps, tcp_rmem_max, tcp_sack, tcp_window_scaling, tcp_ecn };
             let port = NonZeroU16::new(port).unwrap();
-            let listen = Request::Listen { class, port };
-            for request in [Request::Uplink, Request::Class(kernel), listen, Request::Release] {
+            let open = |transport| Request::Open { class, transport, port };
+            let [tcp, udp] = [Transport::Tcp, Transport::Udp].map(open);
+            let others = [Request::Uplink, Request::Class(kernel), Request::Release];
+            for request in others.into_iter().chain([tcp, udp]) {
                 let bytes = request.encode();
                 prop_assert!(bytes.len() <= MAX_REQUEST);
                 prop_assert_eq!(Request::decode(&bytes), Ok(request));
@@ -180,7 +193,9 @@ mod tests {
             bytes[at] = value;
             assert!(Request::decode(&bytes).is_err(), "byte {at} is {value}");
         }
-        assert!(Request::decode(&[LISTEN, 0, 0, 0]).is_err(), "port 0");
+        for kind in [CONNECTIONS, DATAGRAMS] {
+            assert!(Request::decode(&[kind, 0, 0, 0]).is_err(), "port 0");
+        }
         assert!(Request::decode(&[]).is_err(), "nothing");
     }
 

@@ -6,7 +6,9 @@ use super::*;
 /// Where a decky's connections arrive, behind its class's gates.
 fn place(host: &Host, name: &str) -> (LanId, SocketAddr) {
     let bound = host.bound.lock().unwrap();
-    *bound.iter().find(|(_, bound)| *bound == name).expect("it is bound").0
+    let found = bound.iter().find(|(_, bound)| *bound == name);
+    let (tag, _, at) = found.expect("it is bound").0;
+    (*tag, *at)
 }
 
 #[test]

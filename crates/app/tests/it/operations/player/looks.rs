@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use model::Service;
+use model::{Service, Transport};
 use serde_json::Value;
 
 use super::{LOOK, PATIENCE, Player, Status, list, text};
@@ -142,8 +142,8 @@ impl Player<'_> {
                 let (lan, row) = lans
                     .find(|(mark, _)| self.lan_ids[mark] == endpoint["lan_id"])
                     .expect("the LAN is known");
-                let service = text(&endpoint["service"]).parse().expect("a service");
-                if self.way.reaches(at, row.is_dmz) {
+                let service: Service = text(&endpoint["service"]).parse().expect("a service");
+                if service.transport() == Transport::Tcp && self.way.reaches(at, row.is_dmz) {
                     places.push(((mark.expect("it is there"), *lan, service), at));
                 }
             }
