@@ -161,6 +161,8 @@ impl Network {
         let began = Instant::now();
         let steps = maze::plan(desired, &self.driver.observe(id));
         let planned = began.elapsed();
+        order.map_or(Ok(()), |order| self.check(order))?;
+        self.driver.prepare(&steps);
         let (mut failures, mut missing, mut done) = (Vec::new(), Missing::default(), 0);
         while let Some(next) = steps.get(done) {
             if missing.prevents(next) {

@@ -15,6 +15,10 @@ pub trait Driver: Send + Sync {
     /// What exists of the topology.
     fn observe(&self, topology: TopologyId) -> Observed;
 
+    /// Is told what will be executed next, in parts or all at once: what takes time is done for
+    /// all of it at once, and parts do not wait for it again. They do not rely on it.
+    fn prepare(&self, _steps: &[Step]) {}
+
     /// Does one step. Idempotent; returns once the network is so. A step that fails leaves
     /// nothing half done.
     fn execute(&self, step: &Step) -> Result<(), StepError>;

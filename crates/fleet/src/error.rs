@@ -146,6 +146,18 @@ pub enum StepError {
         /// Which.
         address: Ipv4Addr,
     },
+    /// The address is this machine's own.
+    #[error("{address} is an address of this machine itself: give the decky another")]
+    OwnAddress {
+        /// Which.
+        address: Ipv4Addr,
+    },
+    /// Nobody could be asked whether the address is free.
+    #[error("nobody could be asked whether {address} is free: the uplink is away, or down")]
+    Unasked {
+        /// Which.
+        address: Ipv4Addr,
+    },
     /// A real host has the address.
     #[error(
         "{address} belongs to a real host ({mac}): give the decky another address, or take the \
@@ -194,7 +206,7 @@ impl StepError {
             Self::AddressInUse { .. } | Self::DescriptorsExhausted { .. } | Self::Host { .. } => {
                 true
             }
-            Self::RealHost { .. } => true,
+            Self::RealHost { .. } | Self::Unasked { .. } => true,
             Self::Listen { source, .. } | Self::Kernel { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory)
             }
@@ -208,6 +220,7 @@ impl StepError {
             | Self::PortOutOfRange { .. }
             | Self::PortTaken { .. }
             | Self::Protected { .. }
+            | Self::OwnAddress { .. }
             | Self::Switch(_)
             | Self::HelperGone
             | Self::Off => false,

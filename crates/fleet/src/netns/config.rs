@@ -1,7 +1,9 @@
 //! What the netns driver is told, why it cannot start, and what it reports.
 
 use std::{
+    collections::BTreeSet,
     io,
+    net::Ipv4Addr,
     os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
     time::Duration,
@@ -55,8 +57,8 @@ pub struct NetnsConfig {
     pub personalities: Personalities,
     /// Addresses that no decky ever takes.
     pub protected: Vec<Ipv4Net>,
-    /// How long to listen for a real host before an address on the uplink is taken; zero trusts
-    /// what was heard by chance.
+    /// How long to ask and listen for a real host before an address on the uplink is taken; zero
+    /// asks nobody and trusts what was heard by chance.
     pub listen_first: Duration,
     /// Whether the kernel may leave checksums and segmentation to the switch and back.
     pub offloads: bool,
@@ -131,6 +133,17 @@ pub(super) fn open_uplink(uplink: &Uplink, headers: bool) -> io::Result<OwnedFd>
 }
 
 impl Uplink {
+    /// The addresses of the machine that the uplink is on, on whatever interface: it answers for
+    /// each of them on all.
+    pub(super) fn own_addresses(&self) -> io::Result<BTreeSet<Ipv4Addr>> {
+        match self {
+            Self::Interface(_) | Self::Demo { .. } => sys::own_addresses(),
+            Self::InterfaceWithin { netns, .. } => {
+                sys::within(std::fs::File::open(netns)?.as_fd(), sys::own_addresses)
+            }
+        }
+    }
+
     /// How frames come and go over the descriptor of [`open_uplink`].
     pub(super) fn link(&self, descriptor: OwnedFd, headers: bool) -> Link {
         match self {

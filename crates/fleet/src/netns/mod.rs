@@ -7,6 +7,7 @@
 //!
 //! Egress is denied twice: by the switch, and by a filter on the only link of each namespace.
 
+mod asking;
 mod class;
 mod config;
 pub mod helper;
@@ -37,6 +38,7 @@ pub use self::{
     powers::Reach,
 };
 use self::{
+    asking::Answers,
     helper::Helper,
     nature::Nature,
     powers::Powers,
@@ -62,6 +64,8 @@ pub struct Netns {
     works: Mutex<Works>,
     /// Held only to look or to write down, so that observing never waits for a host.
     rows: Mutex<Rows>,
+    /// Held only to look or to write down.
+    answers: Mutex<Answers>,
 }
 
 impl Netns {
@@ -109,7 +113,7 @@ impl Netns {
             .attach(Side::Uplink(UPLINK), uplink, Some(mend))
             .map_err(|error| NetnsError::Switch(io::Error::other(error)))?;
         let works = Mutex::new(Works::new(runner, powers));
-        Ok(Self { config, host, works, rows: Mutex::default() })
+        Ok(Self { config, host, works, rows: Mutex::default(), answers: Mutex::default() })
     }
 
     /// The kill switch: every namespace, TAP, listener and the uplink are closed when this
@@ -202,10 +206,14 @@ impl Driver for Netns {
         self.execute_all(std::slice::from_ref(step)).map_err(|failed| failed.error)
     }
 
+    fn prepare(&self, steps: &[Step]) {
+        self.ask(steps);
+    }
+
     fn execute_all(&self, steps: &[Step]) -> Result<(), FailedStep> {
+        self.ask(steps);
         let mut works = self.works();
-        let asked = works.runner().and_then(|_| self.ask_for_real_hosts(&works, steps));
-        asked.map_err(|error| FailedStep { at: 0, error })?;
+        works.runner().map_err(|error| FailedStep { at: 0, error })?;
         for (at, step) in steps.iter().enumerate() {
             if at % STEPS_IN_ONE_GO == 0 {
                 works.give_back();

@@ -59,8 +59,9 @@ enum Order {
     /// The switch goes, and comes back.
     Lend(SyncSender<Box<Switch>>, Receiver<Box<Switch>>),
     Attach(Side, Link, Option<Mend>, SyncSender<()>),
-    /// Asks whether real hosts have these addresses; answers are heard, not waited for.
-    Probe(UplinkId, Vec<(Mac, Ipv4Addr)>, SyncSender<()>),
+    /// Asks whether real hosts have these addresses; answers are heard, not waited for. Says
+    /// whether all questions went out.
+    Probe(UplinkId, Vec<(Mac, Ipv4Addr)>, SyncSender<bool>),
     Stop,
 }
 
@@ -103,7 +104,7 @@ impl Runner {
         &self,
         uplink: UplinkId,
         asked: Vec<(Mac, Ipv4Addr)>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<bool, Stopped> {
         self.ask(|answer| Order::Probe(uplink, asked, answer))
     }
 
@@ -243,8 +244,8 @@ impl Pump {
                     let _ = answer.send(());
                 }
                 Ok(Order::Probe(uplink, asked, answer)) => {
-                    self.probe(&mut switch, uplink, &asked);
-                    let _ = answer.send(());
+                    let all_went = self.probe(&mut switch, uplink, &asked);
+                    let _ = answer.send(all_went);
                 }
                 Err(TryRecvError::Empty) => return Some(switch),
                 Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return None,
@@ -252,16 +253,23 @@ impl Pump {
         }
     }
 
-    fn probe(&mut self, switch: &mut Switch, uplink: UplinkId, asked: &[(Mac, Ipv4Addr)]) {
-        let Some(link) = self.link_of(Side::Uplink(uplink)) else { return };
+    fn probe(
+        &mut self,
+        switch: &mut Switch,
+        uplink: UplinkId,
+        asked: &[(Mac, Ipv4Addr)],
+    ) -> bool {
+        let Some(link) = self.link_of(Side::Uplink(uplink)) else { return false };
+        let failed = switch.counters().get(Count::SendFailed);
         for chunk in asked.chunks(BATCH) {
             for (index, (mac, address)) in chunk.iter().enumerate() {
-                switch.forget_neighbour(uplink, *address);
+                switch.ask(uplink, *address);
                 Switch::probe(&mut self.frames[index], *mac, *address);
                 self.send(switch, link, index);
             }
             self.flush(switch);
         }
+        switch.counters().get(Count::SendFailed) == failed
     }
 
     /// One batch from a link through the switch.

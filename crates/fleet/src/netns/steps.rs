@@ -2,14 +2,13 @@
 //! visitor meets something half done.
 
 use std::{
-    collections::BTreeSet,
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::Arc,
 };
 
 use maze::Step;
-use model::{Decky, DeckyId, Edge, Lan, LanId, ServiceConfig, TopologyId};
+use model::{Decky, DeckyId, Lan, LanId, ServiceConfig, TopologyId};
 
 use super::{
     Netns, UPLINK, gate_tag, helper,
@@ -18,7 +17,7 @@ use super::{
 };
 use crate::{
     Bound, Gate, StepError,
-    switch::{ClassId, Interface, Mac, Update},
+    switch::{ClassId, Update},
 };
 
 impl Netns {
@@ -43,35 +42,6 @@ impl Netns {
                 self.close(works, *topology, *decky, *service)
             }
         }
-    }
-
-    /// Asks the segment for all the addresses that are to be taken there, and listens once.
-    pub(super) fn ask_for_real_hosts(
-        &self,
-        works: &Works,
-        steps: &[Step],
-    ) -> Result<(), StepError> {
-        if self.config.listen_first.is_zero() {
-            return Ok(());
-        }
-        let coming_outside = |step: &Step| {
-            let Step::AddLan { lan, .. } = step else { return None };
-            lan.is_dmz.then_some(lan.id)
-        };
-        let coming_outside: BTreeSet<LanId> = steps.iter().filter_map(coming_outside).collect();
-        let rows = self.rows();
-        let is_outside = |lan| coming_outside.contains(&lan) || rows.faces_uplink(lan);
-        let outside = steps.iter().flat_map(coming).filter(|(_, edge)| is_outside(edge.lan));
-        let ask = |(decky, edge): (&Decky, &Edge)| {
-            (self.mac_of(decky, &self.nature(decky), edge.lan, 0), edge.address)
-        };
-        let asked: Vec<(Mac, Ipv4Addr)> = outside.map(ask).collect();
-        drop(rows);
-        if !asked.is_empty() {
-            works.runner()?.probe(UPLINK, asked)?;
-            std::thread::sleep(self.config.listen_first);
-        }
-        Ok(())
     }
 
     fn add_lan(&self, works: &mut Works, topology: TopologyId, lan: &Lan) -> Result<(), StepError> {
@@ -188,28 +158,6 @@ impl Netns {
 
     fn machine(&self, topology: TopologyId, decky: DeckyId) -> Result<Machine, StepError> {
         self.rows().machine(topology, decky).ok_or(StepError::MachineMissing { decky })
-    }
-
-    fn check_protected(&self, edge: &Edge) -> Result<(), StepError> {
-        let address = edge.address;
-        let is_protected = self.config.protected.iter().any(|net| net.contains(&address));
-        if is_protected { Err(StepError::Protected { address }) } else { Ok(()) }
-    }
-
-    /// Whether a real host was heard at one of these addresses.
-    fn check_real_hosts(
-        &self,
-        works: &mut Works,
-        interfaces: &[(LanId, Interface)],
-    ) -> Result<(), StepError> {
-        let rows = self.rows();
-        let switch = works.switch()?;
-        let outside = interfaces.iter().filter(|(lan, _)| rows.faces_uplink(*lan));
-        let heard = |address| Some((address, switch.neighbour(UPLINK, address)?));
-        match outside.map(|(_, interface)| interface.address).find_map(heard) {
-            Some((address, mac)) => Err(StepError::RealHost { address, mac }),
-            None => Ok(()),
-        }
     }
 
     fn remove_decky(
@@ -361,21 +309,4 @@ fn at_home(machine: &Machine, port: u16) -> SocketAddr {
 fn not_listening(machine: &Machine, config: ServiceConfig, source: io::Error) -> StepError {
     let (addr, service) = (at_home(machine, config.port), config.service);
     StepError::Listen { addr, service, source }
-}
-
-/// The machine and the interfaces that a step brings.
-fn coming(step: &Step) -> impl Iterator<Item = (&Decky, &Edge)> {
-    let (decky, only) = match step {
-        Step::AddDecky { decky, .. } => (Some(decky), None),
-        Step::AttachDecky { decky, lan, .. } => (Some(decky), Some(*lan)),
-        Step::AddLan { .. }
-        | Step::RemoveLan { .. }
-        | Step::RemoveDecky { .. }
-        | Step::DetachDecky { .. }
-        | Step::SetForwarding { .. }
-        | Step::OpenService { .. }
-        | Step::CloseService { .. } => (None, None),
-    };
-    let edges = decky.into_iter().flat_map(|decky| decky.edges.iter().map(|edge| (&**decky, edge)));
-    edges.filter(move |(_, edge)| only.is_none_or(|lan| edge.lan == lan))
 }

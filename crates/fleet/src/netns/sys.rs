@@ -7,8 +7,10 @@
 #![allow(unsafe_code, reason = "calls that no library of the tree wraps; each has its proof")]
 
 use std::{
+    collections::BTreeSet,
     io,
     mem::zeroed,
+    net::Ipv4Addr,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
 };
@@ -94,6 +96,31 @@ pub(super) fn open_packet(interface: u32, headers: bool) -> io::Result<OwnedFd> 
     set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &BUFFER)?;
     raw::listen(&socket, interface, libc::ETH_P_ALL)?;
     Ok(socket)
+}
+
+/// The IPv4 addresses of the calling thread's namespace. Asked without netlink, which who meets
+/// visitors may not speak.
+pub(super) fn own_addresses() -> io::Result<BTreeSet<Ipv4Addr>> {
+    /// More than any machine has.
+    const MOST: usize = 4096;
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    // SAFETY: all zeroes is a valid `ifreq`: numbers and addresses.
+    let mut list: Vec<libc::ifreq> = vec![unsafe { zeroed() }; MOST];
+    let length = size_of_val(list.as_slice()) as libc::c_int;
+    let place = libc::__c_anonymous_ifc_ifcu { ifcu_req: list.as_mut_ptr() };
+    let mut question = libc::ifconf { ifc_len: length, ifc_ifcu: place };
+    // SAFETY: `question` points to `length` writable bytes, which outlive the call.
+    done(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFCONF as _, &raw mut question) })?;
+    list.truncate(question.ifc_len as usize / size_of::<libc::ifreq>());
+    if list.len() == MOST {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
+    let address = |request: &libc::ifreq| {
+        // SAFETY: the kernel wrote a `sockaddr_in` there: it lists IPv4 addresses only.
+        let at = unsafe { (&raw const request.ifr_ifru).cast::<libc::sockaddr_in>().read_unaligned() };
+        Ipv4Addr::from(at.sin_addr.s_addr.to_ne_bytes())
+    };
+    Ok(list.iter().map(address).collect())
 }
 
 /// What each of a batch of messages is to hold; the vectors are told apart by direction.

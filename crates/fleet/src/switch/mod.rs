@@ -13,6 +13,7 @@ mod answer;
 mod counters;
 mod flow;
 mod frame;
+mod neighbours;
 mod personality;
 mod route;
 mod shape;
@@ -21,7 +22,7 @@ mod table;
 mod tests;
 mod wire;
 
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::net::Ipv4Addr;
 
 pub use counters::{Count, Counters};
 pub use flow::MAX_FLOWS;
@@ -39,6 +40,7 @@ use self::{
     answer::Voice,
     flow::{Flow, Flows, Key, Way},
     frame::{ACK, FIN, ICMP, Ip, RST, SYN, TCP, Tcp, UDP},
+    neighbours::Neighbours,
     route::{Route, Routes},
     table::{Table, Wire},
 };
@@ -47,9 +49,6 @@ use self::{
 pub const GATEWAY_MAC: Mac = Mac([0x02, 0x6d, 0x67, 0, 0, 2]);
 /// The namespace's end of it.
 pub const CLASS_MAC: Mac = Mac([0x02, 0x6d, 0x67, 0, 0, 1]);
-
-/// Most addresses of real hosts that are remembered.
-const MAX_NEIGHBOURS: usize = 4096;
 
 /// Where a frame comes from, or goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -79,8 +78,10 @@ pub struct Switch {
     flows: Flows,
     routes: Routes,
     personalities: Personalities,
-    neighbours: HashMap<(UplinkId, Ipv4Addr), Mac, foldhash::fast::FixedState>,
+    neighbours: Neighbours,
     counters: Counters,
+    /// When it was last told the time.
+    now: u64,
 }
 
 impl Switch {
@@ -96,8 +97,9 @@ impl Switch {
             flows: Flows::new(flows, seed.rotate_left(17)),
             routes: Routes::default(),
             personalities,
-            neighbours: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
+            neighbours: Neighbours::new(seed.rotate_left(31)),
             counters: Counters::default(),
+            now: 0,
         }
     }
 
@@ -129,14 +131,20 @@ impl Switch {
         self.flows.len()
     }
 
-    /// The real host that was heard of at an address.
+    /// The real host that was heard of at an address in the last minutes, by chance.
     pub fn neighbour(&self, uplink: UplinkId, address: Ipv4Addr) -> Option<Mac> {
-        self.neighbours.get(&(uplink, address)).copied()
+        self.neighbours.heard((uplink, address), self.now)
     }
 
-    /// Forgets what was heard of an address, to listen anew.
-    pub fn forget_neighbour(&mut self, uplink: UplinkId, address: Ipv4Addr) {
-        self.neighbours.remove(&(uplink, address));
+    /// From now on an answer from this address is kept, whatever else is heard, until
+    /// [`Switch::take_answer`]; what was heard before does not count.
+    pub fn ask(&mut self, uplink: UplinkId, address: Ipv4Addr) {
+        self.neighbours.ask((uplink, address));
+    }
+
+    /// The real host that answered since [`Switch::ask`].
+    pub fn take_answer(&mut self, uplink: UplinkId, address: Ipv4Addr) -> Option<Mac> {
+        self.neighbours.take_answer((uplink, address))
     }
 
     /// Makes the frame that asks whether a real host has the address (RFC 5227).
@@ -149,6 +157,7 @@ impl Switch {
     pub fn tick(&mut self, now: u64) {
         /// A table that is full is gone through in some 4 s at 100 ticks a second.
         const BUDGET: usize = 1024;
+        self.now = now;
         self.flows.sweep(now, BUDGET);
     }
 
@@ -213,8 +222,9 @@ impl Switch {
             return Err(if is_echo { Count::Ignored } else { Count::AddressConflicts });
         }
         let place = (uplink, address);
-        if self.neighbours.len() < MAX_NEIGHBOURS || self.neighbours.contains_key(&place) {
-            self.neighbours.insert(place, mac);
+        self.neighbours.answer(place, mac);
+        if self.table.is_on(Wire::Uplink(uplink), address) {
+            self.neighbours.hear(place, mac, self.now);
         }
         Ok(())
     }

@@ -309,6 +309,11 @@ impl Table {
         self.by_mac.get(&(wire, mac)).copied()
     }
 
+    /// Whether a segment on this wire has the address.
+    pub(super) fn is_on(&self, wire: Wire, address: Ipv4Addr) -> bool {
+        self.segments.values().any(|row| row.wire == wire && row.subnet.contains(&address))
+    }
+
     /// The other machines that route from a segment, each with its slot there.
     pub(super) fn forwarders_on(
         &self,

@@ -222,9 +222,35 @@ fn real_hosts_are_heard_of_and_conflicts_are_counted() {
     let mut switch = maze();
     switch.receive(UP, &mut arp_request([10, 0, 0, 1], VISITOR_IP), 0);
     assert_eq!(switch.neighbour(UplinkId(0), VISITOR_IP), Some(VISITOR));
+    let elsewhere = Ipv4Addr::new(10, 7, 0, 99);
+    switch.receive(UP, &mut arp_request([10, 0, 0, 1], elsewhere), 0);
+    assert_eq!(switch.neighbour(UplinkId(0), elsewhere), None, "no segment there has it");
     let mut frame = arp_request([10, 0, 0, 2], Ipv4Addr::new(10, 0, 0, 1));
     assert_eq!(switch.receive(UP, &mut frame, 0), Verdict::Drop);
     assert_eq!(switch.counters().get(Count::AddressConflicts), 1);
+}
+
+#[test]
+fn a_spray_of_arp_hides_no_answer_and_is_forgotten() {
+    let mut switch = maze();
+    let update = segment(9, "10.9.0.0/16", Some(0));
+    switch.apply(update).unwrap();
+    let address = |nth: u16| {
+        let [high, low] = nth.to_be_bytes();
+        Ipv4Addr::new(10, 9, high, low)
+    };
+    let claimed = |switch: &mut Switch, nth| {
+        switch.receive(UP, &mut arp_request([10, 0, 0, 77], address(nth)), 0);
+    };
+    (0..20_000).for_each(|nth| claimed(&mut switch, nth));
+    switch.ask(UplinkId(0), address(30_000));
+    (0..20_000).for_each(|nth| claimed(&mut switch, nth));
+    claimed(&mut switch, 30_000);
+    (0..20_000).for_each(|nth| claimed(&mut switch, nth));
+    assert_eq!(switch.take_answer(UplinkId(0), address(30_000)), Some(VISITOR));
+    assert_eq!(switch.neighbour(UplinkId(0), address(19_999)), Some(VISITOR));
+    switch.tick(10 * 60_000);
+    assert_eq!(switch.neighbour(UplinkId(0), address(19_999)), None, "it may have left");
 }
 
 #[test]

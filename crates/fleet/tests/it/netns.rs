@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "shared with tests of the whole service")]
 #[path = "../../../testkit/src/segment.rs"]
 mod segment;
+mod addresses;
 mod steps;
 mod weather;
 
@@ -355,26 +356,6 @@ fn what_is_injected_in_a_namespace_reaches_nothing() {
     assert_eq!(before, after, "something came out");
     assert_eq!(visitor.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     assert_eq!(driver.report().unwrap().get(Count::EgressDenied), 0, "the filter came first");
-}
-
-#[test]
-fn real_hosts_and_protected_addresses_are_left_alone() {
-    let Some(lab) = Lab::new() else { return };
-    let config = NetnsConfig { listen_first: Duration::from_millis(100), ..lab.config(mixed()) };
-    let driver = Netns::new(config, Arc::new(Host::default())).unwrap();
-    let topology = topology(1);
-    let lan = topology.lans.values().next().unwrap().clone();
-    driver.execute(&Step::AddLan { topology: topology.id, lan: lan.clone() }).unwrap();
-    let at = |address: [u8; 4]| {
-        let mut decky = Decky::clone(topology.deckies.values().next().unwrap());
-        decky.edges[0].address = address.into();
-        Step::AddDecky { topology: topology.id, decky: Arc::new(decky) }
-    };
-    let taken = driver.execute(&at([10, 80, 0, 2])).unwrap_err();
-    assert!(matches!(taken, StepError::RealHost { .. }), "{taken}");
-    let protected = driver.execute(&at([10, 80, 0, 1])).unwrap_err();
-    assert!(matches!(protected, StepError::Protected { .. }), "{protected}");
-    driver.execute(&at([10, 80, 0, 3])).unwrap();
 }
 
 #[test]

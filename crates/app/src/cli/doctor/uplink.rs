@@ -54,8 +54,8 @@ fn address(interface: &Interface) -> Check {
         Some(address) => Check::warning(
             NAME,
             format!("this machine has {address} there"),
-            "it stands beside the deckies: put it into fleet.protected, and let nothing but them \
-             listen there; management belongs on another interface",
+            "it stands beside the deckies, which never take it: let nothing but them listen there; \
+             management belongs on another interface",
         ),
     }
 }
