@@ -91,7 +91,7 @@ impl Default for NetnsKeys {
             uplink: None,
             personalities: None,
             protected: Vec::new(),
-            listen_first: Duration::ZERO,
+            listen_first: Duration::from_millis(200),
             user: None,
         }
     }
