@@ -10,7 +10,7 @@ use std::{
 };
 
 use decoys::{DriverHandle, Entry, LazyPersona, Place};
-use fleet::{Bound, DecoyHost, Gate, Opened};
+use fleet::{Bound, DecoyHost, Gate, Opened, switch::Mac};
 use model::{
     Decky, DeckyId, InstallationSecret, LanId, Persona, Service, ServiceConfig, TopologyId,
     Truncation,
@@ -120,6 +120,19 @@ impl DecoyHost for Host {
         match is_there {
             true => tracing::info!("the uplink is back: deckies are in reach again"),
             false => tracing::warn!("the uplink is gone: no decky is in reach until it is back"),
+        }
+    }
+
+    fn address_contested(&self, address: Ipv4Addr, by: Mac, is_over: bool) {
+        match is_over {
+            false => tracing::warn!(
+                %address, peer.mac = %by,
+                "a real host has the address of a decky, which does not answer for it any more"
+            ),
+            true => tracing::info!(
+                %address, peer.mac = %by,
+                "no real host has the address of a decky any more"
+            ),
         }
     }
 

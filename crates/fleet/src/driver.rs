@@ -1,14 +1,14 @@
 //! The seam between the mutator and a network.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::Arc,
 };
 
 use maze::{Observed, Step};
 use model::{Decky, DeckyId, LanId, Service, ServiceConfig, TopologyId};
 
-use crate::{FailedStep, StepError};
+use crate::{FailedStep, StepError, switch::Mac};
 
 /// Makes a network. Calls are quick and synchronous: from a thread that may block, or directly.
 pub trait Driver: Send + Sync {
@@ -35,6 +35,16 @@ pub trait Driver: Send + Sync {
 
     /// The topologies of which anything exists.
     fn topologies(&self) -> Vec<TopologyId>;
+
+    /// What is wrong with deckies of the topology that are there, in words for operators.
+    fn troubles(&self, _topology: TopologyId) -> Vec<(DeckyId, String)> {
+        Vec::new()
+    }
+
+    /// What it did so far and has now, by name.
+    fn figures(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
 
     /// The kill switch: nothing of any topology is there any more when this returns, but for what
     /// an answered error names. Nobody executes steps meanwhile. A later step makes the network
@@ -132,4 +142,8 @@ pub trait DecoyHost: Send + Sync {
 
     /// The way to the real network went away, or came back; told once for each.
     fn uplink_changed(&self, is_there: bool);
+
+    /// A real host came to an address that a decky has on the real network, or is gone from it;
+    /// told once for each.
+    fn address_contested(&self, _address: Ipv4Addr, _by: Mac, _is_over: bool) {}
 }

@@ -150,12 +150,7 @@ impl Netns {
         works: &mut Works,
         interfaces: &[(LanId, Interface)],
     ) -> Result<(), StepError> {
-        let outside: Vec<Ipv4Addr> = {
-            let rows = self.rows();
-            let outside = interfaces.iter().filter(|(lan, _)| rows.faces_uplink(*lan));
-            outside.map(|(_, interface)| interface.address).collect()
-        };
-        outside.into_iter().try_for_each(|address| {
+        self.outside(interfaces).into_iter().try_for_each(|address| {
             let answer = self.answers().get(address);
             let trusts_chance = self.config.listen_first.is_zero();
             let taken = match answer {
@@ -166,6 +161,13 @@ impl Netns {
             };
             taken.map_or(Ok(()), |mac| Err(StepError::RealHost { address, mac }))
         })
+    }
+
+    /// Those of the addresses that are on the uplink.
+    pub(super) fn outside(&self, interfaces: &[(LanId, Interface)]) -> Vec<Ipv4Addr> {
+        let rows = self.rows();
+        let outside = interfaces.iter().filter(|(lan, _)| rows.faces_uplink(*lan));
+        outside.map(|(_, interface)| interface.address).collect()
     }
 
     fn answers(&self) -> MutexGuard<'_, Answers> {

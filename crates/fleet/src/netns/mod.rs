@@ -21,8 +21,9 @@ mod sys;
 mod works;
 
 use std::{
+    collections::BTreeMap,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -48,7 +49,7 @@ use self::{
 };
 use crate::{
     DecoyHost, Driver, Endpoint, FailedStep, StepError,
-    switch::{ClassId, Count, Mac, PersonalityId, Side, Switch, UplinkId},
+    switch::{ClassId, Contested, Count, Mac, PersonalityId, Side, Switch, UplinkId},
 };
 
 /// The one uplink that there is now.
@@ -66,7 +67,12 @@ pub struct Netns {
     rows: Mutex<Rows>,
     /// Held only to look or to write down.
     answers: Mutex<Answers>,
+    /// Written by the switch's thread, held only to look or to write down.
+    contested: Arc<Mutex<Contests>>,
 }
+
+/// Addresses of deckies on the uplink that real hosts have, too, and whose they are.
+type Contests = BTreeMap<Ipv4Addr, Mac>;
 
 impl Netns {
     /// Takes the uplink and starts the switch. No decky is there yet. What needs privilege is
@@ -102,7 +108,10 @@ impl Netns {
         let uplink = config.uplink.link(uplink, config.offloads);
         let seed = seed(&config.secret, &[b"switch"]);
         let switch = Switch::new(config.personalities.clone(), seed);
-        let runner = Runner::start(switch).map_err(NetnsError::Switch)?;
+        let contested = Arc::<Mutex<Contests>>::default();
+        let (noted, warned) = (contested.clone(), host.clone());
+        let tell = Box::new(move |news: &[Contested]| note_contests(&noted, &*warned, news));
+        let runner = Runner::start(switch, tell).map_err(NetnsError::Switch)?;
         let (way, headers, told) = (config.uplink.clone(), config.offloads, host.clone());
         let again = powers.clone();
         let mend = Mend {
@@ -113,7 +122,8 @@ impl Netns {
             .attach(Side::Uplink(UPLINK), uplink, Some(mend))
             .map_err(|error| NetnsError::Switch(io::Error::other(error)))?;
         let works = Mutex::new(Works::new(runner, powers));
-        Ok(Self { config, host, works, rows: Mutex::default(), answers: Mutex::default() })
+        let (rows, answers) = (Mutex::default(), Mutex::default());
+        Ok(Self { config, host, works, rows, answers, contested })
     }
 
     /// The kill switch: every namespace, TAP, listener and the uplink are closed when this
@@ -239,6 +249,47 @@ impl Driver for Netns {
     fn topologies(&self) -> Vec<TopologyId> {
         self.rows().topologies()
     }
+
+    fn troubles(&self, topology: TopologyId) -> Vec<(DeckyId, String)> {
+        let contested = locked(&self.contested).clone();
+        let rows = self.rows();
+        let Some(site) = rows.site(topology).filter(|_| !contested.is_empty()) else {
+            return Vec::new();
+        };
+        let trouble = |machine: &Machine| {
+            let outside = machine.interfaces.iter().filter(|(lan, _)| rows.faces_uplink(*lan));
+            let mut addresses = outside.map(|(_, interface)| interface.address);
+            let (address, mac) = addresses.find_map(|at| contested.get_key_value(&at))?;
+            Some(format!(
+                "a real host ({mac}) has {address}, too: the decky does not answer for it until \
+                 the host is silent; take the host off the segment, or give the decky another \
+                 address"
+            ))
+        };
+        site.deckies.iter().filter_map(|(id, m)| Some((*id, trouble(m)?))).collect()
+    }
+
+    fn figures(&self) -> Vec<(String, u64)> {
+        let Some(report) = self.report() else { return Vec::new() };
+        let total = |(name, count)| (format!("{name}_total"), count);
+        let now = [("connections".to_owned(), report.connections as u64)];
+        report.counts.into_iter().map(total).chain(now).collect()
+    }
+}
+
+/// Takes note of real hosts that came to addresses of deckies and left them, and says so.
+fn note_contests(contests: &Mutex<Contests>, host: &dyn DecoyHost, news: &[Contested]) {
+    for Contested { address, by, is_over, .. } in news {
+        match is_over {
+            true => locked(contests).remove(address),
+            false => locked(contests).insert(*address, *by),
+        };
+        host.address_contested(*address, *by, *is_over);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// 64 bits for one purpose.

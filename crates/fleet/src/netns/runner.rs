@@ -20,7 +20,9 @@ use rustix::{
 };
 
 use super::sys::{self, BATCH};
-use crate::switch::{ClassId, Count, Frame, Mac, Side, Switch, UplinkId, VNET_LEN, Verdict};
+use crate::switch::{
+    ClassId, Contested, Count, Frame, Mac, Saying, Side, Switch, UplinkId, VNET_LEN, Verdict,
+};
 
 /// Orders that wait; when there are more, who gives them waits.
 const ORDERS: usize = 64;
@@ -30,6 +32,12 @@ const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 const TICK: u64 = 10;
 /// Between two tries to open a link that broke.
 const MEND_EVERY: u64 = 200;
+/// Between two looks at what is to be said unasked.
+const SPEAK_EVERY: u64 = 100;
+/// How often addresses are announced, and how long after each other in milliseconds (RFC 5227).
+const ANNOUNCEMENTS: (u8, u64) = (2, 2000);
+/// The same for the questions about what stands on an uplink that came back.
+const QUESTIONS: (u8, u64) = (3, 300);
 /// Longest that an order may take; the thread has died when it takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -55,6 +63,9 @@ pub(super) struct Mend {
     pub(super) tell: Box<dyn Fn(bool) + Send>,
 }
 
+/// Is told which real hosts came to addresses of deckies, and left them.
+pub(super) type TellContested = Box<dyn Fn(&[Contested]) + Send>;
+
 enum Order {
     /// The switch goes, and comes back.
     Lend(SyncSender<Box<Switch>>, Receiver<Box<Switch>>),
@@ -62,6 +73,8 @@ enum Order {
     /// Asks whether real hosts have these addresses; answers are heard, not waited for. Says
     /// whether all questions went out.
     Probe(UplinkId, Vec<(Mac, Ipv4Addr)>, SyncSender<bool>),
+    /// Says that deckies have these addresses; again after a while.
+    Announce(UplinkId, Vec<Ipv4Addr>, SyncSender<()>),
     Stop,
 }
 
@@ -80,11 +93,11 @@ pub(super) struct Runner {
 
 impl Runner {
     /// Starts the thread.
-    pub(super) fn start(switch: Switch) -> io::Result<Self> {
+    pub(super) fn start(switch: Switch, contested: TellContested) -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         let bell = wake.try_clone()?;
         let (orders, received) = sync_channel(ORDERS);
-        let work = move || Pump::new(bell, received).run(Box::new(switch));
+        let work = move || Pump::new(bell, received, contested).run(Box::new(switch));
         let thread = Some(std::thread::Builder::new().name("switch".into()).spawn(work)?);
         Ok(Self { orders, wake, thread })
     }
@@ -106,6 +119,10 @@ impl Runner {
         asked: Vec<(Mac, Ipv4Addr)>,
     ) -> Result<bool, Stopped> {
         self.ask(|answer| Order::Probe(uplink, asked, answer))
+    }
+
+    pub(super) fn announce(&self, uplink: UplinkId, all: Vec<Ipv4Addr>) -> Result<(), Stopped> {
+        self.ask(|answer| Order::Announce(uplink, all, answer))
     }
 
     /// Ends the thread; every descriptor is closed when this returns.
@@ -169,6 +186,16 @@ struct Mending {
     next_try: Option<u64>,
 }
 
+/// What is said on an uplink more than once.
+struct Speech {
+    uplink: UplinkId,
+    saying: Saying,
+    about: Vec<Ipv4Addr>,
+    left: u8,
+    every: u64,
+    next: u64,
+}
+
 struct Pump {
     wake: OwnedFd,
     orders: Receiver<Order>,
@@ -177,15 +204,28 @@ struct Pump {
     frames: Vec<Frame>,
     /// Indexes of frames that wait to be sent, per link.
     waiting: Vec<Vec<usize>>,
+    speeches: Vec<Speech>,
+    contested: TellContested,
     began: Instant,
     ticked: u64,
+    spoke: u64,
 }
 
 impl Pump {
-    fn new(wake: OwnedFd, orders: Receiver<Order>) -> Self {
-        let frames = (0..BATCH).map(|_| Frame::new()).collect();
-        let (links, mends, waiting) = (Vec::new(), Vec::new(), Vec::new());
-        Self { wake, orders, links, mends, frames, waiting, began: Instant::now(), ticked: 0 }
+    fn new(wake: OwnedFd, orders: Receiver<Order>, contested: TellContested) -> Self {
+        Self {
+            wake,
+            orders,
+            links: Vec::new(),
+            mends: Vec::new(),
+            frames: (0..BATCH).map(|_| Frame::new()).collect(),
+            waiting: Vec::new(),
+            speeches: Vec::new(),
+            contested,
+            began: Instant::now(),
+            ticked: 0,
+            spoke: 0,
+        }
     }
 
     fn run(mut self, mut switch: Box<Switch>) {
@@ -204,7 +244,11 @@ impl Pump {
             if now >= self.ticked + TICK {
                 self.ticked = now;
                 switch.tick(now);
-                self.mend(now);
+                self.mend(&switch, now);
+            }
+            if now >= self.spoke + SPEAK_EVERY {
+                self.spoke = now;
+                self.speak(&mut switch, now);
             }
         }
     }
@@ -247,18 +291,18 @@ impl Pump {
                     let all_went = self.probe(&mut switch, uplink, &asked);
                     let _ = answer.send(all_went);
                 }
+                Ok(Order::Announce(uplink, about, answer)) => {
+                    self.announce(uplink, about);
+                    self.speak(&mut switch, self.began.elapsed().as_millis() as u64);
+                    let _ = answer.send(());
+                }
                 Err(TryRecvError::Empty) => return Some(switch),
                 Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return None,
             }
         }
     }
 
-    fn probe(
-        &mut self,
-        switch: &mut Switch,
-        uplink: UplinkId,
-        asked: &[(Mac, Ipv4Addr)],
-    ) -> bool {
+    fn probe(&mut self, switch: &mut Switch, uplink: UplinkId, asked: &[(Mac, Ipv4Addr)]) -> bool {
         let Some(link) = self.link_of(Side::Uplink(uplink)) else { return false };
         let failed = switch.counters().get(Count::SendFailed);
         for chunk in asked.chunks(BATCH) {
@@ -270,6 +314,47 @@ impl Pump {
             self.flush(switch);
         }
         switch.counters().get(Count::SendFailed) == failed
+    }
+
+    fn announce(&mut self, uplink: UplinkId, about: Vec<Ipv4Addr>) {
+        let (saying, (left, every)) = (Saying::Announcement, ANNOUNCEMENTS);
+        self.speeches.push(Speech { uplink, saying, about, left, every, next: 0 });
+    }
+
+    /// Says what is due, and tells who came to addresses of deckies.
+    fn speak(&mut self, switch: &mut Switch, now: u64) {
+        for (uplink, address) in switch.due_questions() {
+            self.say(switch, Saying::Question, uplink, &[address]);
+        }
+        let news = switch.take_contested();
+        if !news.is_empty() {
+            (self.contested)(&news);
+        }
+        for free in news.iter().filter(|news| news.is_over) {
+            self.announce(free.uplink, vec![free.address]);
+        }
+        let mut speeches = std::mem::take(&mut self.speeches);
+        for speech in speeches.iter_mut().filter(|speech| speech.next <= now) {
+            self.say(switch, speech.saying, speech.uplink, &speech.about);
+            speech.left -= 1;
+            speech.next = now + speech.every;
+        }
+        speeches.retain(|speech| speech.left > 0);
+        self.speeches = speeches;
+    }
+
+    fn say(&mut self, switch: &mut Switch, saying: Saying, uplink: UplinkId, about: &[Ipv4Addr]) {
+        let Some(link) = self.link_of(Side::Uplink(uplink)) else { return };
+        for chunk in about.chunks(BATCH) {
+            for (index, address) in chunk.iter().enumerate() {
+                if switch.say(saying, &mut self.frames[index], uplink, *address) {
+                    self.send(switch, link, index);
+                    let is_announced = saying == Saying::Announcement;
+                    switch.count(Count::Announcements, is_announced.into());
+                }
+            }
+            self.flush(switch);
+        }
     }
 
     /// One batch from a link through the switch.
@@ -296,7 +381,9 @@ impl Pump {
         }
     }
 
-    fn mend(&mut self, now: u64) {
+    /// Opens again what broke. Who stands on an uplink that is back asks whether another came to
+    /// its address meanwhile.
+    fn mend(&mut self, switch: &Switch, now: u64) {
         for mending in &mut self.mends {
             let Some(due) = mending.next_try else { continue };
             if now < due {
@@ -307,6 +394,12 @@ impl Pump {
                     self.links[mending.at].1 = link;
                     mending.next_try = None;
                     (mending.mend.tell)(true);
+                    if let Side::Uplink(uplink) = self.links[mending.at].0 {
+                        let (about, (left, every)) = (switch.standing(uplink), QUESTIONS);
+                        let saying = Saying::Question;
+                        let speech = Speech { uplink, saying, about, left, every, next: now };
+                        self.speeches.push(speech);
+                    }
                 }
                 // Its interface is not there yet.
                 Err(_) => mending.next_try = Some(now + MEND_EVERY),

@@ -87,7 +87,10 @@ impl Netns {
             .check_real_hosts(works, &machine.interfaces)
             .and_then(|()| works.apply(Update::PutMachine(row)));
         match done {
-            Ok(()) => self.rows().put_machine(topology, machine),
+            Ok(()) => {
+                works.came(self.outside(&machine.interfaces));
+                self.rows().put_machine(topology, machine);
+            }
             Err(_) => self.rows().give_back(&machine),
         }
         done
@@ -116,7 +119,10 @@ impl Netns {
             .and_then(|()| self.bind_all(topology, &wider, lan))
             .and_then(|()| works.set_interfaces(&wider));
         match done {
-            Ok(()) => self.rows().put_machine(topology, wider),
+            Ok(()) => {
+                works.came(self.outside(&[(lan, *new)]));
+                self.rows().put_machine(topology, wider);
+            }
             Err(_) => {
                 self.unbind_all(&wider, lan);
                 self.rows().give_back_interface(new);

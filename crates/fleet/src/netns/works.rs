@@ -2,14 +2,14 @@
 
 use std::{
     io,
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     ops::{Deref, DerefMut},
     os::fd::OwnedFd,
     sync::MutexGuard,
 };
 
 use super::{
-    helper,
+    UPLINK, helper,
     powers::Powers,
     rows::Machine,
     runner::{Link, Loan, Runner, Stopped, class_id},
@@ -26,6 +26,8 @@ pub(super) struct Works {
     /// Of the switch, from the first change of a turn to its end.
     loan: Option<Loan>,
     powers: Powers,
+    /// What is to be announced on the uplink when the turn is over.
+    coming: Vec<Ipv4Addr>,
     /// Each class with its number among the powers.
     classes: Vec<(Kernel, u8)>,
 }
@@ -50,12 +52,13 @@ impl DerefMut for Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.give_back();
+        self.announce();
     }
 }
 
 impl Works {
     pub(super) fn new(runner: Runner, powers: Powers) -> Self {
-        Self { runner: Some(runner), loan: None, powers, classes: Vec::new() }
+        Self { runner: Some(runner), loan: None, powers, coming: Vec::new(), classes: Vec::new() }
     }
 
     pub(super) fn runner(&self) -> Result<&Runner, StepError> {
@@ -82,6 +85,20 @@ impl Works {
     /// Frames move again.
     pub(super) fn give_back(&mut self) {
         self.loan = None;
+    }
+
+    /// Deckies have these addresses on the uplink now: hosts are to know when the turn is over, or
+    /// they keep the hardware address of who had it before.
+    pub(super) fn came(&mut self, addresses: impl IntoIterator<Item = Ipv4Addr>) {
+        self.coming.extend(addresses);
+    }
+
+    fn announce(&mut self) {
+        let coming = std::mem::take(&mut self.coming);
+        if let Some(runner) = self.runner.as_ref().filter(|_| !coming.is_empty()) {
+            // A switch that stopped has nobody on the segment.
+            let _ = runner.announce(UPLINK, coming);
+        }
     }
 
     pub(super) fn apply(&mut self, update: Update) -> Result<(), StepError> {

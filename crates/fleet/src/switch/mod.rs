@@ -27,6 +27,7 @@ use std::net::Ipv4Addr;
 pub use counters::{Count, Counters};
 pub use flow::MAX_FLOWS;
 pub use frame::{Frame, MAX_FRAME, Mac, Offload, VNET_LEN};
+pub use neighbours::Contested;
 pub use personality::{
     Echoed, IcmpStyle, IpId, IpStyle, IsnStyle, Kernel, Personalities, Personality,
     PersonalityError, PersonalityId, Reorder, ResetAck, Stray, TcpStyle,
@@ -66,6 +67,15 @@ pub enum Verdict {
     Drop,
     /// It is sent there, as it is now.
     Send(Side),
+}
+
+/// What a decky says about its address unasked (RFC 5227).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Saying {
+    /// Does another have it, too?
+    Question,
+    /// It has it, with this hardware address.
+    Announcement,
 }
 
 /// Why a frame goes nowhere: what is counted.
@@ -110,6 +120,10 @@ impl Switch {
     pub fn apply(&mut self, update: Update) -> Result<(), Refusal> {
         let keeps_ways = matches!(update, Update::SetPorts { .. });
         let applied = self.table.apply(update);
+        let table = &self.table;
+        self.neighbours.keep_contests(|(uplink, address)| {
+            table.at_address(Wire::Uplink(uplink), address).is_some()
+        });
         if !keeps_ways {
             self.routes.forget();
         }
@@ -145,6 +159,42 @@ impl Switch {
     /// The real host that answered since [`Switch::ask`].
     pub fn take_answer(&mut self, uplink: UplinkId, address: Ipv4Addr) -> Option<Mac> {
         self.neighbours.take_answer((uplink, address))
+    }
+
+    /// The addresses of deckies on an uplink.
+    pub fn standing(&self, uplink: UplinkId) -> Vec<Ipv4Addr> {
+        self.table.addresses_on(Wire::Uplink(uplink)).collect()
+    }
+
+    /// Which real hosts came to addresses of deckies and left them since this was called last.
+    pub fn take_contested(&mut self) -> Vec<Contested> {
+        self.neighbours.take_news()
+    }
+
+    /// Contested addresses at which the real host is to be asked for again. To be called now and
+    /// then; a host that was silent for a minute is gone.
+    pub fn due_questions(&mut self) -> Vec<(UplinkId, Ipv4Addr)> {
+        self.neighbours.due(self.now)
+    }
+
+    /// Makes the frame by which a decky says something about its address; whether it has it.
+    pub fn say(
+        &self,
+        saying: Saying,
+        frame: &mut Frame,
+        uplink: UplinkId,
+        address: Ipv4Addr,
+    ) -> bool {
+        let slot = self.table.at_address(Wire::Uplink(uplink), address);
+        let Some(port) = slot.and_then(|slot| self.table.port(slot)) else { return false };
+        match saying {
+            Saying::Question => answer::arp_probe(frame, port.mac, address),
+            Saying::Announcement if self.neighbours.is_contested((uplink, address)) => {
+                return false;
+            }
+            Saying::Announcement => answer::arp_announcement(frame, port.mac, address),
+        }
+        true
     }
 
     /// Makes the frame that asks whether a real host has the address (RFC 5227).
@@ -203,7 +253,8 @@ impl Switch {
         let asked = if arp.is_request { self.table.at_address(wire, arp.target) } else { None };
         let port = asked.and_then(|slot| self.table.port(slot)).ok_or(Count::Ignored)?;
         let to = frame.target_mac();
-        if !to.is_group() && to != port.mac {
+        let is_given_up = self.neighbours.is_contested((uplink, arp.target));
+        if is_given_up || (!to.is_group() && to != port.mac) {
             return Err(Count::Ignored);
         }
         answer::arp_reply(frame, arp, port.mac);
@@ -211,15 +262,19 @@ impl Switch {
         Ok(Side::Uplink(uplink))
     }
 
-    /// Remembers a real host; an error where it has the address of a decky.
+    /// Remembers a real host; an error where it has the address of a decky, which gives it up
+    /// then (RFC 5227, 2.4 a).
     fn hear_of(&mut self, uplink: UplinkId, address: Ipv4Addr, mac: Mac) -> Result<(), Count> {
         if address.is_unspecified() {
             return Ok(());
         }
         let ours = self.table.at_address(Wire::Uplink(uplink), address);
         if let Some(port) = ours.and_then(|slot| self.table.port(slot)) {
-            let is_echo = port.mac == mac;
-            return Err(if is_echo { Count::Ignored } else { Count::AddressConflicts });
+            if port.mac == mac {
+                return Err(Count::Ignored);
+            }
+            self.neighbours.contest((uplink, address), mac, self.now);
+            return Err(Count::AddressConflicts);
         }
         let place = (uplink, address);
         self.neighbours.answer(place, mac);

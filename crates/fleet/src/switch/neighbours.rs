@@ -1,8 +1,9 @@
-//! Who else is on the real segments: hosts that were heard of by chance, and who answered what
-//! was asked.
+//! Who else is on the real segments: hosts that were heard of by chance, who answered what was
+//! asked, and who has an address that a decky has, too.
 //!
 //! Anybody on a segment can claim to be anybody. What is heard by chance is bounded, grows old,
-//! and never crowds out an answer to a question. Must not know frames, nor what the table holds.
+//! and never crowds out an answer to a question; there are as many contests as deckies at most.
+//! Must not know frames, nor what the table holds.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
@@ -15,6 +16,31 @@ use super::{frame::Mac, table::UplinkId};
 const MAX_HEARD: usize = 4096;
 /// How long what was heard by chance counts, in milliseconds.
 const HEARD_FOR: u64 = 5 * 60_000;
+
+/// How long a host that has an address of a decky counts as there since it was heard.
+const CONTESTED_FOR: u64 = 60_000;
+/// How often it is asked for meanwhile, for a host may have nothing to say.
+const ASKED_EVERY: u64 = 10_000;
+
+/// A real host came to an address of a decky, or is gone from there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Contested {
+    /// Where.
+    pub uplink: UplinkId,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// The hardware address of the host.
+    pub by: Mac,
+    /// Whether it is gone, and the address the decky's alone.
+    pub is_over: bool,
+}
+
+#[derive(Debug)]
+struct Contest {
+    by: Mac,
+    heard_at: u64,
+    asked_at: u64,
+}
 
 /// An address on a real segment.
 pub(super) type Place = (UplinkId, Ipv4Addr);
@@ -29,6 +55,9 @@ pub(super) struct Neighbours {
     order: VecDeque<Place>,
     /// As many as were asked for and not taken.
     asked: HashMap<Place, Option<Mac>, Fast>,
+    contests: HashMap<Place, Contest, Fast>,
+    /// What of the contests nobody was told yet.
+    news: Vec<Contested>,
 }
 
 impl Neighbours {
@@ -38,6 +67,8 @@ impl Neighbours {
             heard: HashMap::with_hasher(fast()),
             order: VecDeque::new(),
             asked: HashMap::with_hasher(fast()),
+            contests: HashMap::with_hasher(fast()),
+            news: Vec::new(),
         }
     }
 
@@ -81,6 +112,57 @@ impl Neighbours {
         let (mac, at) = self.heard.get(&place)?;
         (now < at + HEARD_FOR).then_some(*mac)
     }
+
+    /// Takes note of a real host that has a decky's address.
+    pub(super) fn contest(&mut self, place: Place, by: Mac, now: u64) {
+        if let Some(contest) = self.contests.get_mut(&place) {
+            contest.heard_at = now;
+            return;
+        }
+        self.contests.insert(place, Contest { by, heard_at: now, asked_at: now });
+        self.news.push(contested(place, by, false));
+    }
+
+    pub(super) fn is_contested(&self, place: Place) -> bool {
+        !self.contests.is_empty() && self.contests.contains_key(&place)
+    }
+
+    /// Ends the contests about addresses that no decky has any more.
+    pub(super) fn keep_contests(&mut self, is_ours: impl Fn(Place) -> bool) {
+        self.end_contests(|place, _| !is_ours(place));
+    }
+
+    /// Ends the contests whose host is silent; at which places it is to be asked for again.
+    pub(super) fn due(&mut self, now: u64) -> Vec<Place> {
+        self.end_contests(|_, contest| contest.heard_at + CONTESTED_FOR <= now);
+        let is_due = |contest: &Contest| contest.asked_at + ASKED_EVERY <= now;
+        let due = self.contests.iter_mut().filter(|(_, contest)| is_due(contest));
+        due.map(|(place, contest)| {
+            contest.asked_at = now;
+            *place
+        })
+        .collect()
+    }
+
+    /// What of the contests nobody was told yet.
+    pub(super) fn take_news(&mut self) -> Vec<Contested> {
+        std::mem::take(&mut self.news)
+    }
+
+    fn end_contests(&mut self, is_over: impl Fn(Place, &Contest) -> bool) {
+        let news = &mut self.news;
+        self.contests.retain(|place, contest| {
+            let is_over = is_over(*place, contest);
+            if is_over {
+                news.push(contested(*place, contest.by, true));
+            }
+            !is_over
+        });
+    }
+}
+
+fn contested((uplink, address): Place, by: Mac, is_over: bool) -> Contested {
+    Contested { uplink, address, by, is_over }
 }
 
 #[cfg(test)]
@@ -123,5 +205,27 @@ mod tests {
             neighbours.take_answer(place(3));
         }
         assert!(neighbours.order.len() <= MAX_HEARD);
+    }
+    #[test]
+    fn a_contest_ends_when_the_host_is_silent_or_the_decky_gone() {
+        let mut neighbours = Neighbours::new(1);
+        let told = |is_over| vec![contested(place(1), MAC, is_over)];
+        neighbours.contest(place(1), MAC, 0);
+        neighbours.contest(place(1), MAC, 5_000);
+        assert_eq!(neighbours.take_news(), told(false));
+        assert_eq!(neighbours.due(9_999), []);
+        assert_eq!(neighbours.due(10_000), [place(1)]);
+        assert_eq!(neighbours.due(10_001), []);
+        neighbours.contest(place(1), MAC, 10_010);
+        neighbours.due(70_009);
+        assert!(neighbours.is_contested(place(1)));
+        assert_eq!((neighbours.due(70_010), neighbours.take_news()), (vec![], told(true)));
+        assert!(!neighbours.is_contested(place(1)));
+
+        neighbours.contest(place(1), MAC, 80_000);
+        neighbours.keep_contests(|at| at == place(1));
+        assert_eq!(neighbours.take_news(), told(false));
+        neighbours.keep_contests(|_| false);
+        assert_eq!((neighbours.take_news(), neighbours.due(90_000)), (told(true), vec![]));
     }
 }

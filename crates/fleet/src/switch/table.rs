@@ -305,6 +305,11 @@ impl Table {
         self.by_address.get(&(wire, address)).copied()
     }
 
+    /// All addresses on a wire.
+    pub(super) fn addresses_on(&self, wire: Wire) -> impl Iterator<Item = Ipv4Addr> {
+        self.by_address.keys().filter(move |(on, _)| *on == wire).map(|(_, address)| *address)
+    }
+
     pub(super) fn at_mac(&self, wire: Wire, mac: Mac) -> Option<Slot> {
         self.by_mac.get(&(wire, mac)).copied()
     }

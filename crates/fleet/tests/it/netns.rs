@@ -2,10 +2,10 @@
 //! another. Needs root; says so and passes where there is none. Everything that is made has the
 //! test's own name and is removed at the end.
 
+mod addresses;
 #[allow(dead_code, reason = "shared with tests of the whole service")]
 #[path = "../../../testkit/src/segment.rs"]
 mod segment;
-mod addresses;
 mod steps;
 mod weather;
 
@@ -340,6 +340,12 @@ fn what_is_injected_in_a_namespace_reaches_nothing() {
     lab.visit(|| banner(named(&topology, "decky-1").edges[0].address, 22).unwrap());
     let visitor = lab.visit(|| TcpListener::bind("10.80.0.2:9999").unwrap());
     visitor.set_nonblocking(true).unwrap();
+    // Each decky says twice that it is there.
+    let until = std::time::Instant::now() + PATIENCE;
+    while driver.report().unwrap().get(Count::Announcements) < 4 {
+        assert!(std::time::Instant::now() < until, "{:?}", driver.report());
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let before = lab.sh("cat /sys/class/net/eth0/statistics/rx_packets");
     for namespace in driver.namespaces().unwrap() {
         within(namespace.as_fd(), || {

@@ -104,3 +104,83 @@ fn nothing_is_taken_while_nobody_can_be_asked() {
     let address = Ipv4Addr::new(10, 80, 0, 3);
     assert_eq!(lab.visit(|| ping(address, 64, PATIENCE)), Some((address, Answer::Echo)));
 }
+
+#[test]
+fn a_hardware_address_that_changes_is_known_at_once() {
+    let Some(lab) = Lab::new() else { return };
+    let asking = Asking::on(&lab);
+    let address = [10, 80, 0, 3];
+    let lan = asking.topology.lans.values().next().unwrap().id;
+    let mut macs = Vec::new();
+    for nth in 0..2 {
+        let step = asking.step(nth, address);
+        let (topology, decky) = (step.topology(), step.decky().unwrap());
+        asking.driver.execute(&step).unwrap();
+        let mac = asking.driver.mac(decky, lan).unwrap().to_string();
+        let until = std::time::Instant::now() + PATIENCE / 2;
+        if nth == 0 {
+            let address = address.into();
+            assert_eq!(lab.visit(|| ping(address, 64, PATIENCE)), Some((address, Answer::Echo)));
+        }
+        while !lab.sh("ip neigh show dev eth0").contains(&mac) {
+            assert!(std::time::Instant::now() < until, "the visitor goes on with {macs:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        macs.push(mac);
+        asking.driver.execute(&Step::RemoveDecky { topology, decky }).unwrap();
+    }
+    assert_ne!(macs[0], macs[1]);
+}
+
+#[test]
+fn an_address_that_a_real_host_takes_is_given_up_and_said() {
+    let Some(lab) = Lab::new() else { return };
+    let asking = Asking::on(&lab);
+    let (address, other) = (Ipv4Addr::new(10, 80, 0, 3), Ipv4Addr::new(10, 80, 0, 4));
+    asking.add(address.octets()).unwrap();
+    asking.add(other.octets()).unwrap();
+    let id = asking.topology.id;
+    assert_eq!(asking.driver.troubles(id), []);
+    let before = asking.driver.figures();
+    assert!(before.contains(&("address_conflicts_total".to_owned(), 0)), "{before:?}");
+
+    lab.sh("ip addr add 10.80.0.3/32 dev eth0");
+    lab.visit(|| {
+        let socket = std::net::UdpSocket::bind("10.80.0.3:0").unwrap();
+        socket.send_to(b"who is there", (other, 9)).unwrap();
+    });
+    let until = std::time::Instant::now() + PATIENCE;
+    while asking.driver.troubles(id).is_empty() {
+        assert!(std::time::Instant::now() < until, "{:?}", asking.driver.figures());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (decky, trouble) = asking.driver.troubles(id).remove(0);
+    assert_eq!(Some(decky), asking.step(3, address.octets()).decky());
+    assert!(trouble.contains("10.80.0.3"), "{trouble}");
+    lab.sh("ip addr del 10.80.0.3/32 dev eth0");
+    lab.sh("ip neigh flush dev eth0");
+    assert_eq!(lab.visit(|| ping(address, 64, SILENCE)), None, "it still answers");
+    assert_eq!(lab.visit(|| ping(other, 64, PATIENCE)), Some((other, Answer::Echo)));
+
+    asking.driver.execute(&Step::RemoveDecky { topology: id, decky }).unwrap();
+    while !asking.driver.troubles(id).is_empty() {
+        assert!(std::time::Instant::now() < until, "nobody has the address any more");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_host_that_came_while_the_uplink_was_away_is_found() {
+    let Some(lab) = Lab::new() else { return };
+    let asking = Asking::on(&lab);
+    asking.add([10, 80, 0, 3]).unwrap();
+    run(&format!("ip -n {} link set u0 down", lab.lan));
+    asking.until_told(&[false]);
+    lab.sh("ip addr add 10.80.0.3/32 dev eth0");
+    run(&format!("ip -n {} link set u0 up", lab.lan));
+    let until = std::time::Instant::now() + PATIENCE;
+    while asking.driver.troubles(asking.topology.id).is_empty() {
+        assert!(std::time::Instant::now() < until, "{:?}", asking.driver.figures());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
