@@ -71,12 +71,45 @@ pub(super) fn open_tap(name: &str, offloads: bool) -> io::Result<OwnedFd> {
 /// One instruction of a classic packet filter: code, jumps, operand.
 pub(super) type Instruction = (u16, u8, u8, u32);
 
+/// What of the frames on an uplink is taken: IPv4 and ARP of the segment itself. The kernel has
+/// taken the tag off a frame of another VLAN before the socket sees it, and tells it aside.
+const OF_THE_SEGMENT: [Instruction; 9] = {
+    /// `SKF_AD_OFF`, and what it leads to.
+    const ASIDE: u32 = 0xffff_f000;
+    const VLAN_TAG: u32 = ASIDE + 44;
+    const HAS_VLAN_TAG: u32 = ASIDE + 48;
+    const LOAD_WORD: u16 = 0x20;
+    const LOAD_HALF: u16 = 0x28;
+    const IF_EQUAL: u16 = 0x15;
+    const IF_ANY: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    [
+        (LOAD_WORD, 0, 0, HAS_VLAN_TAG),
+        (IF_EQUAL, 2, 0, 0),
+        (LOAD_WORD, 0, 0, VLAN_TAG),
+        // A tag without a VLAN is about priority alone.
+        (IF_ANY, 4, 0, 0x0fff),
+        (LOAD_HALF, 0, 0, 12),
+        (IF_EQUAL, 1, 0, 0x0800),
+        (IF_EQUAL, 0, 1, 0x0806),
+        (RETURN, 0, 0, u32::MAX),
+        (RETURN, 0, 0, 0),
+    ]
+};
+
+fn compiled(program: &[Instruction]) -> Vec<libc::sock_filter> {
+    let compile = |(code, jt, jf, k): &Instruction| libc::sock_filter {
+        code: *code,
+        jt: *jt,
+        jf: *jf,
+        k: *k,
+    };
+    program.iter().map(compile).collect()
+}
+
 /// Has the kernel drop what the filter refuses, before it comes out of the TAP.
 pub(super) fn filter_tap(tap: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
-    let mut code: Vec<libc::sock_filter> = program
-        .iter()
-        .map(|(code, jt, jf, k)| libc::sock_filter { code: *code, jt: *jt, jf: *jf, k: *k })
-        .collect();
+    let mut code = compiled(program);
     let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
     // SAFETY: `program` points to `len` instructions, which outlive the call; the kernel copies
     // and checks them.
@@ -84,8 +117,8 @@ pub(super) fn filter_tap(tap: BorrowedFd<'_>, program: &[Instruction]) -> io::Re
     Ok(())
 }
 
-/// A socket that sees every frame that comes in on an interface of the calling thread's
-/// namespace, with virtio headers where `headers` says so.
+/// A socket that sees the frames of [`OF_THE_SEGMENT`] that come in on an interface of the calling
+/// thread's namespace, to whomever they are, with virtio headers where `headers` says so.
 pub(super) fn open_packet(interface: u32, headers: bool) -> io::Result<OwnedFd> {
     const PACKET_IGNORE_OUTGOING: i32 = 23;
     const BUFFER: i32 = 16 << 20;
@@ -94,6 +127,9 @@ pub(super) fn open_packet(interface: u32, headers: bool) -> io::Result<OwnedFd> 
     set(&socket, libc::SOL_PACKET, libc::PACKET_VNET_HDR, &i32::from(headers))?;
     set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &BUFFER)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &BUFFER)?;
+    let mut code = compiled(&OF_THE_SEGMENT);
+    let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
+    set(&socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)?;
     raw::listen(&socket, interface, libc::ETH_P_ALL)?;
     Ok(socket)
 }
@@ -117,7 +153,8 @@ pub(super) fn own_addresses() -> io::Result<BTreeSet<Ipv4Addr>> {
     }
     let address = |request: &libc::ifreq| {
         // SAFETY: the kernel wrote a `sockaddr_in` there: it lists IPv4 addresses only.
-        let at = unsafe { (&raw const request.ifr_ifru).cast::<libc::sockaddr_in>().read_unaligned() };
+        let at =
+            unsafe { (&raw const request.ifr_ifru).cast::<libc::sockaddr_in>().read_unaligned() };
         Ipv4Addr::from(at.sin_addr.s_addr.to_ne_bytes())
     };
     Ok(list.iter().map(address).collect())

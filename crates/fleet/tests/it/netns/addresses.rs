@@ -184,3 +184,31 @@ fn a_host_that_came_while_the_uplink_was_away_is_found() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn another_vlan_on_the_same_wire_is_another_segment() {
+    let Some(lab) = Lab::new() else { return };
+    let asking = Asking::on(&lab);
+    asking.add([10, 80, 0, 3]).unwrap();
+    let answers = || asking.driver.report().unwrap().get(Count::ArpAnswers);
+    assert_eq!(answers(), 0);
+    // Who has 10.80.0.3? In VLAN 20, in that of the segment with a priority, and without a tag.
+    let ask = "import socket\n\
+         s=socket.socket(socket.AF_PACKET,socket.SOCK_RAW);s.bind(('eth0',0))\n\
+         h=b'\\xff'*6+bytes.fromhex('001b21000001')\n\
+         a=bytes.fromhex('0806000108000604000100 1b21000001 0a500063 000000000000 0a500003')\n\
+         for t in ('81000014','8100a000',''): s.send(h+bytes.fromhex(t)+a)\n";
+    assert!(
+        Command::new("ip")
+            .args(["netns", "exec", &lab.visitor, "python3", "-c", ask])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let until = std::time::Instant::now() + PATIENCE;
+    while answers() < 2 {
+        assert!(std::time::Instant::now() < until, "{} answers", answers());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(answers(), 2, "one was for another segment");
+}
