@@ -69,8 +69,9 @@ const ANSWERS_ONLY: [Instruction; 14] = {
 const TAKE: Instruction = (0x06, 0, 0, u32::MAX);
 
 impl Class {
-    /// Makes one; the descriptor of its TAP comes with it.
-    pub(super) fn new(kernel: Kernel, offloads: bool) -> io::Result<(Self, OwnedFd)> {
+    /// Makes one; the descriptor of its TAP comes with it. `mtu` is that of the way out: what is
+    /// larger would be lost there, and nobody would tell the kernel.
+    pub(super) fn new(kernel: Kernel, offloads: bool, mtu: u32) -> io::Result<(Self, OwnedFd)> {
         sys::apart(move || {
             let namespace = sys::enter_new_namespace()?;
             let tap = sys::open_tap(TAP, offloads)?;
@@ -80,7 +81,7 @@ impl Class {
             let links = Links::open()?;
             links.up(links.index("lo")?)?;
             let index = links.index(TAP)?;
-            links.up_with(index, CLASS_MAC, QUEUE)?;
+            links.up_with(index, CLASS_MAC, QUEUE, mtu)?;
             links.add_address(index, OWN, 32)?;
             links.add_neighbour(index, GATEWAY, GATEWAY_MAC)?;
             links.add_default_route(index, GATEWAY)?;

@@ -144,6 +144,19 @@ impl Uplink {
         }
     }
 
+    /// The largest packet that a decky behind it sends: what the interface takes, as far as it is
+    /// not more than Ethernet has.
+    pub(super) fn mtu(&self) -> u32 {
+        const USUAL: u32 = 1500;
+        let mtu = match self {
+            Self::Interface(name) | Self::Demo { name, .. } => sys::mtu(name),
+            Self::InterfaceWithin { netns, name } => std::fs::File::open(netns)
+                .and_then(|namespace| sys::within(namespace.as_fd(), || sys::mtu(name))),
+        };
+        // An interface that is away now will most likely be a usual one.
+        mtu.map_or(USUAL, |mtu| mtu.min(USUAL))
+    }
+
     /// How frames come and go over the descriptor of [`open_uplink`].
     pub(super) fn link(&self, descriptor: OwnedFd, headers: bool) -> Link {
         match self {

@@ -160,6 +160,20 @@ pub(super) fn own_addresses() -> io::Result<BTreeSet<Ipv4Addr>> {
     Ok(list.iter().map(address).collect())
 }
 
+/// The largest packet of an interface of the calling thread's namespace.
+pub(super) fn mtu(name: &str) -> io::Result<u32> {
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    // SAFETY: all zeroes is a valid `ifreq`: numbers and addresses.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    let place = request.ifr_name.get_mut(..name.len()).filter(|place| place.len() < 16);
+    let place = place.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    place.iter_mut().zip(name.bytes()).for_each(|(to, byte)| *to = byte as libc::c_char);
+    // SAFETY: `request` outlives the call that reads and writes it.
+    done(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU as _, &raw mut request) })?;
+    // SAFETY: the kernel wrote this number.
+    u32::try_from(unsafe { request.ifr_ifru.ifru_mtu }).map_err(io::Error::other)
+}
+
 /// What each of a batch of messages is to hold; the vectors are told apart by direction.
 fn messages(
     vectors: &mut [libc::iovec; BATCH],

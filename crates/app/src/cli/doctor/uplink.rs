@@ -63,7 +63,7 @@ fn address(interface: &Interface) -> Check {
 fn mtu(interface: &Interface) -> Check {
     const NAME: &str = "uplink mtu";
     match interface.mtu() {
-        Some(USUAL_MTU) => Check::ok(NAME, USUAL_MTU.to_string()),
+        Some(mtu @ ..=USUAL_MTU) => Check::ok(NAME, mtu.to_string()),
         Some(mtu) => Check::warning(
             NAME,
             mtu.to_string(),
