@@ -34,10 +34,6 @@ use model::{
     TypedId as _,
 };
 
-pub use self::{
-    config::{MacChoice, NetnsConfig, NetnsError, Report, Uplink},
-    powers::Reach,
-};
 use self::{
     asking::Answers,
     helper::Helper,
@@ -46,6 +42,10 @@ use self::{
     rows::{Machine, Rows},
     runner::{Mend, Runner},
     works::{Turn, Works},
+};
+pub use self::{
+    config::{MacChoice, NetnsConfig, NetnsError, Report, Uplink},
+    powers::Reach,
 };
 use crate::{
     DecoyHost, Driver, Endpoint, FailedStep, StepError,
@@ -224,13 +224,14 @@ impl Driver for Netns {
         self.ask(steps);
         let mut works = self.works();
         works.runner().map_err(|error| FailedStep { at: 0, error })?;
-        for (at, step) in steps.iter().enumerate() {
+        let done = steps.iter().enumerate().try_for_each(|(at, step)| {
             if at % STEPS_IN_ONE_GO == 0 {
                 works.give_back();
             }
-            self.step(&mut works, step).map_err(|error| FailedStep { at, error })?;
-        }
-        Ok(())
+            self.step(&mut works, step).map_err(|error| FailedStep { at, error })
+        });
+        works.take_gone().into_iter().for_each(|decky| self.host.decky_gone(decky));
+        done
     }
 
     fn endpoints(&self, decky: DeckyId) -> Vec<Endpoint> {

@@ -177,10 +177,10 @@ impl Netns {
         for service in &machine.open {
             self.unbind(&machine, *service);
         }
-        self.host.decky_gone(decky);
+        works.went(decky);
         self.rows().remove_machine(topology, decky);
         for service in &machine.open {
-            self.leave_gate(machine.class, service.port);
+            self.leave_gate(works, machine.class, service.port);
         }
         Ok(())
     }
@@ -198,6 +198,8 @@ impl Netns {
             return Ok(());
         }
         if self.rows().enter_gate(machine.class, service.port) {
+            // The kernel and the host take their time; frames do not wait for them.
+            works.give_back();
             let opened = works
                 .listen(machine.class, service.port)
                 .map_err(helper::or_gone(|source| not_listening(&machine, service, source)))
@@ -217,7 +219,7 @@ impl Netns {
         }
         if let Err(error) = done {
             self.unbind(&machine, service);
-            self.leave_gate(machine.class, service.port);
+            self.leave_gate(works, machine.class, service.port);
             return Err(error);
         }
         self.rows().opened(topology, decky, service);
@@ -240,7 +242,7 @@ impl Netns {
         works.apply(Update::SetPorts { machine: machine.id, ports })?;
         self.unbind(&machine, service);
         self.rows().closed(topology, decky, service);
-        self.leave_gate(machine.class, service.port);
+        self.leave_gate(works, machine.class, service.port);
         Ok(())
     }
 
@@ -291,9 +293,10 @@ impl Netns {
         self.host.open_gate(gate).map_err(|reason| refused(machine, service, reason))
     }
 
-    fn leave_gate(&self, class: ClassId, port: u16) {
+    fn leave_gate(&self, works: &mut Works, class: ClassId, port: u16) {
         let is_last = self.rows().leave_gate(class, port);
         if is_last {
+            works.give_back();
             self.host.close_gate(gate_tag(class), port);
         }
     }

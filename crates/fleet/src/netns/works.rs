@@ -8,6 +8,8 @@ use std::{
     sync::MutexGuard,
 };
 
+use model::DeckyId;
+
 use super::{
     UPLINK, helper,
     powers::Powers,
@@ -28,6 +30,8 @@ pub(super) struct Works {
     powers: Powers,
     /// What is to be announced on the uplink when the turn is over.
     coming: Vec<Ipv4Addr>,
+    /// Deckies whose sessions are to end.
+    gone: Vec<DeckyId>,
     /// Each class with its number among the powers.
     classes: Vec<(Kernel, u8)>,
 }
@@ -58,7 +62,14 @@ impl Drop for Turn<'_> {
 
 impl Works {
     pub(super) fn new(runner: Runner, powers: Powers) -> Self {
-        Self { runner: Some(runner), loan: None, powers, coming: Vec::new(), classes: Vec::new() }
+        Self {
+            runner: Some(runner),
+            loan: None,
+            powers,
+            coming: Vec::new(),
+            gone: Vec::new(),
+            classes: Vec::new(),
+        }
     }
 
     pub(super) fn runner(&self) -> Result<&Runner, StepError> {
@@ -91,6 +102,17 @@ impl Works {
     /// they keep the hardware address of who had it before.
     pub(super) fn came(&mut self, addresses: impl IntoIterator<Item = Ipv4Addr>) {
         self.coming.extend(addresses);
+    }
+
+    /// The decky is gone from the switch; the host is told when frames move again.
+    pub(super) fn went(&mut self, decky: DeckyId) {
+        self.gone.push(decky);
+    }
+
+    /// Whom to tell the host of; frames move.
+    pub(super) fn take_gone(&mut self) -> Vec<DeckyId> {
+        self.give_back();
+        std::mem::take(&mut self.gone)
     }
 
     fn announce(&mut self) {
