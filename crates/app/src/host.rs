@@ -10,7 +10,7 @@ use std::{
 };
 
 use decoys::{Admission, DriverHandle, Entry, LazyPersona, ListenError, Place};
-use fleet::{Bound, DataPorts, DecoyHost, Gate, Listener, Opened};
+use fleet::{Bound, DataPorts, DecoyHost, Gate, Listener, Opened, switch::Mac};
 use model::{
     Decky, DeckyId, InstallationSecret, LanId, Persona, Service, ServiceConfig, TopologyId,
     Transport, Truncation,
@@ -149,6 +149,19 @@ impl DecoyHost for Host {
     fn network_failed(&self, why: &str) {
         tracing::error!(why, "no decky is in reach any more");
         self.failed.cancel();
+    }
+
+    fn address_contested(&self, address: Ipv4Addr, by: Mac, is_over: bool) {
+        match is_over {
+            false => tracing::warn!(
+                %address, peer.mac = %by,
+                "a real host has the address of a decky, which does not answer for it any more"
+            ),
+            true => tracing::info!(
+                %address, peer.mac = %by,
+                "no real host has the address of a decky any more"
+            ),
+        }
     }
 
     fn decky_gone(&self, decky: DeckyId) {

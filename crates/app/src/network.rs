@@ -87,6 +87,17 @@ impl Network {
         self.driver.observe(topology)
     }
 
+    /// What is wrong with deckies that are there, in words for operators.
+    pub fn troubles(&self, topology: TopologyId) -> Vec<(DeckyId, String)> {
+        self.driver.troubles(topology)
+    }
+
+    /// What the driver did so far and has now, by name.
+    pub async fn figures(&self) -> Vec<(String, u64)> {
+        let driver = self.driver.clone();
+        blocking(move || driver.figures()).await
+    }
+
     /// The topologies of which anything exists.
     pub fn topologies(&self) -> Vec<TopologyId> {
         self.driver.topologies()
@@ -161,6 +172,10 @@ impl Network {
         let began = Instant::now();
         let steps = maze::plan(desired, &self.driver.observe(id));
         let planned = began.elapsed();
+        order.map_or(Ok(()), |order| self.check(order))?;
+        if !steps.is_empty() {
+            self.driver.prepare(&steps);
+        }
         let (mut failures, mut missing, mut done) = (Vec::new(), Missing::default(), 0);
         while let Some(next) = steps.get(done) {
             if missing.prevents(next) {

@@ -2,19 +2,23 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     sync::Arc,
 };
 
 use maze::{Observed, Step};
 use model::{Decky, DeckyId, LanId, Service, ServiceConfig, TopologyId, Transport};
 
-use crate::{DataPorts, FailedStep, StepError};
+use crate::{DataPorts, FailedStep, StepError, switch::Mac};
 
 /// Makes a network. Calls are quick and synchronous: from a thread that may block, or directly.
 pub trait Driver: Send + Sync {
     /// What exists of the topology.
     fn observe(&self, topology: TopologyId) -> Observed;
+
+    /// Is told what will be executed next, in parts or all at once: what takes time is done for
+    /// all of it at once, and parts do not wait for it again. They do not rely on it.
+    fn prepare(&self, _steps: &[Step]) {}
 
     /// Does one step. Idempotent; returns once the network is so. A step that fails leaves
     /// nothing half done.
@@ -32,6 +36,16 @@ pub trait Driver: Send + Sync {
 
     /// The topologies of which anything exists.
     fn topologies(&self) -> Vec<TopologyId>;
+
+    /// What is wrong with deckies of the topology that are there, in words for operators.
+    fn troubles(&self, _topology: TopologyId) -> Vec<(DeckyId, String)> {
+        Vec::new()
+    }
+
+    /// What it did so far and has now, by name.
+    fn figures(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
 
     /// The kill switch: nothing of any topology is there any more when this returns, but for what
     /// an answered error names. Nobody executes steps meanwhile. A later step makes the network
@@ -174,4 +188,8 @@ pub trait DecoyHost: Send + Sync {
     fn network_failed(&self, why: &str) {
         let _ = why;
     }
+
+    /// A real host came to an address that a decky has on the real network, or is gone from it;
+    /// told once for each.
+    fn address_contested(&self, _address: Ipv4Addr, _by: Mac, _is_over: bool) {}
 }

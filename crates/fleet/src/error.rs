@@ -146,6 +146,18 @@ pub enum StepError {
         /// Which.
         address: Ipv4Addr,
     },
+    /// The address is this machine's own.
+    #[error("{address} is an address of this machine itself: give the decky another")]
+    OwnAddress {
+        /// Which.
+        address: Ipv4Addr,
+    },
+    /// Nobody could be asked whether the address is free.
+    #[error("nobody could be asked whether {address} is free: the uplink is away, or down")]
+    Unasked {
+        /// Which.
+        address: Ipv4Addr,
+    },
     /// A real host has the address.
     #[error(
         "{address} belongs to a real host ({mac}): give the decky another address, or take the \
@@ -168,12 +180,6 @@ pub enum StepError {
         /// From the kernel.
         #[source]
         source: io::Error,
-    },
-    /// A decky is to have an address of the machine that it runs on.
-    #[error("{address} is this machine's own address on the uplink: give the decky another one")]
-    OwnAddress {
-        /// Which.
-        address: Ipv4Addr,
     },
     /// The network was switched off, or the switch died.
     #[error("the network is switched off; deploy again what shall be there, or restart Morgana")]
@@ -212,7 +218,7 @@ impl StepError {
             Self::AddressInUse { .. } | Self::DescriptorsExhausted { .. } | Self::Host { .. } => {
                 true
             }
-            Self::RealHost { .. } | Self::OwnAddress { .. } => true,
+            Self::RealHost { .. } | Self::OwnAddress { .. } | Self::Unasked { .. } => true,
             Self::Listen { source, .. }
             | Self::Kernel { source, .. }
             | Self::SwitchedOff { source, .. } => {

@@ -56,6 +56,8 @@ struct Script {
     steps: Vec<Step>,
     by_number: BTreeMap<usize, Failure>,
     by_kind: BTreeMap<StepKind, (usize, Failure)>,
+    troubles: BTreeMap<DeckyId, String>,
+    prepared: Vec<usize>,
 }
 
 impl Fake {
@@ -94,6 +96,20 @@ impl Fake {
         self.script().by_kind.insert(kind, (times, failure));
     }
 
+    /// Has something be wrong with a decky, or nothing any more.
+    pub fn trouble(&self, decky: DeckyId, what: Option<&str>) {
+        let mut script = self.script();
+        match what {
+            Some(what) => script.troubles.insert(decky, what.into()),
+            None => script.troubles.remove(&decky),
+        };
+    }
+
+    /// How many steps were said to come, each time.
+    pub fn prepared(&self) -> Vec<usize> {
+        self.script().prepared.clone()
+    }
+
     fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,6 +131,10 @@ impl Script {
 impl Driver for Fake {
     fn observe(&self, topology: TopologyId) -> Observed {
         self.network.observe(topology)
+    }
+
+    fn prepare(&self, steps: &[Step]) {
+        self.script().prepared.push(steps.len());
     }
 
     fn execute(&self, step: &Step) -> Result<(), StepError> {
@@ -148,5 +168,15 @@ impl Driver for Fake {
 
     fn topologies(&self) -> Vec<TopologyId> {
         self.network.lock().keys().copied().collect()
+    }
+
+    fn troubles(&self, topology: TopologyId) -> Vec<(DeckyId, String)> {
+        let there = self.observe(topology).deckies;
+        let all = self.script().troubles.clone();
+        all.into_iter().filter(|(decky, _)| there.contains_key(decky)).collect()
+    }
+
+    fn figures(&self) -> Vec<(String, u64)> {
+        vec![("steps_total".to_owned(), self.script().steps.len() as u64)]
     }
 }

@@ -98,7 +98,7 @@ impl Default for NetnsKeys {
             uplink_mac: fleet::MacChoice::Own,
             personalities: None,
             protected: Vec::new(),
-            listen_first: Duration::ZERO,
+            listen_first: Duration::from_millis(200),
             user: None,
         }
     }

@@ -139,7 +139,7 @@ impl Mutator {
                 () = requested.notified() => Look::Queue,
                 got = wake_ups.enqueued.next(), if self.has_bus() => look_for(got.as_ref()),
                 _ = wake_ups.status.next(), if self.has_bus() => Look::Everything,
-                _ = heartbeat.tick() => { self.beat(&memory); Look::Queue }
+                _ = heartbeat.tick() => { self.beat(&memory).await; Look::Queue }
                 () = tokio::time::sleep(pause) => Look::Everything,
             };
         }
@@ -419,12 +419,15 @@ impl Mutator {
         }
     }
 
-    fn beat(&self, memory: &Memory) {
-        self.pulse.beat([
+    async fn beat(&self, memory: &Memory) {
+        let own = [
             ("applied_total", memory.applied),
             ("failed_total", memory.failed),
             ("rotating_topologies", memory.next_rotation.len() as u64),
-        ]);
+        ];
+        let network = self.network.figures().await;
+        self.pulse
+            .beat(own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(network));
     }
 }
 

@@ -48,14 +48,16 @@ async fn build(
     let id = record.topology.id;
     let failures = network.bring_to(order, id, record.topology.clone(), OnFailure::GoOn).await?;
     crash_point("built");
-    let truth = Truth::of(&record.topology, &network.observe(id), &failures);
+    let troubles = network.troubles(id).into_iter().collect();
+    let truth = Truth::of(&record.topology, &network.observe(id), &failures, &troubles);
     // What is gone because it was switched off is no truth about the topology.
     network.check(order)?;
     let status = truth.status(record.status);
     if status == TopologyStatus::Failed {
         clear_leftovers(network, id).await;
     }
-    let reason = failures.first().map(|f| format!("could not {}: {}", f.step, f.error));
+    let failed = failures.first().map(|f| format!("could not {}: {}", f.step, f.error));
+    let reason = failed.or_else(|| troubles.into_values().next());
     Ok(keep(store, record, status, reason, truth.changes()).await)
 }
 
@@ -127,10 +129,16 @@ async fn keep(
 struct Truth(BTreeMap<DeckyId, (DeckyState, Option<String>)>);
 
 impl Truth {
-    fn of(desired: &Topology, observed: &Observed, failures: &[Failure]) -> Self {
+    fn of(
+        desired: &Topology,
+        observed: &Observed,
+        failures: &[Failure],
+        troubles: &BTreeMap<DeckyId, String>,
+    ) -> Self {
         let reason = |id: DeckyId| {
             let own = failures.iter().find(|f| f.step.decky() == Some(id));
-            own.or(failures.first()).map(|f| f.error.to_string())
+            let own = own.map(|f| f.error.to_string()).or_else(|| troubles.get(&id).cloned());
+            own.or_else(|| failures.first().map(|f| f.error.to_string()))
         };
         let is_whole = |there: &ObservedDecky, decky: &model::Decky| {
             decky.services.iter().all(|service| there.services.contains(service))
@@ -138,7 +146,11 @@ impl Truth {
         };
         let state = |decky: &model::Decky| match observed.deckies.get(&decky.id) {
             None if decky.is_stopped => (DeckyState::Stopped, None),
-            Some(there) if !decky.is_stopped && is_whole(there, decky) => {
+            Some(there)
+                if !decky.is_stopped
+                    && is_whole(there, decky)
+                    && !troubles.contains_key(&decky.id) =>
+            {
                 (DeckyState::Running, None)
             }
             Some(_) => (DeckyState::Degraded, reason(decky.id)),

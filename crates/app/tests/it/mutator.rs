@@ -428,6 +428,27 @@ async fn a_network_that_somebody_changed_heals() {
 }
 
 #[tokio::test]
+async fn a_decky_in_trouble_is_degraded_with_the_reason_until_it_is_over() {
+    let bench = Bench::deployed(Arc::new(Nobody)).await;
+    let steps = bench.fake.steps().len();
+    assert_eq!(bench.fake.prepared(), [steps], "all steps of a plan are said at once");
+    let decky = *bench.topology.deckies.keys().next().unwrap();
+    bench.fake.trouble(decky, Some("a real host has its address"));
+    bench.wake.notify_one();
+    bench.until_status(TopologyStatus::Degraded).await;
+    let record = bench.store.topology(bench.topology.id).await.unwrap().unwrap();
+    let troubled = record.decky_states.iter().filter(|(_, s)| **s == DeckyState::Degraded);
+    assert_eq!(troubled.map(|(id, _)| *id).collect::<Vec<_>>(), [decky]);
+    assert_eq!(record.reason.as_deref(), Some("a real host has its address"));
+    assert_eq!(bench.fake.steps().len(), steps, "nothing that a step could mend");
+
+    bench.fake.trouble(decky, None);
+    bench.wake.notify_one();
+    bench.until_status(TopologyStatus::Active).await;
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn deckies_rotate_when_their_interval_is_over_and_nobody_visits() {
     for (occupancy, rotates) in
         [(Arc::new(Nobody) as Arc<dyn Occupancy>, true), (Arc::new(Everywhere), false)]
@@ -545,6 +566,8 @@ async fn it_says_every_thirty_seconds_that_it_is_well() {
     for beat in 0..3 {
         let Some(Delivery::Event(entry)) = beats.next().await else { panic!("no heartbeat") };
         assert!(entry.payload.get().contains("\"worker\":\"mutator\""), "{}", entry.payload);
+        let of_the_driver = "\"steps_total\":0";
+        assert!(entry.payload.get().contains(of_the_driver), "{}", entry.payload);
         let at = began.elapsed().as_secs();
         assert!((beat * 30..beat * 30 + 12).contains(&at), "beat {beat} at {at} s");
     }

@@ -297,7 +297,7 @@ async fn the_helper_makes_new_kinds_at_run_time_and_is_missed() {
 
 #[tokio::test]
 async fn the_kill_switch_works_without_privilege_and_can_be_taken_back() {
-    let Some(lab) = Lab::enter("f") else { return };
+    let Some(lab) = Lab::enter("g") else { return };
     let (dir, prefix) = (tempfile::tempdir().unwrap(), Prefix::claim());
     let service = netns(dir.path(), &prefix, &["--demo"]).await;
     let helper = helper_of(&service);

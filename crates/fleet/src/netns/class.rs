@@ -96,8 +96,9 @@ fn answers_only(datagram_ports: &BTreeSet<u16>) -> Vec<Instruction> {
 }
 
 impl Class {
-    /// Makes one; the descriptor of its TAP comes with it.
-    pub(super) fn new(kernel: Kernel, offloads: bool) -> io::Result<(Self, OwnedFd)> {
+    /// Makes one; the descriptor of its TAP comes with it. `mtu` is that of the way out: what is
+    /// larger would be lost there, and nobody would tell the kernel.
+    pub(super) fn new(kernel: Kernel, offloads: bool, mtu: u32) -> io::Result<(Self, OwnedFd)> {
         sys::apart(move || {
             let namespace = sys::enter_new_namespace()?;
             let tap = sys::open_tap(TAP, offloads)?;
@@ -107,7 +108,7 @@ impl Class {
             let links = Links::open()?;
             links.up(links.index("lo")?)?;
             let index = links.index(TAP)?;
-            links.up_with(index, CLASS_MAC, QUEUE)?;
+            links.up_with(index, CLASS_MAC, QUEUE, mtu)?;
             links.add_address(index, OWN, 32)?;
             links.add_neighbour(index, GATEWAY, GATEWAY_MAC)?;
             links.add_default_route(index, GATEWAY)?;
@@ -211,7 +212,7 @@ mod tests {
             tcp_window_scaling: 1,
             tcp_ecn: 2,
         };
-        let (mut class, _tap) = Class::new(kernel, true).unwrap();
+        let (mut class, _tap) = Class::new(kernel, true, 1500).unwrap();
         let most = MAX_DATAGRAM_PORTS as u16;
         for port in 1..=most {
             class.open(Transport::Udp, port).unwrap_or_else(|error| panic!("{port}: {error}"));

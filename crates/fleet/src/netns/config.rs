@@ -1,6 +1,7 @@
 //! What the netns driver is told, why it cannot start, and what it reports.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::Ipv4Addr,
     os::fd::{AsFd as _, OwnedFd},
@@ -56,8 +57,8 @@ pub struct NetnsConfig {
     pub personalities: Personalities,
     /// Addresses that no decky ever takes.
     pub protected: Vec<Ipv4Net>,
-    /// How long to listen for a real host before an address on the uplink is taken; zero trusts
-    /// what was heard by chance.
+    /// How long to ask and listen for a real host before an address on the uplink is taken; zero
+    /// asks nobody and trusts what was heard by chance.
     pub listen_first: Duration,
     /// Whether the kernel may leave checksums and segmentation to the switch and back.
     pub offloads: bool,
@@ -157,9 +158,9 @@ impl Card {
         shared.map(Mac).ok_or_else(|| io::Error::other("it needs an Ethernet interface of its own"))
     }
 
-    /// This machine's addresses.
-    pub(super) fn addresses(&self) -> io::Result<Vec<Ipv4Addr>> {
-        sys::addresses(self.socket.as_fd(), &self.name)
+    /// The addresses of the machine, on whatever interface: it answers for each of them on all.
+    pub(super) fn addresses(&self) -> io::Result<BTreeSet<Ipv4Addr>> {
+        sys::addresses(self.socket.as_fd())
     }
 }
 
@@ -174,6 +175,15 @@ impl Uplink {
             }
         };
         Ok(Card { socket, name: name.clone(), is_demo: matches!(self, Self::Demo { .. }) })
+    }
+
+    /// The largest packet that a decky behind it sends: what the interface takes, as far as it is
+    /// not more than Ethernet has.
+    pub(super) fn mtu(&self) -> u32 {
+        const USUAL: u32 = 1500;
+        let mtu = self.card().and_then(|card| sys::mtu(card.socket.as_fd(), &card.name));
+        // An interface that is away now will most likely be a usual one.
+        mtu.map_or(USUAL, |mtu| mtu.min(USUAL))
     }
 
     /// How frames come and go over the descriptor of [`open_uplink`].

@@ -40,10 +40,11 @@ impl Links {
         self.ask(Message::new(NEW_LINK, 0).fixed(&link(index)))
     }
 
-    /// Brings an interface up, with this address and as long a queue.
-    pub(super) fn up_with(&self, index: u32, mac: Mac, queue: u32) -> io::Result<()> {
-        let message = Message::new(NEW_LINK, 0).fixed(&link(index));
-        self.ask(message.attribute(1, &mac.0).attribute(13, &queue.to_ne_bytes()))
+    /// Brings an interface up, with this address, as long a queue, and packets as large.
+    pub(super) fn up_with(&self, index: u32, mac: Mac, queue: u32, mtu: u32) -> io::Result<()> {
+        let message = Message::new(NEW_LINK, 0).fixed(&link(index)).attribute(1, &mac.0);
+        let (queue, mtu) = (queue.to_ne_bytes(), mtu.to_ne_bytes());
+        self.ask(message.attribute(13, &queue).attribute(4, &mtu))
     }
 
     pub(super) fn add_address(&self, index: u32, address: Ipv4Addr, bits: u8) -> io::Result<()> {

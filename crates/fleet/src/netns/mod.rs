@@ -8,6 +8,7 @@
 //!
 //! Egress is denied twice: by the switch, and by a filter on the only link of each namespace.
 
+mod asking;
 mod class;
 mod config;
 mod data;
@@ -23,8 +24,9 @@ mod watch;
 mod works;
 
 use std::{
+    collections::BTreeMap,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -35,12 +37,8 @@ use model::{
     TypedId as _,
 };
 
-pub use self::{
-    config::{MacChoice, NetnsConfig, NetnsError, Report, Uplink},
-    data::{DATA_PORTS, DataPorts},
-    powers::Reach,
-};
 use self::{
+    asking::Answers,
     helper::Helper,
     nature::Nature,
     powers::Powers,
@@ -48,9 +46,14 @@ use self::{
     runner::{Mend, Runner},
     works::{Turn, Works},
 };
+pub use self::{
+    config::{MacChoice, NetnsConfig, NetnsError, Report, Uplink},
+    data::{DATA_PORTS, DataPorts},
+    powers::Reach,
+};
 use crate::{
     DecoyHost, Driver, Endpoint, FailedStep, StepError,
-    switch::{ClassId, Count, Mac, PersonalityId, Side, Switch, UplinkId},
+    switch::{ClassId, Contested, Count, Mac, PersonalityId, Side, Switch, UplinkId},
 };
 
 /// The one uplink that there is now.
@@ -67,7 +70,14 @@ pub struct Netns {
     /// Held only to look or to write down, so that observing never waits for a host.
     rows: Mutex<Rows>,
     data_ports: DataPorts,
+    /// Held only to look or to write down.
+    answers: Mutex<Answers>,
+    /// Written by the switch's thread, held only to look or to write down.
+    contested: Arc<Mutex<Contests>>,
 }
+
+/// Addresses of deckies on the uplink that real hosts have, too, and whose they are.
+type Contests = BTreeMap<Ipv4Addr, Mac>;
 
 impl Netns {
     /// Takes the uplink and starts the switch. No decky is there yet. What needs privilege is
@@ -99,7 +109,8 @@ impl Netns {
     ) -> Result<Self, NetnsError> {
         let data_ports = DataPorts::new(seed(&config.secret, &[b"data ports"]));
         let (works, rows) = (Mutex::new(Works::new(powers)), Mutex::default());
-        let netns = Self { config, host, works, rows, data_ports };
+        let (answers, contested) = (Mutex::default(), Arc::default());
+        let netns = Self { config, host, works, rows, data_ports, answers, contested };
         netns.switch_on(&mut netns.works())?;
         Ok(netns)
     }
@@ -120,9 +131,11 @@ impl Netns {
         let seed = seed(&config.secret, &[b"switch"]);
         let switch = Switch::new(config.personalities.clone(), seed);
         let switch = switch.expecting(self.data_ports.guests());
+        let (noted, warned) = (self.contested.clone(), host.clone());
+        let contested = Box::new(move |news: &[Contested]| note_contests(&noted, &*warned, news));
         let affected = host.clone();
         let failed = Box::new(move |why: &str| affected.network_failed(why));
-        let runner = Runner::start(switch, failed).map_err(NetnsError::Switch)?;
+        let runner = Runner::start(switch, contested, failed).map_err(NetnsError::Switch)?;
         let (way, headers, told) = (config.uplink.clone(), config.offloads, host.clone());
         let again = works.powers().clone();
         let mend = Mend {
@@ -228,21 +241,23 @@ impl Driver for Netns {
         self.execute_all(std::slice::from_ref(step)).map_err(|failed| failed.error)
     }
 
+    fn prepare(&self, steps: &[Step]) {
+        self.ask(steps);
+    }
+
     fn execute_all(&self, steps: &[Step]) -> Result<(), FailedStep> {
+        let on = self.switch_on_for(&mut self.works(), steps);
+        on.map_err(|error| FailedStep { at: 0, error })?;
+        self.ask(steps);
         let mut works = self.works();
-        let on = self.switch_on_for(&mut works, steps);
-        if steps.iter().flat_map(steps::coming).next().is_some() {
-            works.look_at_card();
-        }
-        let asked = on.and_then(|()| self.ask_for_real_hosts(&works, steps));
-        asked.map_err(|error| FailedStep { at: 0, error })?;
-        for (at, step) in steps.iter().enumerate() {
+        let done = steps.iter().enumerate().try_for_each(|(at, step)| {
             if at % STEPS_IN_ONE_GO == 0 {
                 works.give_back();
             }
-            self.step(&mut works, step).map_err(|error| FailedStep { at, error })?;
-        }
-        Ok(())
+            self.step(&mut works, step).map_err(|error| FailedStep { at, error })
+        });
+        works.take_gone().into_iter().for_each(|decky| self.host.decky_gone(decky));
+        done
     }
 
     fn endpoints(&self, decky: DeckyId) -> Vec<Endpoint> {
@@ -267,6 +282,8 @@ impl Driver for Netns {
     fn panic(&self) -> Vec<StepError> {
         let mut works = self.works();
         let left = works.switch_off().err();
+        self.forget_answers();
+        locked(&self.contested).clear();
         let gone = std::mem::take(&mut *self.rows());
         for machine in gone.machines() {
             machine.open.iter().for_each(|service| self.unbind(machine, *service));
@@ -277,6 +294,47 @@ impl Driver for Netns {
         }
         left.into_iter().collect()
     }
+
+    fn troubles(&self, topology: TopologyId) -> Vec<(DeckyId, String)> {
+        let contested = locked(&self.contested).clone();
+        let rows = self.rows();
+        let Some(site) = rows.site(topology).filter(|_| !contested.is_empty()) else {
+            return Vec::new();
+        };
+        let trouble = |machine: &Machine| {
+            let outside = machine.interfaces.iter().filter(|(lan, _)| rows.faces_uplink(*lan));
+            let mut addresses = outside.map(|(_, interface)| interface.address);
+            let (address, mac) = addresses.find_map(|at| contested.get_key_value(&at))?;
+            Some(format!(
+                "a real host ({mac}) has {address}, too: the decky does not answer for it until \
+                 the host is silent; take the host off the segment, or give the decky another \
+                 address"
+            ))
+        };
+        site.deckies.iter().filter_map(|(id, m)| Some((*id, trouble(m)?))).collect()
+    }
+
+    fn figures(&self) -> Vec<(String, u64)> {
+        let Some(report) = self.report() else { return Vec::new() };
+        let total = |(name, count)| (format!("{name}_total"), count);
+        let now = [("connections".to_owned(), report.connections as u64)];
+        report.counts.into_iter().map(total).chain(now).collect()
+    }
+}
+
+/// Takes note of real hosts that came to addresses of deckies and left them, and says so.
+fn note_contests(contests: &Mutex<Contests>, host: &dyn DecoyHost, news: &[Contested]) {
+    for Contested { address, by, is_over, .. } in news {
+        match is_over {
+            true => locked(contests).remove(address),
+            false => locked(contests).insert(*address, *by),
+        };
+        host.address_contested(*address, *by, *is_over);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// 64 bits for one purpose.

@@ -128,7 +128,7 @@ impl Own {
 
     pub(super) fn make_class(&mut self, kernel: Kernel) -> io::Result<(u8, OwnedFd)> {
         let number = u8::try_from(self.classes.len()).map_err(io::Error::other)?;
-        let (class, tap) = Class::new(kernel, self.reach.offloads)?;
+        let (class, tap) = Class::new(kernel, self.reach.offloads, self.reach.uplink.mtu())?;
         self.classes.push(class);
         Ok((number, tap))
     }

@@ -23,7 +23,9 @@ use super::{
     sys::{self, BATCH},
     watch::Watch,
 };
-use crate::switch::{ClassId, Count, Frame, Mac, Side, Switch, UplinkId, VNET_LEN, Verdict};
+use crate::switch::{
+    ClassId, Contested, Count, Frame, Mac, Saying, Side, Switch, UplinkId, VNET_LEN, Verdict,
+};
 
 /// Orders that wait; when there are more, who gives them waits.
 const ORDERS: usize = 64;
@@ -41,6 +43,12 @@ const BELL: u64 = u64::MAX;
 const TICK: u64 = 10;
 /// Between two tries to open a link that broke.
 const MEND_EVERY: u64 = 200;
+/// Between two looks at what is to be said unasked.
+const SPEAK_EVERY: u64 = 100;
+/// How often addresses are announced, and how long after each other in milliseconds (RFC 5227).
+const ANNOUNCEMENTS: (u8, u64) = (2, 2000);
+/// The same for the questions about what stands on an uplink that came back.
+const QUESTIONS: (u8, u64) = (3, 300);
 /// Longest that an order may take; the thread has died when it takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -69,12 +77,18 @@ pub(super) struct Mend {
     pub(super) tell: Box<dyn Fn(bool) + Send>,
 }
 
+/// Is told which real hosts came to addresses of deckies, and left them.
+pub(super) type TellContested = Box<dyn Fn(&[Contested]) + Send>;
+
 enum Order {
     /// The switch goes, and comes back.
     Lend(SyncSender<Box<Switch>>, Receiver<Box<Switch>>),
     Attach(Side, Link, Option<Mend>, SyncSender<()>),
-    /// Asks whether real hosts have these addresses; answers are heard, not waited for.
-    Probe(UplinkId, Vec<(Mac, Ipv4Addr)>, SyncSender<()>),
+    /// Asks whether real hosts have these addresses; answers are heard, not waited for. Says
+    /// whether all questions went out.
+    Probe(UplinkId, Vec<(Mac, Ipv4Addr)>, SyncSender<bool>),
+    /// Says that deckies have these addresses; again after a while.
+    Announce(UplinkId, Vec<Ipv4Addr>, SyncSender<()>),
     Stop,
 }
 
@@ -93,7 +107,11 @@ pub(super) struct Runner {
 
 impl Runner {
     /// Starts the thread.
-    pub(super) fn start(switch: Switch, failed: TellFailure) -> io::Result<Self> {
+    pub(super) fn start(
+        switch: Switch,
+        contested: TellContested,
+        failed: TellFailure,
+    ) -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         let bell = wake.try_clone()?;
         let (orders, received) = sync_channel(ORDERS);
@@ -101,7 +119,7 @@ impl Runner {
         watch.add(&bell, BELL)?;
         let work = move || {
             let failed = &failed;
-            let mut pump = Pump::new(bell, watch, received, failed);
+            let mut pump = Pump::new(bell, watch, received, contested, failed);
             // What it had is closed with it: nothing that is half done is seen by anybody.
             let run = std::panic::AssertUnwindSafe(move || pump.run(Box::new(switch)));
             if std::panic::catch_unwind(run).is_err() {
@@ -127,8 +145,12 @@ impl Runner {
         &self,
         uplink: UplinkId,
         asked: Vec<(Mac, Ipv4Addr)>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<bool, Stopped> {
         self.ask(|answer| Order::Probe(uplink, asked, answer))
+    }
+
+    pub(super) fn announce(&self, uplink: UplinkId, all: Vec<Ipv4Addr>) -> Result<(), Stopped> {
+        self.ask(|answer| Order::Announce(uplink, all, answer))
     }
 
     /// Ends the thread; every descriptor is closed when this returns.
@@ -191,6 +213,16 @@ struct Mending {
     next_try: Option<u64>,
 }
 
+/// What is said on an uplink more than once.
+struct Speech {
+    uplink: UplinkId,
+    saying: Saying,
+    about: Vec<Ipv4Addr>,
+    left: u8,
+    every: u64,
+    next: u64,
+}
+
 struct Pump<'a> {
     failed: &'a TellFailure,
     wake: OwnedFd,
@@ -204,12 +236,21 @@ struct Pump<'a> {
     frames: Vec<Frame>,
     /// Indexes of frames that wait to be sent, per link.
     waiting: Vec<Vec<usize>>,
+    speeches: Vec<Speech>,
+    contested: TellContested,
     began: Instant,
     ticked: u64,
+    spoke: u64,
 }
 
 impl<'a> Pump<'a> {
-    fn new(wake: OwnedFd, watch: Watch, orders: Receiver<Order>, failed: &'a TellFailure) -> Self {
+    fn new(
+        wake: OwnedFd,
+        watch: Watch,
+        orders: Receiver<Order>,
+        contested: TellContested,
+        failed: &'a TellFailure,
+    ) -> Self {
         Self {
             failed,
             wake,
@@ -220,8 +261,11 @@ impl<'a> Pump<'a> {
             mends: Vec::new(),
             frames: (0..BATCH).map(|_| Frame::new()).collect(),
             waiting: Vec::new(),
+            speeches: Vec::new(),
+            contested,
             began: Instant::now(),
             ticked: 0,
+            spoke: 0,
         }
     }
 
@@ -251,7 +295,11 @@ impl<'a> Pump<'a> {
             if now >= self.ticked + TICK {
                 self.ticked = now;
                 switch.tick(now);
-                self.mend(now);
+                self.mend(&switch, now);
+            }
+            if now >= self.spoke + SPEAK_EVERY {
+                self.spoke = now;
+                self.speak(&mut switch, now);
             }
         }
     }
@@ -278,7 +326,12 @@ impl<'a> Pump<'a> {
                     }
                 }
                 Ok(Order::Probe(uplink, asked, answer)) => {
-                    self.probe(&mut switch, uplink, &asked);
+                    let all_went = self.probe(&mut switch, uplink, &asked);
+                    let _ = answer.send(all_went);
+                }
+                Ok(Order::Announce(uplink, about, answer)) => {
+                    self.announce(uplink, about);
+                    self.speak(&mut switch, self.began.elapsed().as_millis() as u64);
                     let _ = answer.send(());
                 }
                 Err(TryRecvError::Empty) => return Some(switch),
@@ -304,13 +357,56 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    fn probe(&mut self, switch: &mut Switch, uplink: UplinkId, asked: &[(Mac, Ipv4Addr)]) {
-        let Some(link) = self.link_of(Side::Uplink(uplink)) else { return };
+    fn probe(&mut self, switch: &mut Switch, uplink: UplinkId, asked: &[(Mac, Ipv4Addr)]) -> bool {
+        let Some(link) = self.link_of(Side::Uplink(uplink)) else { return false };
+        let failed = switch.counters().get(Count::SendFailed);
         for chunk in asked.chunks(BATCH) {
             for (index, (mac, address)) in chunk.iter().enumerate() {
-                switch.forget_neighbour(uplink, *address);
+                switch.ask(uplink, *address);
                 Switch::probe(&mut self.frames[index], *mac, *address);
                 self.send(switch, link, index);
+            }
+            self.flush(switch);
+        }
+        switch.counters().get(Count::SendFailed) == failed
+    }
+
+    fn announce(&mut self, uplink: UplinkId, about: Vec<Ipv4Addr>) {
+        let (saying, (left, every)) = (Saying::Announcement, ANNOUNCEMENTS);
+        self.speeches.push(Speech { uplink, saying, about, left, every, next: 0 });
+    }
+
+    /// Says what is due, and tells who came to addresses of deckies.
+    fn speak(&mut self, switch: &mut Switch, now: u64) {
+        for (uplink, address) in switch.due_questions() {
+            self.say(switch, Saying::Question, uplink, &[address]);
+        }
+        let news = switch.take_contested();
+        if !news.is_empty() {
+            (self.contested)(&news);
+        }
+        for free in news.iter().filter(|news| news.is_over) {
+            self.announce(free.uplink, vec![free.address]);
+        }
+        let mut speeches = std::mem::take(&mut self.speeches);
+        for speech in speeches.iter_mut().filter(|speech| speech.next <= now) {
+            self.say(switch, speech.saying, speech.uplink, &speech.about);
+            speech.left -= 1;
+            speech.next = now + speech.every;
+        }
+        speeches.retain(|speech| speech.left > 0);
+        self.speeches = speeches;
+    }
+
+    fn say(&mut self, switch: &mut Switch, saying: Saying, uplink: UplinkId, about: &[Ipv4Addr]) {
+        let Some(link) = self.link_of(Side::Uplink(uplink)) else { return };
+        for chunk in about.chunks(BATCH) {
+            for (index, address) in chunk.iter().enumerate() {
+                if switch.say(saying, &mut self.frames[index], uplink, *address) {
+                    self.send(switch, link, index);
+                    let is_announced = saying == Saying::Announcement;
+                    switch.count(Count::Announcements, is_announced.into());
+                }
             }
             self.flush(switch);
         }
@@ -351,7 +447,9 @@ impl<'a> Pump<'a> {
         }
     }
 
-    fn mend(&mut self, now: u64) {
+    /// Opens again what broke. Who stands on an uplink that is back asks whether another came to
+    /// its address meanwhile.
+    fn mend(&mut self, switch: &Switch, now: u64) {
         for mending in &mut self.mends {
             let Some(due) = mending.next_try else { continue };
             if now < due {
@@ -366,6 +464,12 @@ impl<'a> Pump<'a> {
                     self.links[mending.at].1 = link;
                     mending.next_try = None;
                     (mending.mend.tell)(true);
+                    if let Side::Uplink(uplink) = self.links[mending.at].0 {
+                        let (about, (left, every)) = (switch.standing(uplink), QUESTIONS);
+                        let saying = Saying::Question;
+                        let speech = Speech { uplink, saying, about, left, every, next: now };
+                        self.speeches.push(speech);
+                    }
                 }
                 // Its interface is not there yet.
                 Err(_) => mending.next_try = Some(now + MEND_EVERY),

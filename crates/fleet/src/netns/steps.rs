@@ -2,14 +2,13 @@
 //! visitor meets something half done.
 
 use std::{
-    collections::BTreeSet,
     io, iter,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
 use maze::Step;
-use model::{Decky, DeckyId, Edge, Lan, LanId, Service, ServiceConfig, TopologyId, Transport};
+use model::{Decky, DeckyId, Lan, LanId, Service, ServiceConfig, TopologyId, Transport};
 
 use super::{
     Netns, UPLINK, gate_tag, helper,
@@ -18,7 +17,7 @@ use super::{
 };
 use crate::{
     Bound, Gate, Listener, StepError,
-    switch::{ClassId, Interface, Mac, Ports, Update},
+    switch::{ClassId, Ports, Update},
 };
 
 impl Netns {
@@ -43,37 +42,6 @@ impl Netns {
                 self.close(works, *topology, *decky, *service)
             }
         }
-    }
-
-    /// Asks the segment for all the addresses that are to be taken there, and listens once.
-    pub(super) fn ask_for_real_hosts(
-        &self,
-        works: &Works,
-        steps: &[Step],
-    ) -> Result<(), StepError> {
-        if self.config.listen_first.is_zero() {
-            return Ok(());
-        }
-        let coming_outside = |step: &Step| {
-            let Step::AddLan { lan, .. } = step else { return None };
-            lan.is_dmz.then_some(lan.id)
-        };
-        let coming_outside: BTreeSet<LanId> = steps.iter().filter_map(coming_outside).collect();
-        let rows = self.rows();
-        let is_outside = |lan| coming_outside.contains(&lan) || rows.faces_uplink(lan);
-        let outside = steps.iter().flat_map(coming).filter(|(_, edge)| is_outside(edge.lan));
-        let shared = works.shared_mac();
-        let ask = |(decky, edge): (&Decky, &Edge)| {
-            let own = || self.own_mac(decky, &self.nature(decky), edge.lan, 0);
-            (shared.unwrap_or_else(own), edge.address)
-        };
-        let asked: Vec<(Mac, Ipv4Addr)> = outside.map(ask).collect();
-        drop(rows);
-        if !asked.is_empty() {
-            works.runner()?.probe(UPLINK, asked)?;
-            std::thread::sleep(self.config.listen_first);
-        }
-        Ok(())
     }
 
     fn add_lan(&self, works: &mut Works, topology: TopologyId, lan: &Lan) -> Result<(), StepError> {
@@ -107,7 +75,7 @@ impl Netns {
         if self.rows().has(topology, decky)? {
             return Ok(());
         }
-        decky.edges.iter().try_for_each(|edge| self.check_protected(edge))?;
+        decky.edges.iter().try_for_each(|edge| self.check_protected(works, edge))?;
         let nature = self.nature(decky);
         let personality = self.personality(decky, &nature);
         let kernel = self.config.personalities.get(personality).kernel;
@@ -120,7 +88,10 @@ impl Netns {
             .check_real_hosts(works, &machine.interfaces)
             .and_then(|()| works.apply(Update::PutMachine(row)));
         match done {
-            Ok(()) => self.rows().put_machine(topology, machine),
+            Ok(()) => {
+                works.came(self.outside(&machine.interfaces));
+                self.rows().put_machine(topology, machine);
+            }
             Err(_) => self.rows().give_back(&machine),
         }
         done
@@ -139,7 +110,7 @@ impl Netns {
         if machine.interface_on(lan).is_some() {
             return Ok(());
         }
-        row.edge_on(lan).map_or(Ok(()), |edge| self.check_protected(edge))?;
+        row.edge_on(lan).map_or(Ok(()), |edge| self.check_protected(works, edge))?;
         let nature = self.nature(row);
         let shared = works.shared_mac();
         let mac = |lan, nth| shared.unwrap_or_else(|| self.own_mac(row, &nature, lan, nth));
@@ -150,7 +121,10 @@ impl Netns {
             .and_then(|()| self.bind_all(topology, &wider, lan))
             .and_then(|()| works.set_interfaces(&wider));
         match done {
-            Ok(()) => self.rows().put_machine(topology, wider),
+            Ok(()) => {
+                works.came(self.outside(&[(lan, *new)]));
+                self.rows().put_machine(topology, wider);
+            }
             Err(_) => {
                 self.unbind_all(&wider, lan);
                 self.rows().give_back_interface(new);
@@ -172,7 +146,8 @@ impl Netns {
         let narrower = machine.detached(lan);
         works.set_interfaces(&narrower)?;
         self.unbind_all(&machine, lan);
-        // Nothing passes there any more, not even an end.
+        // Nothing passes there any more, not even an end; frames do not wait for the host.
+        works.give_back();
         self.host.interface_gone(decky, lan);
         let mut rows = self.rows();
         rows.put_machine(topology, narrower);
@@ -196,31 +171,6 @@ impl Netns {
         self.rows().machine(topology, decky).ok_or(StepError::MachineMissing { decky })
     }
 
-    fn check_protected(&self, edge: &Edge) -> Result<(), StepError> {
-        let address = edge.address;
-        let is_protected = self.config.protected.iter().any(|net| net.contains(&address));
-        if is_protected { Err(StepError::Protected { address }) } else { Ok(()) }
-    }
-
-    /// Whether this machine or another real host has one of these addresses.
-    fn check_real_hosts(
-        &self,
-        works: &mut Works,
-        interfaces: &[(LanId, Interface)],
-    ) -> Result<(), StepError> {
-        let rows = self.rows();
-        let outside = interfaces.iter().filter(|(lan, _)| rows.faces_uplink(*lan));
-        for address in outside.map(|(_, interface)| interface.address) {
-            if works.is_own(address) {
-                return Err(StepError::OwnAddress { address });
-            }
-            if let Some(mac) = works.switch()?.neighbour(UPLINK, address) {
-                return Err(StepError::RealHost { address, mac });
-            }
-        }
-        Ok(())
-    }
-
     fn remove_decky(
         &self,
         works: &mut Works,
@@ -232,10 +182,10 @@ impl Netns {
         for service in &machine.open {
             self.unbind(&machine, *service);
         }
-        self.host.decky_gone(decky);
+        works.went(decky);
         self.rows().remove_machine(topology, decky);
         for service in &machine.open {
-            self.leave_gates(machine.class, *service);
+            self.leave_gates(works, machine.class, *service);
         }
         Ok(())
     }
@@ -262,7 +212,7 @@ impl Netns {
         }
         if let Err(error) = done {
             self.unbind(&machine, service);
-            self.leave_gates(machine.class, service);
+            self.leave_gates(works, machine.class, service);
             return Err(error);
         }
         self.rows().opened(topology, decky, service);
@@ -284,7 +234,7 @@ impl Netns {
         works.apply(Update::SetPorts { machine: machine.id, ports })?;
         self.unbind(&machine, service);
         self.rows().closed(topology, decky, service);
-        self.leave_gates(machine.class, service);
+        self.leave_gates(works, machine.class, service);
         Ok(())
     }
 
@@ -352,7 +302,8 @@ impl Netns {
         for (entered, gate) in self.gates(class, service).enumerate() {
             let of = ServiceConfig { port: gate.2, ..service };
             if let Err(error) = self.enter_gate(works, machine, of, gate) {
-                self.gates(class, service).take(entered).for_each(|gate| self.leave_gate(gate));
+                let gates = self.gates(class, service).take(entered);
+                gates.for_each(|gate| self.leave_gate(works, gate));
                 return Err(error);
             }
         }
@@ -370,7 +321,7 @@ impl Netns {
         if !is_first {
             return Ok(());
         }
-        // Frames move while sockets are made.
+        // The kernel and the host take their time; frames do not wait for them.
         works.give_back();
         let opened = works
             .listen(gate)
@@ -392,14 +343,15 @@ impl Netns {
         self.host.open_gate(gate).map_err(|reason| refused(machine, service, reason))
     }
 
-    fn leave_gates(&self, class: ClassId, service: ServiceConfig) {
-        self.gates(class, service).for_each(|gate| self.leave_gate(gate));
+    fn leave_gates(&self, works: &mut Works, class: ClassId, service: ServiceConfig) {
+        self.gates(class, service).for_each(|gate| self.leave_gate(works, gate));
     }
 
-    fn leave_gate(&self, gate: GateId) {
+    fn leave_gate(&self, works: &mut Works, gate: GateId) {
         let is_last = self.rows().leave_gate(gate);
         if is_last {
             let (class, transport, port) = gate;
+            works.give_back();
             self.host.close_gate(gate_tag(class), transport, port);
         }
     }
@@ -433,21 +385,4 @@ fn at_home(machine: &Machine, port: u16) -> SocketAddr {
 fn not_listening(machine: &Machine, config: ServiceConfig, source: io::Error) -> StepError {
     let (addr, service) = (at_home(machine, config.port), config.service);
     StepError::Listen { addr, service, source }
-}
-
-/// The machine and the interfaces that a step brings.
-pub(super) fn coming(step: &Step) -> impl Iterator<Item = (&Decky, &Edge)> {
-    let (decky, only) = match step {
-        Step::AddDecky { decky, .. } => (Some(decky), None),
-        Step::AttachDecky { decky, lan, .. } => (Some(decky), Some(*lan)),
-        Step::AddLan { .. }
-        | Step::RemoveLan { .. }
-        | Step::RemoveDecky { .. }
-        | Step::DetachDecky { .. }
-        | Step::SetForwarding { .. }
-        | Step::OpenService { .. }
-        | Step::CloseService { .. } => (None, None),
-    };
-    let edges = decky.into_iter().flat_map(|decky| decky.edges.iter().map(|edge| (&**decky, edge)));
-    edges.filter(move |(_, edge)| only.is_none_or(|lan| edge.lan == lan))
 }

@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "calls that no library of the tree wraps; each has its proof")]
 
 use std::{
+    collections::BTreeSet,
     io,
     mem::{size_of, size_of_val, zeroed},
     net::Ipv4Addr,
@@ -70,12 +71,45 @@ pub(super) fn open_tap(name: &str, offloads: bool) -> io::Result<OwnedFd> {
 /// One instruction of a classic packet filter: code, jumps, operand.
 pub(super) type Instruction = (u16, u8, u8, u32);
 
+/// What of the frames on an uplink is taken: IPv4 and ARP of the segment itself. The kernel has
+/// taken the tag off a frame of another VLAN before the socket sees it, and tells it aside.
+const OF_THE_SEGMENT: [Instruction; 9] = {
+    /// `SKF_AD_OFF`, and what it leads to.
+    const ASIDE: u32 = 0xffff_f000;
+    const VLAN_TAG: u32 = ASIDE + 44;
+    const HAS_VLAN_TAG: u32 = ASIDE + 48;
+    const LOAD_WORD: u16 = 0x20;
+    const LOAD_HALF: u16 = 0x28;
+    const IF_EQUAL: u16 = 0x15;
+    const IF_ANY: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    [
+        (LOAD_WORD, 0, 0, HAS_VLAN_TAG),
+        (IF_EQUAL, 2, 0, 0),
+        (LOAD_WORD, 0, 0, VLAN_TAG),
+        // A tag without a VLAN is about priority alone.
+        (IF_ANY, 4, 0, 0x0fff),
+        (LOAD_HALF, 0, 0, 12),
+        (IF_EQUAL, 1, 0, 0x0800),
+        (IF_EQUAL, 0, 1, 0x0806),
+        (RETURN, 0, 0, u32::MAX),
+        (RETURN, 0, 0, 0),
+    ]
+};
+
+fn compiled(program: &[Instruction]) -> Vec<libc::sock_filter> {
+    let compile = |(code, jt, jf, k): &Instruction| libc::sock_filter {
+        code: *code,
+        jt: *jt,
+        jf: *jf,
+        k: *k,
+    };
+    program.iter().map(compile).collect()
+}
+
 /// Has the kernel drop what the filter refuses, before it comes out of the TAP.
 pub(super) fn filter_tap(tap: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
-    let mut code: Vec<libc::sock_filter> = program
-        .iter()
-        .map(|(code, jt, jf, k)| libc::sock_filter { code: *code, jt: *jt, jf: *jf, k: *k })
-        .collect();
+    let mut code = compiled(program);
     let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
     // SAFETY: `program` points to `len` instructions, which outlive the call; the kernel copies
     // and checks them.
@@ -83,8 +117,8 @@ pub(super) fn filter_tap(tap: BorrowedFd<'_>, program: &[Instruction]) -> io::Re
     Ok(())
 }
 
-/// A socket that sees every frame that comes in on an interface of the calling thread's
-/// namespace, with virtio headers where `headers` says so.
+/// A socket that sees the frames of [`OF_THE_SEGMENT`] that come in on an interface of the calling
+/// thread's namespace, to whomever they are, with virtio headers where `headers` says so.
 pub(super) fn open_packet(interface: u32, headers: bool) -> io::Result<OwnedFd> {
     const PACKET_IGNORE_OUTGOING: i32 = 23;
     const BUFFER: i32 = 16 << 20;
@@ -93,22 +127,28 @@ pub(super) fn open_packet(interface: u32, headers: bool) -> io::Result<OwnedFd> 
     set(&socket, libc::SOL_PACKET, libc::PACKET_VNET_HDR, &i32::from(headers))?;
     set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &BUFFER)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &BUFFER)?;
+    let mut code = compiled(&OF_THE_SEGMENT);
+    let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
+    set(&socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)?;
     raw::listen(&socket, interface, libc::ETH_P_ALL)?;
     Ok(socket)
 }
 
-/// Most addresses that an answer of [`addresses`] has room for.
-const MAX_ADDRESSES: usize = 256;
-
-/// The hardware address of an interface of the socket's namespace; `None` where it is no Ethernet.
-pub(super) fn hardware_address(socket: BorrowedFd<'_>, name: &str) -> io::Result<Option<[u8; 6]>> {
-    // SAFETY: all zeroes is a valid `ifreq`: an empty name, and addresses of family 0.
+/// A request about an interface.
+fn request_about(name: &str) -> io::Result<libc::ifreq> {
+    // SAFETY: all zeroes is a valid `ifreq`: an empty name, numbers, and addresses of family 0.
     let mut request: libc::ifreq = unsafe { zeroed() };
     let place = request.ifr_name.get_mut(..name.len()).filter(|place| place.len() < 16);
     let place = place.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     for (to, from) in place.iter_mut().zip(name.bytes()) {
         *to = from as libc::c_char;
     }
+    Ok(request)
+}
+
+/// The hardware address of an interface of the socket's namespace; `None` where it is no Ethernet.
+pub(super) fn hardware_address(socket: BorrowedFd<'_>, name: &str) -> io::Result<Option<[u8; 6]>> {
+    let mut request = request_about(name)?;
     // SAFETY: `request` is what the call reads and writes, and outlives it.
     done(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFHWADDR as _, &raw mut request) })?;
     // SAFETY: the call wrote this member.
@@ -120,28 +160,38 @@ pub(super) fn hardware_address(socket: BorrowedFd<'_>, name: &str) -> io::Result
     Ok((found.sa_family == libc::ARPHRD_ETHER).then_some(mac))
 }
 
-/// The IPv4 addresses of an interface of the socket's namespace.
-pub(super) fn addresses(socket: BorrowedFd<'_>, name: &str) -> io::Result<Vec<Ipv4Addr>> {
+/// The largest packet of an interface of the socket's namespace.
+pub(super) fn mtu(socket: BorrowedFd<'_>, name: &str) -> io::Result<u32> {
+    let mut request = request_about(name)?;
+    // SAFETY: `request` is what the call reads and writes, and outlives it.
+    done(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU as _, &raw mut request) })?;
+    // SAFETY: the call wrote this number.
+    u32::try_from(unsafe { request.ifr_ifru.ifru_mtu }).map_err(io::Error::other)
+}
+
+/// The IPv4 addresses of the socket's namespace. Asked without netlink, which who meets visitors
+/// may not speak.
+pub(super) fn addresses(socket: BorrowedFd<'_>) -> io::Result<BTreeSet<Ipv4Addr>> {
+    /// More than any machine has.
+    const MOST: usize = 4096;
     // SAFETY: all zeroes is a valid `ifreq`.
-    let mut found: Vec<libc::ifreq> = vec![unsafe { zeroed() }; MAX_ADDRESSES];
+    let mut found: Vec<libc::ifreq> = vec![unsafe { zeroed() }; MOST];
     let mut all = libc::ifconf {
         ifc_len: size_of_val(found.as_slice()) as libc::c_int,
         ifc_ifcu: libc::__c_anonymous_ifc_ifcu { ifcu_req: found.as_mut_ptr() },
     };
     // SAFETY: `all` says how many bytes there are at its pointer, and both outlive the call.
     done(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFCONF as _, &raw mut all) })?;
-    let count = all.ifc_len as usize / size_of::<libc::ifreq>();
-    let of_it = |one: &&libc::ifreq| {
-        let label = one.ifr_name.iter().map(|byte| *byte as u8);
-        // Further addresses may have labels of their own, such as `eth0:1`.
-        label.take_while(|byte| ![0, b':'].contains(byte)).eq(name.bytes())
-    };
+    found.truncate(all.ifc_len as usize / size_of::<libc::ifreq>());
+    if found.len() == MOST {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
     let address = |one: &libc::ifreq| {
         // SAFETY: the call writes addresses only, those of IPv4: port and address are the bytes.
         let bytes = unsafe { one.ifr_ifru.ifru_addr }.sa_data.map(|byte| byte as u8);
         Ipv4Addr::new(bytes[2], bytes[3], bytes[4], bytes[5])
     };
-    Ok(found.iter().take(count).filter(of_it).map(address).collect())
+    Ok(found.iter().map(address).collect())
 }
 
 /// A socket to ask the calling thread's namespace by; any user may have one.
@@ -256,9 +306,10 @@ mod tests {
         let socket = inet_socket().unwrap();
         let socket = socket.as_fd();
         assert_eq!(hardware_address(socket, "lo").unwrap(), None, "it is no Ethernet");
-        assert!(addresses(socket, "lo").unwrap().contains(&Ipv4Addr::LOCALHOST));
-        assert!(hardware_address(socket, "no-such-link").is_err());
-        assert!(hardware_address(socket, "a-name-of-16-chars").is_err());
-        assert_eq!(addresses(socket, "no-such-link").unwrap(), Vec::<Ipv4Addr>::new());
+        assert!(mtu(socket, "lo").unwrap() >= 1500);
+        assert!(addresses(socket).unwrap().contains(&Ipv4Addr::LOCALHOST));
+        for unknown in ["no-such-link", "a-name-of-16-chars"] {
+            assert!(hardware_address(socket, unknown).is_err() && mtu(socket, unknown).is_err());
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What the kernel and the switch have of us, and the turn to change it.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::Ipv4Addr,
     ops::{Deref, DerefMut},
@@ -8,7 +9,10 @@ use std::{
     sync::MutexGuard,
 };
 
+use model::DeckyId;
+
 use super::{
+    UPLINK,
     config::Card,
     helper,
     powers::Powers,
@@ -28,11 +32,15 @@ pub(super) struct Works {
     card: Option<Card>,
     /// What all deckies show there, where they have no hardware address of their own.
     shared_mac: Option<Mac>,
-    /// This machine's own addresses there, as they were last seen.
-    own_addresses: Vec<Ipv4Addr>,
+    /// This machine's own addresses, as they were last seen; `None` where the kernel did not say.
+    own_addresses: Option<BTreeSet<Ipv4Addr>>,
     /// Of the switch, from the first change of a turn to its end.
     loan: Option<Loan>,
     powers: Powers,
+    /// What is to be announced on the uplink when the turn is over.
+    coming: Vec<Ipv4Addr>,
+    /// Deckies whose sessions are to end.
+    gone: Vec<DeckyId>,
     /// Each class with its number among the powers.
     classes: Vec<(Kernel, u8)>,
 }
@@ -57,15 +65,24 @@ impl DerefMut for Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.give_back();
+        self.announce();
     }
 }
 
 impl Works {
     /// Switched off.
     pub(super) fn new(powers: Powers) -> Self {
-        let (runner, loan, card, shared_mac) = (None, None, None, None);
-        let (own_addresses, classes) = (Vec::new(), Vec::new());
-        Self { runner, card, shared_mac, own_addresses, loan, powers, classes }
+        Self {
+            runner: None,
+            card: None,
+            shared_mac: None,
+            own_addresses: None,
+            loan: None,
+            powers,
+            coming: Vec::new(),
+            gone: Vec::new(),
+            classes: Vec::new(),
+        }
     }
 
     pub(super) fn powers(&self) -> &Powers {
@@ -80,17 +97,18 @@ impl Works {
         self.shared_mac
     }
 
-    /// Looks which addresses this machine has on the uplink.
+    /// Looks which addresses this machine has.
     pub(super) fn look_at_card(&mut self) {
-        // An uplink that is gone is no reason not to go on.
-        if let Some(Ok(addresses)) = self.card.as_ref().map(Card::addresses) {
-            self.own_addresses = addresses;
-        }
+        self.own_addresses = self.card.as_ref().and_then(|card| card.addresses().ok());
     }
 
-    /// Whether this machine itself has the address on the uplink.
-    pub(super) fn is_own(&self, address: Ipv4Addr) -> bool {
-        self.own_addresses.contains(&address)
+    /// Whether an address on the uplink is none of this machine's own.
+    pub(super) fn check_own(&self, address: Ipv4Addr) -> Result<(), StepError> {
+        match &self.own_addresses {
+            Some(own) if own.contains(&address) => Err(StepError::OwnAddress { address }),
+            Some(_) => Ok(()),
+            None => Err(StepError::Unasked { address }),
+        }
     }
 
     pub(super) fn is_off(&self) -> bool {
@@ -127,6 +145,31 @@ impl Works {
     /// Frames move again.
     pub(super) fn give_back(&mut self) {
         self.loan = None;
+    }
+
+    /// Deckies have these addresses on the uplink now: hosts are to know when the turn is over, or
+    /// they keep the hardware address of who had it before.
+    pub(super) fn came(&mut self, addresses: impl IntoIterator<Item = Ipv4Addr>) {
+        self.coming.extend(addresses);
+    }
+
+    /// The decky is gone from the switch; the host is told when frames move again.
+    pub(super) fn went(&mut self, decky: DeckyId) {
+        self.gone.push(decky);
+    }
+
+    /// Whom to tell the host of; frames move.
+    pub(super) fn take_gone(&mut self) -> Vec<DeckyId> {
+        self.give_back();
+        std::mem::take(&mut self.gone)
+    }
+
+    fn announce(&mut self) {
+        let coming = std::mem::take(&mut self.coming);
+        if let Some(runner) = self.runner.as_ref().filter(|_| !coming.is_empty()) {
+            // A switch that stopped has nobody on the segment.
+            let _ = runner.announce(UPLINK, coming);
+        }
     }
 
     pub(super) fn apply(&mut self, update: Update) -> Result<(), StepError> {

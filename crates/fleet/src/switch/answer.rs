@@ -62,6 +62,12 @@ pub(super) fn arp_probe(frame: &mut Frame, mac: Mac, address: Ipv4Addr) {
     frame.set_macs(Mac([0xff; 6]), mac);
 }
 
+/// A request that claims `address` for `mac` (RFC 5227, 2.3): who knew another forgets it.
+pub(super) fn arp_announcement(frame: &mut Frame, mac: Mac, address: Ipv4Addr) {
+    write_arp(frame, 1, (mac, address), (Mac::default(), address));
+    frame.set_macs(Mac([0xff; 6]), mac);
+}
+
 fn write_arp(frame: &mut Frame, operation: u8, from: (Mac, Ipv4Addr), to: (Mac, Ipv4Addr)) {
     frame.set_len(ETHERNET + 28);
     frame.clear_header();

@@ -38,6 +38,8 @@ counted! {
     ArpAnswers = "arp_answers",
     /// Real hosts that use an address of a decky.
     AddressConflicts = "address_conflicts",
+    /// Addresses announced on a real segment.
+    Announcements = "announcements",
     /// Pings answered.
     EchoAnswers = "echo_answers",
     /// RSTs sent for the kernel.

@@ -16,6 +16,7 @@ mod datagram;
 mod flow;
 mod frame;
 mod guests;
+mod neighbours;
 mod personality;
 mod route;
 mod shape;
@@ -24,12 +25,13 @@ mod table;
 mod tests;
 mod wire;
 
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::net::Ipv4Addr;
 
 pub use counters::{Count, Counters};
 pub use flow::{MAX_EXCHANGES, MAX_FLOWS};
 pub use frame::{Frame, MAX_FRAME, Mac, Offload, VNET_LEN};
 pub use guests::{Guest, Guests, MAX_GUESTS};
+pub use neighbours::Contested;
 pub use personality::{
     Echoed, IcmpStyle, IpId, IpStyle, IsnStyle, Kernel, Personalities, Personality,
     PersonalityError, PersonalityId, Reorder, ResetAck, Stray, TcpStyle,
@@ -44,6 +46,7 @@ use self::{
     answer::Voice,
     flow::{Flow, Flows, Key, Seen, Way},
     frame::{ACK, FIN, ICMP, Ip, RST, SYN, TCP, Tcp, UDP},
+    neighbours::Neighbours,
     route::{Route, Routes},
     table::{Table, Wire},
 };
@@ -52,9 +55,6 @@ use self::{
 pub const GATEWAY_MAC: Mac = Mac([0x02, 0x6d, 0x67, 0, 0, 2]);
 /// The namespace's end of it.
 pub const CLASS_MAC: Mac = Mac([0x02, 0x6d, 0x67, 0, 0, 1]);
-
-/// Most addresses of real hosts that are remembered.
-const MAX_NEIGHBOURS: usize = 4096;
 
 /// Where a frame comes from, or goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -74,6 +74,15 @@ pub enum Verdict {
     Send(Side),
 }
 
+/// What a decky says about its address unasked (RFC 5227).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Saying {
+    /// Does another have it, too?
+    Question,
+    /// It has it, with this hardware address.
+    Announcement,
+}
+
 /// Why a frame goes nowhere: what is counted.
 type Outcome = Result<Side, Count>;
 
@@ -87,9 +96,11 @@ pub struct Switch {
     routes: Routes,
     personalities: Personalities,
     guests: Guests,
-    neighbours: HashMap<(UplinkId, Ipv4Addr), Mac, foldhash::fast::FixedState>,
+    neighbours: Neighbours,
     errors: Allowances,
     counters: Counters,
+    /// When it was last told the time.
+    now: u64,
 }
 
 impl Switch {
@@ -108,9 +119,10 @@ impl Switch {
             routes: Routes::default(),
             personalities,
             guests: Guests::default(),
-            neighbours: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
+            neighbours: Neighbours::new(seed.rotate_left(47)),
             errors: Allowances::new(seed),
             counters: Counters::default(),
+            now: 0,
         }
     }
 
@@ -126,6 +138,10 @@ impl Switch {
     pub fn apply(&mut self, update: Update) -> Result<(), Refusal> {
         let keeps_ways = matches!(update, Update::SetPorts { .. });
         let applied = self.table.apply(update);
+        let table = &self.table;
+        self.neighbours.keep_contests(|(uplink, address)| {
+            table.at_address(Wire::Uplink(uplink), address).is_some()
+        });
         if !keeps_ways {
             self.routes.forget();
         }
@@ -147,14 +163,56 @@ impl Switch {
         self.flows.len()
     }
 
-    /// The real host that was heard of at an address.
+    /// The real host that was heard of at an address in the last minutes, by chance.
     pub fn neighbour(&self, uplink: UplinkId, address: Ipv4Addr) -> Option<Mac> {
-        self.neighbours.get(&(uplink, address)).copied()
+        self.neighbours.heard((uplink, address), self.now)
     }
 
-    /// Forgets what was heard of an address, to listen anew.
-    pub fn forget_neighbour(&mut self, uplink: UplinkId, address: Ipv4Addr) {
-        self.neighbours.remove(&(uplink, address));
+    /// From now on an answer from this address is kept, whatever else is heard, until
+    /// [`Switch::take_answer`]; what was heard before does not count.
+    pub fn ask(&mut self, uplink: UplinkId, address: Ipv4Addr) {
+        self.neighbours.ask((uplink, address));
+    }
+
+    /// The real host that answered since [`Switch::ask`].
+    pub fn take_answer(&mut self, uplink: UplinkId, address: Ipv4Addr) -> Option<Mac> {
+        self.neighbours.take_answer((uplink, address))
+    }
+
+    /// The addresses of deckies on an uplink.
+    pub fn standing(&self, uplink: UplinkId) -> Vec<Ipv4Addr> {
+        self.table.addresses_on(Wire::Uplink(uplink)).collect()
+    }
+
+    /// Which real hosts came to addresses of deckies and left them since this was called last.
+    pub fn take_contested(&mut self) -> Vec<Contested> {
+        self.neighbours.take_news()
+    }
+
+    /// Contested addresses at which the real host is to be asked for again. To be called now and
+    /// then; a host that was silent for a minute is gone.
+    pub fn due_questions(&mut self) -> Vec<(UplinkId, Ipv4Addr)> {
+        self.neighbours.due(self.now)
+    }
+
+    /// Makes the frame by which a decky says something about its address; whether it has it.
+    pub fn say(
+        &self,
+        saying: Saying,
+        frame: &mut Frame,
+        uplink: UplinkId,
+        address: Ipv4Addr,
+    ) -> bool {
+        let slot = self.table.at_address(Wire::Uplink(uplink), address);
+        let Some(port) = slot.and_then(|slot| self.table.port(slot)) else { return false };
+        match saying {
+            Saying::Question => answer::arp_probe(frame, port.mac, address),
+            Saying::Announcement if self.neighbours.is_contested((uplink, address)) => {
+                return false;
+            }
+            Saying::Announcement => answer::arp_announcement(frame, port.mac, address),
+        }
+        true
     }
 
     /// Makes the frame that asks whether a real host has the address (RFC 5227).
@@ -167,6 +225,7 @@ impl Switch {
     pub fn tick(&mut self, now: u64) {
         /// A table that is full is gone through in some 4 s at 100 ticks a second.
         const BUDGET: usize = 1024;
+        self.now = now;
         self.flows.sweep(now, BUDGET);
         self.exchanges.sweep(now, BUDGET);
     }
@@ -213,7 +272,8 @@ impl Switch {
         let asked = if arp.is_request { self.table.at_address(wire, arp.target) } else { None };
         let port = asked.and_then(|slot| self.table.port(slot)).ok_or(Count::Ignored)?;
         let to = frame.target_mac();
-        if !to.is_group() && to != port.mac {
+        let is_given_up = self.neighbours.is_contested((uplink, arp.target));
+        if is_given_up || (!to.is_group() && to != port.mac) {
             return Err(Count::Ignored);
         }
         answer::arp_reply(frame, arp, port.mac);
@@ -221,19 +281,24 @@ impl Switch {
         Ok(Side::Uplink(uplink))
     }
 
-    /// Remembers a real host; an error where it has the address of a decky.
+    /// Remembers a real host; an error where it has the address of a decky, which gives it up
+    /// then (RFC 5227, 2.4 a).
     fn hear_of(&mut self, uplink: UplinkId, address: Ipv4Addr, mac: Mac) -> Result<(), Count> {
         if address.is_unspecified() {
             return Ok(());
         }
         let ours = self.table.at_address(Wire::Uplink(uplink), address);
         if let Some(port) = ours.and_then(|slot| self.table.port(slot)) {
-            let is_echo = port.mac == mac;
-            return Err(if is_echo { Count::Ignored } else { Count::AddressConflicts });
+            if port.mac == mac {
+                return Err(Count::Ignored);
+            }
+            self.neighbours.contest((uplink, address), mac, self.now);
+            return Err(Count::AddressConflicts);
         }
         let place = (uplink, address);
-        if self.neighbours.len() < MAX_NEIGHBOURS || self.neighbours.contains_key(&place) {
-            self.neighbours.insert(place, mac);
+        self.neighbours.answer(place, mac);
+        if self.table.is_on(Wire::Uplink(uplink), address) {
+            self.neighbours.hear(place, mac, self.now);
         }
         Ok(())
     }

@@ -321,6 +321,16 @@ impl Table {
         self.by_address.get(&(wire, address)).copied()
     }
 
+    /// All addresses on a wire.
+    pub(super) fn addresses_on(&self, wire: Wire) -> impl Iterator<Item = Ipv4Addr> {
+        self.by_address.keys().filter(move |(on, _)| *on == wire).map(|(_, address)| *address)
+    }
+
+    /// Whether a segment on this wire has the address.
+    pub(super) fn is_on(&self, wire: Wire, address: Ipv4Addr) -> bool {
+        self.segments.values().any(|row| row.wire == wire && row.subnet.contains(&address))
+    }
+
     /// Who of the hardware address passes packets on: one machine, or several that share it.
     pub(super) fn routers(&self, wire: Wire, mac: Mac) -> &[Slot] {
         self.routers.get(&(wire, mac)).map_or(&[], Vec::as_slice)

@@ -227,9 +227,71 @@ fn real_hosts_are_heard_of_and_conflicts_are_counted() {
     let mut switch = maze();
     switch.receive(UP, &mut arp_request([10, 0, 0, 1], VISITOR_IP), 0);
     assert_eq!(switch.neighbour(UplinkId(0), VISITOR_IP), Some(VISITOR));
+    let elsewhere = Ipv4Addr::new(10, 7, 0, 99);
+    switch.receive(UP, &mut arp_request([10, 0, 0, 1], elsewhere), 0);
+    assert_eq!(switch.neighbour(UplinkId(0), elsewhere), None, "no segment there has it");
     let mut frame = arp_request([10, 0, 0, 2], Ipv4Addr::new(10, 0, 0, 1));
     assert_eq!(switch.receive(UP, &mut frame, 0), Verdict::Drop);
     assert_eq!(switch.counters().get(Count::AddressConflicts), 1);
+}
+
+#[test]
+fn a_spray_of_arp_hides_no_answer_and_is_forgotten() {
+    let mut switch = maze();
+    let update = segment(9, "10.9.0.0/16", Some(0));
+    switch.apply(update).unwrap();
+    let address = |nth: u16| {
+        let [high, low] = nth.to_be_bytes();
+        Ipv4Addr::new(10, 9, high, low)
+    };
+    let claimed = |switch: &mut Switch, nth| {
+        switch.receive(UP, &mut arp_request([10, 0, 0, 77], address(nth)), 0);
+    };
+    (0..20_000).for_each(|nth| claimed(&mut switch, nth));
+    switch.ask(UplinkId(0), address(30_000));
+    (0..20_000).for_each(|nth| claimed(&mut switch, nth));
+    claimed(&mut switch, 30_000);
+    (0..20_000).for_each(|nth| claimed(&mut switch, nth));
+    assert_eq!(switch.take_answer(UplinkId(0), address(30_000)), Some(VISITOR));
+    assert_eq!(switch.neighbour(UplinkId(0), address(19_999)), Some(VISITOR));
+    switch.tick(10 * 60_000);
+    assert_eq!(switch.neighbour(UplinkId(0), address(19_999)), None, "it may have left");
+}
+
+#[test]
+fn a_decky_gives_an_address_up_that_a_real_host_has_until_it_is_silent() {
+    let mut switch = maze();
+    let (decky, other) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+    let answers = |switch: &mut Switch, address: Ipv4Addr| {
+        let mut frame = arp_request(address.octets(), VISITOR_IP);
+        switch.receive(UP, &mut frame, 0) == Verdict::Send(UP)
+    };
+    let mut frame = Frame::new();
+    assert!(switch.say(Saying::Announcement, &mut frame, UplinkId(0), decky));
+    assert_eq!(frame.bytes()[22..32], [&mac(10).0[..], &decky.octets()].concat());
+    assert_eq!(frame.bytes()[38..42], decky.octets());
+    assert_eq!(switch.receive(UP, &mut frame, 0), Verdict::Drop);
+    assert!(answers(&mut switch, decky), "an echo of its own is no conflict");
+
+    switch.receive(UP, &mut arp_request([10, 0, 0, 77], decky), 0);
+    assert!(!answers(&mut switch, decky) && answers(&mut switch, other));
+    let told = switch.take_contested();
+    assert_eq!((told[0].address, told[0].by, told[0].is_over), (decky, VISITOR, false));
+    assert!(!switch.say(Saying::Announcement, &mut frame, UplinkId(0), decky));
+    switch.tick(10_000);
+    assert_eq!(switch.due_questions(), [(UplinkId(0), decky)]);
+    assert!(switch.say(Saying::Question, &mut frame, UplinkId(0), decky));
+    switch.tick(60_000);
+    assert_eq!(switch.due_questions(), []);
+    assert!(switch.take_contested()[0].is_over && answers(&mut switch, decky));
+
+    switch.receive(UP, &mut arp_request([10, 0, 0, 77], decky), 0);
+    switch.apply(Update::DropMachine(MachineId(1))).unwrap();
+    assert_eq!(
+        switch.take_contested().iter().map(|c| c.is_over).collect::<Vec<_>>(),
+        [false, true]
+    );
+    assert!(!switch.say(Saying::Question, &mut frame, UplinkId(0), decky), "nobody has it");
 }
 
 #[test]

@@ -86,8 +86,8 @@ fn address(interface: &Interface) -> Check {
         Some(address) => Check::warning(
             NAME,
             format!("this machine has {address} there"),
-            "it stands beside the deckies: put it into fleet.protected, and let nothing but them \
-             listen there; management belongs on another interface",
+            "it stands beside the deckies, which never take it: let nothing but them listen there; \
+             management belongs on another interface",
         ),
     }
 }
@@ -95,7 +95,7 @@ fn address(interface: &Interface) -> Check {
 fn mtu(interface: &Interface) -> Check {
     const NAME: &str = "uplink mtu";
     match interface.mtu() {
-        Some(USUAL_MTU) => Check::ok(NAME, USUAL_MTU.to_string()),
+        Some(mtu @ ..=USUAL_MTU) => Check::ok(NAME, mtu.to_string()),
         Some(mtu) => Check::warning(
             NAME,
             mtu.to_string(),

@@ -166,3 +166,89 @@ fn a_flip_of_forwarding_opens_and_closes_the_way_through() {
     assert_eq!(lab.visit(|| ping(far, 64, SILENCE)), None);
     tear_down(&driver, &shut);
 }
+
+/// A host that visits a decky whenever it is asked to do what takes time.
+struct Visiting {
+    host: Host,
+    namespace: String,
+    decky: Ipv4Addr,
+    /// At what it was, and whether the decky answered.
+    visits: Arc<Mutex<Vec<(&'static str, bool)>>>,
+}
+
+impl Visiting {
+    fn visit(&self, at: &'static str) {
+        let namespace = std::fs::File::open(&self.namespace).unwrap();
+        let answer = within(namespace.as_fd(), || ping(self.decky, 64, SILENCE * 5));
+        self.visits.lock().unwrap().push((at, answer.is_some()));
+    }
+}
+
+impl DecoyHost for Visiting {
+    fn open(&self, opened: Opened) -> Result<(), String> {
+        self.host.open(opened)
+    }
+
+    fn close(&self, decky: DeckyId, lan: LanId, transport: Transport, at: SocketAddr) {
+        self.host.close(decky, lan, transport, at);
+    }
+
+    fn uplink_changed(&self, is_there: bool) {
+        self.host.uplink_changed(is_there);
+    }
+
+    fn decky_gone(&self, decky: DeckyId) {
+        self.visit("gone");
+        self.host.decky_gone(decky);
+    }
+
+    fn open_gate(&self, gate: Gate) -> Result<(), String> {
+        self.visit("open");
+        self.host.open_gate(gate)
+    }
+
+    fn close_gate(&self, tag: LanId, transport: Transport, port: u16) {
+        self.visit("close");
+        self.host.close_gate(tag, transport, port);
+    }
+
+    fn data_ports(&self, tag: LanId, ports: DataPorts) {
+        self.host.data_ports(tag, ports);
+    }
+
+    fn interface_gone(&self, decky: DeckyId, lan: LanId) {
+        self.host.interface_gone(decky, lan);
+    }
+
+    fn bind(&self, bound: Bound) -> Result<(), String> {
+        self.host.bind(bound)
+    }
+
+    fn unbind(&self, tag: LanId, transport: Transport, at: SocketAddr) {
+        self.host.unbind(tag, transport, at);
+    }
+}
+
+#[test]
+fn visitors_do_not_wait_for_what_the_host_does() {
+    let Some(lab) = Lab::new() else { return };
+    let decky = Ipv4Addr::new(10, 80, 1, 1);
+    let visits = Arc::<Mutex<Vec<_>>>::default();
+    let namespace = format!("/run/netns/{}", lab.visitor);
+    let host = Visiting { host: Host::default(), namespace, decky, visits: visits.clone() };
+    let (driver, before) = (Netns::new(lab.config(mixed()), Arc::new(host)).unwrap(), topology(3));
+    converge(&driver, &before);
+    visits.lock().unwrap().clear();
+    let mut late = Decky::clone(named(&before, "decky-0"));
+    late.id = Ambient::seeded(5, Timestamp::from_micros(1_700_000_000_000_000)).id();
+    late.name = "late".parse().unwrap();
+    late.edges[0].address = Ipv4Addr::new(10, 80, 0, 10);
+    late.services = vec![Service::Redis.into()];
+    let mut after = before.clone();
+    after.deckies.insert(late.id, Arc::new(late));
+    for wanted in [&after, &before] {
+        driver.execute_all(&maze::plan(Some(wanted), &driver.observe(before.id))).unwrap();
+    }
+    let visits = visits.lock().unwrap().clone();
+    assert_eq!(visits, [("open", true), ("close", true), ("gone", true)]);
+}

@@ -121,6 +121,28 @@ fn a_lossy_wire_loses_no_bytes() {
 }
 
 #[test]
+fn deckies_send_no_more_at_once_than_the_uplink_takes() {
+    let Some(lab) = Lab::new() else { return };
+    run(&format!("ip -n {} link set u0 mtu 1400", lab.lan));
+    lab.sh("ip link set eth0 mtu 1400");
+    // A visitor from afar: it would take more.
+    lab.sh("ip route replace 10.80.0.0/16 dev eth0 src 10.80.0.2 advmss 1460");
+    for (namespace, link) in [(&lab.visitor, "eth0"), (&lab.lan, "u0")] {
+        let namespace = std::fs::File::open(format!("/run/netns/{namespace}")).unwrap();
+        within(namespace.as_fd(), || offloads_off(link));
+    }
+    let config = NetnsConfig { offloads: false, ..lab.config(mixed()) };
+    let driver = Netns::new(config, Arc::new(Host::default())).unwrap();
+    let topology = topology(2);
+    converge(&driver, &topology);
+    for decky in topology.deckies.values() {
+        let address = decky.edges[0].address;
+        lab.visit(|| echo(address, &format!("{} ssh", decky.name), 200_000));
+    }
+    assert_eq!(driver.report().unwrap().get(Count::SendFailed), 0);
+}
+
+#[test]
 fn fragments_are_dropped_and_counted() {
     let Some(lab) = Lab::new() else { return };
     let (driver, topology) = (lab.driver(), topology(2));
