@@ -95,8 +95,14 @@ async fn check(world: &World, url: &str, command: impl Fn() -> Command) {
         world.say(5).await;
         lines.extend(engine.read(5).await);
         let events = reader.all_of(STREAM).await.split_off(round * 25);
-        let expected = beginnings(&events);
+        let mut expected = beginnings(&events);
         assert_eq!(lines.len(), expected.len());
+        if round > 0 {
+            // What the broker gave to the one that was just killed, before it knew, comes again
+            // behind what is newer, when the time to acknowledge it is over.
+            lines.sort();
+            expected.sort();
+        }
         for (line, beginning) in lines.iter().zip(expected) {
             assert!(line.starts_with(&beginning), "{line:?} is not of {beginning:?}");
         }
