@@ -198,6 +198,8 @@ async fn prepare(dir: &Path, at: SocketAddr, sizes: Sizes) {
             let subjects = [format!("{name}.*")];
             let stream = serde_json::json!({
                 "name": name, "subjects": subjects, "retention": retention, "storage": "file",
+                // What is sent again must be known, however long a machine stood still meanwhile.
+                "duplicate_window": 3_600_000_000_000_u64,
             });
             call(&client, &format!("STREAM.CREATE.{name}"), &stream).await?;
         }
