@@ -25,6 +25,7 @@ mod readers;
 mod rows;
 mod schema;
 mod sinks;
+mod standing;
 mod stream_positions;
 mod topologies;
 mod topology_rows;

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use model::{
     DeckyMutation, DeckyState, DeckyStateChanged, MutationEvent, MutationId, MutationState, Op,
-    Payload, Timestamp, Topology, TopologyId, TopologyStatus,
+    Payload, Timestamp, Topology, TopologyDelta, TopologyId, TopologyStatus,
 };
 
 use crate::{
@@ -191,7 +191,7 @@ pub(crate) fn apply(
     if let Op::Undo { mutations, .. } = &mutation.op {
         mutation_rows::mark_undone(tx.connection, mutations, mutation.id)?;
     }
-    settle_states(tx, &mut record, &deckies)?;
+    settle_states(tx, &mut record, &delta, &deckies)?;
     let seq = say(tx, &mutation);
     for outcome in deckies {
         say_outcome(tx, &mutation, outcome);
@@ -204,12 +204,15 @@ pub(crate) fn apply(
 fn settle_states(
     tx: &Tx<'_>,
     record: &mut TopologyRecord,
+    delta: &TopologyDelta,
     outcomes: &[DeckyOutcome],
 ) -> rusqlite::Result<()> {
-    let TopologyRecord { topology, decky_states, .. } = record;
-    decky_states.retain(|id, _| topology.deckies.contains_key(id));
-    for id in topology.deckies.keys() {
-        decky_states.entry(*id).or_insert(DeckyState::Planned);
+    let TopologyRecord { decky_states, .. } = record;
+    for id in &delta.deckies_removed {
+        decky_states.remove(id);
+    }
+    for decky in &delta.deckies_put {
+        decky_states.entry(decky.id).or_insert(DeckyState::Planned);
     }
     for outcome in outcomes {
         let Some(state) = decky_states.get_mut(&outcome.decky_id) else { continue };

@@ -22,6 +22,7 @@ use crate::{
     LeaseRecord, OpenError, StoreError, installation, lock, mutation_rows,
     readers::Readers,
     schema::{self, MigrateError},
+    standing::Standing,
     writer::{self, Fault, Message, Tx, Writer},
 };
 
@@ -68,6 +69,7 @@ struct Inner {
     queue: mpsc::Sender<Message>,
     head: watch::Receiver<u64>,
     readers: Readers,
+    standing: Standing,
 }
 
 /// How the store is doing.
@@ -126,13 +128,14 @@ impl Store {
         let installation = installation::load(&mut connection, path, &database, &ambient)?;
         let readers = Readers::open(&database, limits.busy_timeout).map_err(failed("read from"))?;
         let (queue, messages) = mpsc::channel(writer::QUEUE);
-        let (writer, head) = Writer::new(connection, ambient.clone(), lock, messages)
-            .map_err(failed("read the journal of"))?;
+        let standing = Standing::default();
+        let writer = Writer::new(connection, ambient.clone(), lock, messages, standing.clone());
+        let (writer, head) = writer.map_err(failed("read the journal of"))?;
         thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run())
             .map_err(|source| OpenError::File { path: database.clone(), source })?;
-        let inner = Inner { installation, ambient, database, queue, head, readers };
+        let inner = Inner { installation, ambient, database, queue, head, readers, standing };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -145,6 +148,7 @@ impl Store {
             // An error here means that the writer is gone, which is what we wait for.
             let _ = stopped.await;
         }
+        self.inner.standing.replace(Default::default());
     }
 
     /// What makes this installation itself.
@@ -200,6 +204,11 @@ impl Store {
             .await
             .map_err(|_| StoreError::Closed { operation })?;
         answer.await.map_err(closed)?
+    }
+
+    /// Topologies that are known without asking the database.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.inner.standing
     }
 
     /// The time now.

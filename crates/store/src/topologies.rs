@@ -138,7 +138,17 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn topologies(&self) -> Result<Vec<TopologyRecord>, StoreError> {
-        self.read("list topologies", topology_rows::load_all).await
+        // First, so that none is older than what the database says of the others.
+        let known = self.standing().all();
+        self.read("list topologies", move |connection| {
+            let record = |id| match known.get(&id) {
+                Some(record) => Ok(Some(TopologyRecord::clone(record))),
+                None => topology_rows::load(connection, id),
+            };
+            let ids = topology_rows::ids(connection)?;
+            ids.into_iter().filter_map(|id| record(id).transpose()).collect()
+        })
+        .await
     }
 
     /// The topology of this id.
@@ -146,6 +156,9 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn topology(&self, id: TopologyId) -> Result<Option<TopologyRecord>, StoreError> {
+        if let Some(record) = self.standing().get(id) {
+            return Ok(Some(Arc::unwrap_or_clone(record)));
+        }
         self.read("read a topology", move |connection| topology_rows::load(connection, id)).await
     }
 
@@ -154,6 +167,9 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn topology_named(&self, name: &Name) -> Result<Option<TopologyRecord>, StoreError> {
+        if let Some(record) = self.standing().named(name) {
+            return Ok(Some(Arc::unwrap_or_clone(record)));
+        }
         let name = name.clone();
         self.read("read a topology", move |connection| topology_rows::load_named(connection, &name))
             .await

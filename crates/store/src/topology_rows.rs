@@ -32,6 +32,12 @@ pub(crate) fn load_named(
     Ok(load_where(connection, "name = ? AND status <> 'torn_down'", [name.as_str()])?.pop())
 }
 
+/// The ids of all topologies, newest first.
+pub(crate) fn ids(connection: &Connection) -> rusqlite::Result<Vec<TopologyId>> {
+    let sql = "SELECT id FROM topologies ORDER BY id DESC";
+    rows::select(connection, sql, [], |row| Columns::of(row).text())
+}
+
 /// All topologies, newest first.
 pub(crate) fn load_all(connection: &Connection) -> rusqlite::Result<Vec<TopologyRecord>> {
     load_where(connection, "true ORDER BY id DESC", [])

@@ -6,18 +6,24 @@
 //! their savepoint, and written together just before the commit. Where the commit fails, nobody
 //! of the group is told that it worked.
 
-use std::{collections::HashMap, error::Error, fs::File, sync::Arc};
+use std::{error::Error, fs::File, sync::Arc};
 
 use model::{Ambient, Event, EventContext, JournalEntry, Payload, Timestamp, TopologyId};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{StoreError, TopologyRecord, rows, topology_rows};
+use crate::{
+    StoreError, TopologyRecord, rows,
+    standing::{Records, Standing},
+    topology_rows,
+};
 
 /// Commands that may wait for the writer; who comes later waits to get in.
 pub(crate) const QUEUE: usize = 1024;
 /// Commands that share one transaction at most.
 const GROUP: usize = 256;
+/// From so many journal entries on, a commit's memory is given back after it.
+const LARGE: usize = 1000;
 /// Topologies that are kept in memory at most.
 const CACHED: usize = 64;
 
@@ -122,9 +128,11 @@ struct Desk {
     /// Entries that the group has said and that are written before its commit.
     unwritten: Vec<JournalEntry>,
     /// Topologies as they are after the commands so far. Only this thread changes them.
-    topologies: HashMap<TopologyId, Arc<TopologyRecord>>,
+    topologies: Records,
     /// Whether the command that runs has changed `topologies`.
     touched: bool,
+    /// Whether `topologies` are other than at the last commit.
+    is_other: bool,
 }
 
 impl Tx<'_> {
@@ -186,10 +194,16 @@ impl Tx<'_> {
 
 impl Desk {
     fn remember(&mut self, record: Arc<TopologyRecord>) {
+        self.is_other = true;
         if self.topologies.len() >= CACHED {
             self.topologies.clear();
         }
         self.topologies.insert(record.topology.id, record);
+    }
+
+    fn forget_topologies(&mut self) {
+        self.is_other = true;
+        self.topologies.clear();
     }
 
     /// Back to where the journal ended at `head`.
@@ -198,7 +212,7 @@ impl Desk {
         self.unwritten.truncate(self.unwritten.len().saturating_sub(gone));
         self.head = head;
         if self.touched {
-            self.topologies.clear();
+            self.forget_topologies();
         }
     }
 }
@@ -209,6 +223,7 @@ pub(crate) struct Writer {
     desk: Desk,
     queue: mpsc::Receiver<Message>,
     head: watch::Sender<u64>,
+    standing: Standing,
     /// Held for as long as the directory is in use.
     lock: File,
 }
@@ -219,6 +234,7 @@ impl Writer {
         ambient: Ambient,
         lock: File,
         queue: mpsc::Receiver<Message>,
+        standing: Standing,
     ) -> rusqlite::Result<(Self, watch::Receiver<u64>)> {
         let newest = "SELECT COALESCE(MAX(seq), 0) FROM journal";
         let head: i64 = connection.query_row(newest, [], |row| row.get(0))?;
@@ -228,10 +244,11 @@ impl Writer {
             ambient,
             head,
             unwritten: Vec::new(),
-            topologies: HashMap::new(),
+            topologies: Records::new(),
             touched: false,
+            is_other: false,
         };
-        Ok((Self { connection, desk, queue, head: sender, lock }, receiver))
+        Ok((Self { connection, desk, queue, head: sender, standing, lock }, receiver))
     }
 
     /// Runs until the queue is closed and empty.
@@ -273,6 +290,7 @@ impl Writer {
         }
         let before = self.desk.head;
         let verdict = self.transact(&mut group);
+        let is_large = self.desk.unwritten.len() >= LARGE;
         self.desk.unwritten.clear();
         if let Err(cause) = &verdict {
             tracing::error!(
@@ -281,18 +299,33 @@ impl Writer {
                 "a group of commands was not committed"
             );
             self.desk.head = before;
-            self.desk.topologies.clear();
+            // The database alone knows what came of it.
+            self.desk.forget_topologies();
             if !self.connection.is_autocommit() {
                 let _ = self.connection.execute_batch("ROLLBACK");
             }
         }
-        // Before the answers, so that whoever has one finds its position in the head.
+        // Before the answers, so that whoever has one finds its position in the head, and what it
+        // did.
+        if std::mem::take(&mut self.desk.is_other) {
+            self.standing.replace(self.desk.topologies.clone());
+        }
         if self.desk.head != before {
             self.head.send_replace(self.desk.head);
         }
         for job in group {
             job.settle(verdict.as_ref().err());
         }
+        if is_large {
+            self.shrink();
+        }
+    }
+
+    /// Lets go of memory that a large commit needed.
+    fn shrink(&mut self) {
+        self.desk.unwritten.shrink_to(GROUP);
+        // Nobody needs it to work.
+        let _ = self.connection.execute_batch("PRAGMA shrink_memory");
     }
 
     /// Runs the commands and commits. An error means that nothing of the group was kept.

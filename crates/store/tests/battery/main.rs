@@ -53,6 +53,7 @@ battery!(on_sqlite, crate::bench::Bench::sqlite(), {
         snapshot_is_one_moment;
     topologies:
         rows_come_back_as_they_went,
+        what_is_known_is_what_is_kept,
         status_is_compared_and_set,
         status_is_set_at_one_version,
         deckies_tell_creation_and_retirement,

@@ -16,10 +16,62 @@ pub(crate) async fn rows_come_back_as_they_went(bench: Bench) {
     assert!(record.decky_states.values().all(|state| *state == DeckyState::Planned));
     assert_eq!(record.decky_states.len(), 100);
     assert_eq!(store.topology_named(&name("maze")).await.unwrap().as_ref(), Some(&record));
-    assert_eq!(store.topologies().await.unwrap(), [record]);
+    assert_eq!(store.topologies().await.unwrap(), std::slice::from_ref(&record));
     assert!(store.topology_named(&name("other")).await.unwrap().is_none());
     let taken = store.create_topology(&bench.maze("maze", 0), "tester").await;
     assert!(matches!(taken, Err(CreateError::NameTaken { .. })), "{taken:?}");
+    store.close().await;
+    let store = bench.open();
+    assert_eq!(store.topology(topology.id).await.unwrap().as_ref(), Some(&record));
+    assert_eq!(store.topology_named(&name("maze")).await.unwrap().as_ref(), Some(&record));
+    assert_eq!(store.topologies().await.unwrap(), [record]);
+}
+
+/// What is answered from memory and what the database says, after each of the writer's moves,
+/// those that are refused included.
+pub(crate) async fn what_is_known_is_what_is_kept(bench: Bench) {
+    use TopologyStatus as S;
+    let store = bench.open();
+    let id = bench.active(&store, "maze", 3).await;
+    let (old, gone) = (bench.active(&store, "old", 2).await, S::TearingDown);
+    for (from, to) in [(S::Active, gone), (gone, S::TornDown)] {
+        store.set_status(old, from, to, None, Vec::new()).await.unwrap();
+    }
+    let same = async || {
+        let kept = store.topology_snapshot(id).await.unwrap().unwrap().record;
+        assert_eq!(store.topology(id).await.unwrap().as_ref(), Some(&kept));
+        assert_eq!(store.topology_named(&kept.topology.name).await.unwrap().as_ref(), Some(&kept));
+        let all = store.topologies().await.unwrap();
+        assert!(all.len() == 2 && all.iter().any(|record| record.topology.id == old));
+        assert!(all.contains(&kept));
+        kept
+    };
+    let decky_id = *same().await.topology.deckies.keys().next().unwrap();
+    let change = DeckyChange { decky_id, state: DeckyState::Degraded, reason: Some("why".into()) };
+    store.set_status(id, S::Active, S::Degraded, None, vec![change]).await.unwrap();
+    assert_eq!(same().await.decky_states[&decky_id], DeckyState::Degraded);
+    for turn in 0..6 {
+        let op = rotate(["decky-0", "decky-1", "decky-2"][turn % 3]);
+        store.enqueue(mutation(id, op)).await.unwrap();
+        let claim = store.claim("worker", LEASE).await.unwrap().unwrap();
+        let mut after = claim.topology.topology.clone();
+        after.version += 1 + u64::from(turn % 3 == 2);
+        let decky = after.deckies.values_mut().nth(turn % 3).unwrap();
+        std::sync::Arc::make_mut(decky).services.truncate(turn % 2);
+        let (mutation, attempt) = (claim.mutation.id, claim.mutation.attempt);
+        let ended = store.finish_applied(mutation, attempt, &after, &[], Vec::new()).await;
+        match ended {
+            Ok(_) => assert_eq!(same().await.topology, after),
+            Err(FinishError::Conflict { .. }) => {
+                assert_ne!(same().await.topology, after);
+                store.finish_failed(mutation, attempt, "too far").await.unwrap();
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let late = store.set_status_at(id, 1, (S::Degraded, S::Active), Vec::new()).await;
+    assert!(matches!(late, Err(TransitionError::Stale { .. })), "{late:?}");
+    assert_eq!(same().await.status, S::Degraded);
 }
 
 pub(crate) async fn status_is_compared_and_set(bench: Bench) {
