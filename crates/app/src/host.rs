@@ -3,13 +3,13 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         mpsc::{SyncSender, sync_channel},
     },
     thread,
 };
 
-use decoys::{Admission, DriverHandle, Entry, LazyPersona, ListenError, Place};
+use decoys::{Admission, DriverHandle, Entry, Interface, LazyPersona, ListenError, Place};
 use fleet::{Bound, DataPorts, DecoyHost, Gate, Listener, Opened, switch::Mac};
 use model::{
     Decky, DeckyId, InstallationSecret, LanId, Persona, Service, ServiceConfig, TopologyId,
@@ -30,6 +30,14 @@ pub(crate) struct Host {
     runtime: Handle,
     keys: SyncSender<Arc<Decky>>,
     failed: CancellationToken,
+    /// The decky that was bound last: its services come one after the other.
+    last: Mutex<Option<Last>>,
+}
+
+/// A decky with its interfaces.
+struct Last {
+    decky: Arc<Decky>,
+    interfaces: Vec<Arc<Interface>>,
 }
 
 impl Host {
@@ -37,7 +45,8 @@ impl Host {
     pub(crate) fn new(decoys: DriverHandle, secret: InstallationSecret) -> Self {
         let keys = key_maker(secret.clone());
         let (secret, runtime) = (Arc::new(secret), Handle::current());
-        Self { decoys, secret, runtime, keys, failed: CancellationToken::new() }
+        let (failed, last) = (CancellationToken::new(), Mutex::default());
+        Self { decoys, secret, runtime, keys, failed, last }
     }
 
     /// Is cancelled once the network does not work any more.
@@ -67,22 +76,48 @@ impl Host {
     /// Who answers for a service of a decky on one of its LANs.
     fn entry(
         &self,
-        topology_id: TopologyId,
-        lan_id: LanId,
+        topology: TopologyId,
+        lan: LanId,
         decky: &Arc<Decky>,
         service: ServiceConfig,
     ) -> Result<Entry, String> {
-        let edge = decky.edges.iter().find(|edge| edge.lan == lan_id);
-        let address = edge.ok_or("the decky has no interface on this LAN")?.address;
+        let interface = self.interface(topology, lan, decky)?;
         if service.service == Service::Ssh {
             // Full means later, not never.
             let _ = self.keys.try_send(decky.clone());
         }
+        Ok(Entry { interface, service: service.service, port: service.port })
+    }
+
+    /// The decky on this LAN; the same for one service after the other.
+    fn interface(
+        &self,
+        topology_id: TopologyId,
+        lan_id: LanId,
+        decky: &Arc<Decky>,
+    ) -> Result<Arc<Interface>, String> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match &mut *last {
+            Some(last) if Arc::ptr_eq(&last.decky, decky) => &mut last.interfaces,
+            other => {
+                &mut other.insert(Last { decky: decky.clone(), interfaces: Vec::new() }).interfaces
+            }
+        };
+        if let Some(interface) = known.iter().find(|interface| interface.lan_id == lan_id) {
+            return Ok(interface.clone());
+        }
+        let edge = decky.edges.iter().find(|edge| edge.lan == lan_id);
+        let address = edge.ok_or("the decky has no interface on this LAN")?.address.into();
         let (secret, row) = (self.secret.clone(), decky.clone());
         let persona = LazyPersona::new(Box::new(move || persona(&secret, &row)));
-        let local = SocketAddr::new(address.into(), service.port);
-        let (decky_id, service) = (decky.id, service.service);
-        Ok(Entry { topology_id, lan_id, decky_id, service, persona, local })
+        let decky_id = decky.id;
+        let interface = Arc::new(Interface { topology_id, lan_id, decky_id, address, persona });
+        known.push(interface.clone());
+        Ok(interface)
+    }
+
+    fn forget_last(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn listen(&self, lan: LanId, listener: Listener) -> Result<(), ListenError> {
@@ -165,10 +200,12 @@ impl DecoyHost for Host {
     }
 
     fn decky_gone(&self, decky: DeckyId) {
+        self.forget_last();
         self.decoys.end_sessions(decky, Truncation::Mutation);
     }
 
     fn interface_gone(&self, decky: DeckyId, lan: LanId) {
+        self.forget_last();
         self.decoys.end_sessions_by(decky, lan, Truncation::Mutation);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -26,41 +26,71 @@ pub struct Place {
 /// A persona that is derived when the first visitor comes; most deckies never have one.
 pub type LazyPersona = LazyLock<Arc<Persona>, Box<dyn FnOnce() -> Arc<Persona> + Send>>;
 
-/// Who answers there.
+/// A decky on one of its LANs, as visitors meet it.
 #[derive(Debug)]
-pub struct Entry {
+pub struct Interface {
     /// The maze.
     pub topology_id: TopologyId,
     /// The LAN.
     pub lan_id: LanId,
     /// The decky.
     pub decky_id: DeckyId,
-    /// The protocol.
-    pub service: Service,
+    /// The address that it pretends to have, which may differ from where it really listens.
+    pub address: IpAddr,
     /// What the decky pretends to be.
     pub persona: LazyPersona,
-    /// The persona's own address and port, which may differ from where it really listens.
-    pub local: SocketAddr,
 }
+
+/// Who answers there. All services of an interface share it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Whose it is.
+    pub interface: Arc<Interface>,
+    /// The protocol.
+    pub service: Service,
+    /// The port that it pretends to have.
+    pub port: u16,
+}
+
+impl Entry {
+    /// The address and port that it pretends to have.
+    pub fn local(&self) -> SocketAddr {
+        SocketAddr::new(self.interface.address, self.port)
+    }
+
+    /// What the decky pretends to be.
+    pub fn persona(&self) -> Arc<Persona> {
+        Arc::clone(&self.interface.persona)
+    }
+
+    /// Whether this is the other one itself, and not one that came into its place.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.interface, &other.interface)
+            && (self.service, self.port) == (other.service, other.port)
+    }
+}
+
+/// A place, as small as it can be kept.
+type Key = (LanId, IpAddr, u16, Transport);
 
 /// All entries.
 #[derive(Default, Debug)]
-pub struct Directory(RwLock<HashMap<Place, Arc<Entry>>>);
+pub struct Directory(RwLock<HashMap<Key, Entry>>);
 
 impl Directory {
     /// Who answers at `place`.
-    pub fn get(&self, place: Place) -> Option<Arc<Entry>> {
-        self.read().get(&place).map(Arc::clone)
+    pub fn get(&self, place: Place) -> Option<Entry> {
+        self.read().get(&key(place)).cloned()
     }
 
     /// Adds an entry; an earlier one at the same place is replaced.
     pub fn bind(&self, place: Place, entry: Entry) {
-        self.write().insert(place, Arc::new(entry));
+        self.write().insert(key(place), entry);
     }
 
     /// Takes an entry out.
     pub fn unbind(&self, place: Place) {
-        self.write().remove(&place);
+        self.write().remove(&key(place));
     }
 
     /// How many entries there are.
@@ -73,11 +103,15 @@ impl Directory {
         self.read().is_empty()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<Place, Arc<Entry>>> {
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<Key, Entry>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Place, Arc<Entry>>> {
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Key, Entry>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn key(Place { lan, transport, at }: Place) -> Key {
+    (lan, at.ip(), at.port(), transport)
 }

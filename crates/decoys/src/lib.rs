@@ -20,7 +20,7 @@ mod start;
 mod testing;
 
 pub use datagram::{Answers, DatagramSession};
-pub use directory::{Directory, Entry, LazyPersona, Place};
+pub use directory::{Directory, Entry, Interface, LazyPersona, Place};
 pub use driver::{Admission, DataPorts, Driver, DriverHandle, Limits, ListenError};
 pub use session::{DataAction, DataEvent, Flow, Output, Session};
 pub use start::{Started, start};

@@ -45,7 +45,7 @@ pub(super) struct Visit {
     /// Where it really arrived.
     pub(super) place: Place,
     pub(super) session_id: SessionId,
-    pub(super) entry: Arc<Entry>,
+    pub(super) entry: Entry,
     pub(super) ticket: Ticket,
     pub(super) expected: Arc<Expected>,
     pub(super) limits: Limits,
@@ -83,10 +83,9 @@ pub(super) async fn converse(visit: Visit) {
     let Visit { stream, peer, place, session_id, entry, .. } = visit;
     let Visit { ticket, expected, limits, ambient, facts, factory, .. } = visit;
     let seed = ambient.bytes();
-    let make = || factory(entry.service, Arc::clone(&entry.persona), seed, entry.local, peer);
+    let make = || factory(entry.service, entry.persona(), seed, entry.local(), peer);
     let made = catch_unwind(AssertUnwindSafe(make));
-    let mut record =
-        Record::new(session_id, Arc::clone(&entry), peer, ambient.clone(), facts, &limits);
+    let mut record = Record::new(session_id, entry.clone(), peer, ambient.clone(), facts, &limits);
     if record.add(SessionFact::Started).await.is_err() {
         return;
     }
@@ -95,7 +94,7 @@ pub(super) async fn converse(visit: Visit) {
         record.end(&Meter::new(&limits), Some(Truncation::Panic)).await;
         return;
     };
-    let (shown, peer_ip, chance) = (entry.local.ip(), peer.ip(), ambient.clone());
+    let (shown, peer_ip, chance) = (entry.interface.address, peer.ip(), ambient.clone());
     let ends = Ends { here: place, shown, peer: peer_ip, expected, ambient: chance };
     let mut conversation = Conversation {
         stream,

@@ -3,6 +3,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Bucket, Driver, DriverHandle, Limits, ListenError};
 use crate::{
     Answers, DatagramSession, Started,
-    directory::{Entry, LazyPersona, Place},
+    directory::{Entry, Interface, LazyPersona, Place},
     testing::persona,
 };
 
@@ -73,14 +74,15 @@ impl World {
         for n in 1..=deckies {
             let persona = persona(n.into(), "printer-01", Archetype::Printer);
             ids.push(persona.decky);
-            let entry = Entry {
+            let interface = Interface {
                 topology_id: ambient.id::<TopologyId>(),
                 lan_id: lan,
                 decky_id: persona.decky,
-                service: Service::Snmp,
+                address: [10, 66, 1, n].into(),
                 persona: LazyPersona::new(Box::new(move || persona)),
-                local: SocketAddr::from(([10, 66, 1, n], 161)),
             };
+            let interface = Arc::new(interface);
+            let entry = Entry { interface, service: Service::Snmp, port: 161 };
             handle.bind(place(lan, n, at.port()), entry);
         }
         handle.listen_datagrams(lan, socket).await.expect("reads");
@@ -347,14 +349,14 @@ async fn a_service_of_connections_gets_no_datagrams() {
     let lan = ambient.id();
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let port = socket.local_addr().expect("bound").port();
-    let entry = Entry {
+    let interface = Interface {
         topology_id: ambient.id::<TopologyId>(),
         lan_id: lan,
         decky_id: persona.decky,
-        service: Service::Http,
+        address: [10, 66, 1, 1].into(),
         persona: LazyPersona::new(Box::new(move || persona)),
-        local: SocketAddr::from(([10, 66, 1, 1], 80)),
     };
+    let entry = Entry { interface: Arc::new(interface), service: Service::Http, port: 80 };
     handle.bind(place(lan, 1, port), entry);
     handle.listen_datagrams(lan, socket).await.expect("reads");
     let visitor = Visitor { socket: UdpSocket::bind("127.0.0.1:0").await.expect("bound"), port };

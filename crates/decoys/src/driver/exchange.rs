@@ -62,7 +62,7 @@ struct Ends {
 
 /// A session that goes on.
 struct Live {
-    entry: Arc<Entry>,
+    entry: Entry,
     session: Box<dyn DatagramSession>,
     record: Record,
     meter: Meter,
@@ -185,7 +185,7 @@ impl Exchange {
         let place = Place { at: local.into(), ..self.counter.place };
         let Some(entry) = self.counter.directory.get(place) else { return };
         let ends = Ends { peer, local };
-        if self.sessions.get(&ends).is_some_and(|live| !Arc::ptr_eq(&live.entry, &entry)) {
+        if self.sessions.get(&ends).is_some_and(|live| !live.entry.is(&entry)) {
             self.end(ends, Some(Truncation::Mutation));
         }
         if !self.sessions.contains_key(&ends) {
@@ -208,13 +208,17 @@ impl Exchange {
 
 impl Counter {
     /// A new session; nothing where a limit is reached, what is left of it where it failed.
-    async fn begin(&self, entry: Arc<Entry>, peer: SocketAddrV4) -> Option<Result<Live, Ending>> {
+    async fn begin(&self, entry: Entry, peer: SocketAddrV4) -> Option<Result<Live, Ending>> {
         let session_id = self.ambient.id();
         let peer = SocketAddr::V4(peer);
-        let ticket = self.registry.admit(session_id, (entry.decky_id, entry.lan_id), peer.ip())?;
+        let ticket = self.registry.admit(
+            session_id,
+            (entry.interface.decky_id, entry.interface.lan_id),
+            peer.ip(),
+        )?;
         let mut record = Record::new(
             session_id,
-            Arc::clone(&entry),
+            entry.clone(),
             peer,
             self.ambient.clone(),
             self.facts.clone(),
@@ -223,8 +227,7 @@ impl Counter {
         record.add(SessionFact::Started).await.ok()?;
         let meter = Meter::new(&self.limits);
         let seed = self.ambient.bytes();
-        let make =
-            || (self.factory)(entry.service, Arc::clone(&entry.persona), seed, entry.local, peer);
+        let make = || (self.factory)(entry.service, entry.persona(), seed, entry.local(), peer);
         let Ok(Started::Datagrams(session)) = catch_unwind(AssertUnwindSafe(make)) else {
             let truncated = Some(Truncation::Panic);
             return Some(Err(Ending { record, meter, truncated, _ticket: ticket }));

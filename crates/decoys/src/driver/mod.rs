@@ -286,7 +286,7 @@ impl Driver {
             return self.expected.hand_over(place, peer.ip(), stream);
         };
         let session_id = self.ambient.id();
-        let with = (entry.decky_id, entry.lan_id);
+        let with = (entry.interface.decky_id, entry.interface.lan_id);
         let ticket = self.registry.admit(session_id, with, peer.ip());
         let Some(ticket) = ticket else {
             tracing::debug!(peer.addr = %peer, "connection over the limit closed");
@@ -294,7 +294,7 @@ impl Driver {
         };
         // Looked up again: an entry that went away before the ticket existed was not ended by
         // `end_sessions`.
-        if self.directory.get(place).is_none_or(|now| !Arc::ptr_eq(&now, &entry)) {
+        if self.directory.get(place).is_none_or(|now| !now.is(&entry)) {
             return;
         }
         // Small answers must not wait for more: interactive daemons set this too. Without it

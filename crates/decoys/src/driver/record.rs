@@ -1,6 +1,6 @@
 //! The record of one session: facts numbered without gaps, and bytes counted.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use model::{Ambient, SessionEvent, SessionFact, SessionId, Truncation};
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ use crate::directory::Entry;
 /// Numbers the facts of one session and hands them on.
 pub(super) struct Record {
     session_id: SessionId,
-    entry: Arc<Entry>,
+    entry: Entry,
     peer: SocketAddr,
     ambient: Ambient,
     facts: mpsc::Sender<SessionEvent>,
@@ -22,7 +22,7 @@ pub(super) struct Record {
 impl Record {
     pub(super) fn new(
         session_id: SessionId,
-        entry: Arc<Entry>,
+        entry: Entry,
         peer: SocketAddr,
         ambient: Ambient,
         facts: mpsc::Sender<SessionEvent>,
@@ -54,9 +54,9 @@ impl Record {
             session_id: self.session_id,
             index: self.next_index,
             at: self.ambient.now(),
-            topology_id: self.entry.topology_id,
-            lan_id: self.entry.lan_id,
-            decky_id: self.entry.decky_id,
+            topology_id: self.entry.interface.topology_id,
+            lan_id: self.entry.interface.lan_id,
+            decky_id: self.entry.interface.decky_id,
             service: self.entry.service,
             peer: self.peer,
             fact,

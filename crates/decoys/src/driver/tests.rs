@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Admission, DataPorts, Driver, DriverHandle, Limits, ListenError};
 use crate::{
     DataAction, DataEvent, Flow, Output, Session, Started,
-    directory::{Entry, LazyPersona, Place},
+    directory::{Entry, Interface, LazyPersona, Place},
     testing::{START, persona},
 };
 
@@ -107,14 +107,14 @@ fn at_hand(persona: Arc<Persona>) -> LazyPersona {
 /// The web server of a LAN.
 fn entry(lan: LanId) -> Entry {
     let persona = persona(1, "web-01", Archetype::WebServer);
-    Entry {
+    let interface = Interface {
         topology_id: Ambient::seeded(1, START).id(),
         lan_id: lan,
         decky_id: persona.decky,
-        service: Service::Http,
+        address: "10.66.1.10".parse().expect("an address"),
         persona: at_hand(persona),
-        local: "10.66.1.10:80".parse().expect("an address"),
-    }
+    };
+    Entry { interface: Arc::new(interface), service: Service::Http, port: 80 }
 }
 
 impl World {
@@ -133,7 +133,7 @@ impl World {
         let running = tokio::spawn(driver.run(stop.clone()));
         let lan = ambient.id();
         let entry = entry(lan);
-        let decky = entry.decky_id;
+        let decky = entry.interface.decky_id;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let at = listener.local_addr().expect("bound");
         handle.bind(place(lan, at), entry);
@@ -399,7 +399,8 @@ async fn a_replaced_entry_serves_the_next_visitor() {
     let mut visitor = world.visit().await;
     visitor.expect("hello\n").await;
     let other: DeckyId = Ambient::seeded(9, START).id();
-    let entry = Entry { decky_id: other, ..entry(world.lan) };
+    let mut entry = entry(world.lan);
+    Arc::get_mut(&mut entry.interface).expect("nobody else has it").decky_id = other;
     world.handle.bind(place(world.lan, world.at), entry);
     visitor.send(b"a").await;
     visitor.expect("a").await;
@@ -614,14 +615,15 @@ async fn every_service_answers_in_its_own_voice() {
     for service in Service::ALL.iter().filter(|s| s.transport() == Transport::Tcp) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let at = listener.local_addr().expect("bound");
-        let entry = Entry {
+        let interface = Interface {
             topology_id: ambient.id::<TopologyId>(),
             lan_id: lan,
             decky_id: persona.decky,
-            service: *service,
+            address: "10.66.1.10".parse().expect("an address"),
             persona: at_hand(Arc::clone(&persona)),
-            local: SocketAddr::new("10.66.1.10".parse().expect("an address"), service.port()),
         };
+        let (interface, port) = (Arc::new(interface), service.port());
+        let entry = Entry { interface, service: *service, port };
         handle.bind(place(lan, at), entry);
         handle.listen(lan, listener).await.expect("accepts");
         let mut visitor = Visitor(TcpStream::connect(at).await.expect("connects"));

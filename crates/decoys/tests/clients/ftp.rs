@@ -12,7 +12,7 @@ use model::{
     Ambient, Archetype, InstallationSecret, Name, Persona, Service, SessionEvent, SessionFact,
     Transport,
 };
-use morgana_decoys::{Driver, Entry, LazyPersona, Limits, Place};
+use morgana_decoys::{Driver, Entry, Interface, LazyPersona, Limits, Place};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -33,17 +33,18 @@ async fn serve(
     let running = tokio::spawn(driver.run(stop.clone()));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let at = listener.local_addr().expect("its address");
-    let entry = Entry {
+    let interface = Interface {
         decky_id,
         topology_id: ambient.id(),
         lan_id,
-        service: Service::Ftp,
+        address: at.ip(),
         persona: LazyPersona::new(Box::new({
             let persona = Arc::clone(&persona);
             move || persona
         })),
-        local: at,
     };
+    let (interface, service) = (Arc::new(interface), Service::Ftp);
+    let entry = Entry { interface, service, port: at.port() };
     handle.bind(Place { lan: lan_id, transport: Transport::Tcp, at }, entry);
     handle.listen(lan_id, listener).await.expect("the driver listens");
     let mut command = client(at.port(), &persona);
