@@ -17,10 +17,10 @@ use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::net::UnixStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicUsize, Ordering::SeqCst},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -55,8 +55,8 @@ fn main() {
     under_load(&segment, length);
 }
 
-/// A gate that is served: what stops it, and the thread that does it.
-type Served = (Arc<AtomicBool>, JoinHandle<()>);
+/// A gate that is served: the thread that does it ends when the other end of this is closed.
+type Served = (UnixStream, JoinHandle<()>);
 
 /// Greets and closes, or reads to the end.
 #[derive(Default)]
@@ -68,8 +68,7 @@ struct Host {
 impl DecoyHost for Host {
     fn open_gate(&self, Gate { tag, listener }: Gate) -> Result<(), String> {
         let port = listener.local_addr().unwrap().port();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
+        let (stop, stopped) = UnixStream::pair().unwrap();
         let Listener::Connections(listener) = listener else { panic!("a service over TCP") };
         let serve = std::thread::spawn(move || serve(&listener, port, &stopped));
         self.gates.lock().unwrap().insert((tag, port), (stop, serve));
@@ -78,7 +77,7 @@ impl DecoyHost for Host {
 
     fn close_gate(&self, tag: LanId, _: Transport, port: u16) {
         let (stop, thread) = self.gates.lock().unwrap().remove(&(tag, port)).unwrap();
-        stop.store(true, SeqCst);
+        drop(stop);
         thread.join().unwrap();
     }
 
@@ -106,13 +105,16 @@ impl DecoyHost for Host {
     fn interface_gone(&self, _: DeckyId, _: LanId) {}
 }
 
-fn serve(listener: &TcpListener, port: u16, stop: &AtomicBool) {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let rest = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-    while !stop.load(SeqCst) {
+fn serve(listener: &TcpListener, port: u16, stop: &UnixStream) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    loop {
         let Ok((mut stream, _)) = listener.accept() else {
-            poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&rest)).unwrap();
-            continue;
+            let mut both = [PollFd::new(listener, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+            poll(&mut both, None).unwrap();
+            match both[1].revents().is_empty() {
+                true => continue,
+                false => return,
+            }
         };
         match port {
             BULK => drop(std::thread::spawn(move || sink(&stream))),
@@ -271,14 +273,13 @@ fn spread(mut times: Vec<f64>) -> String {
 /// The same visitor, to deckies through the switch and to a listener on the wire's other end.
 fn under_load(segment: &Segment, length: Duration) {
     run(&format!("ip -n {} addr add 10.80.0.9/16 dev u0", segment.lan));
-    let stop = Arc::new(AtomicBool::new(false));
     let lan = std::fs::File::open(format!("/run/netns/{}", segment.lan)).unwrap();
     let direct = [2222, BULK].map(|port| {
         let listen = || TcpListener::bind(("10.80.0.9", port)).unwrap();
         let listener = within(lan.as_fd(), listen);
         listener.set_nonblocking(true).unwrap();
-        let stop = stop.clone();
-        std::thread::spawn(move || serve(&listener, port, &stop))
+        let (stop, stopped) = UnixStream::pair().unwrap();
+        (stop, std::thread::spawn(move || serve(&listener, port, &stopped)))
     });
     let wire = [Ipv4Addr::new(10, 80, 0, 9)];
     let plain = visits(segment, &wire, 2222, length);
@@ -298,8 +299,10 @@ fn under_load(segment: &Segment, length: Duration) {
         "bulk, one connection: {switched_bulk:.2} GB/s through the switch, {plain_bulk:.2} GB/s \
          over the wire alone"
     );
-    stop.store(true, SeqCst);
-    direct.into_iter().for_each(|thread| thread.join().unwrap());
+    for (stop, thread) in direct {
+        drop(stop);
+        thread.join().unwrap();
+    }
 }
 
 /// Connects and reads the greeting: how long connecting takes with one visitor, and how many

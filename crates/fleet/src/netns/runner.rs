@@ -5,6 +5,8 @@
 //! the table the switch itself is lent: no frame moves until it is back, so that every later one
 //! meets the change, and a thousand changes take one exchange between two threads.
 
+mod speech;
+
 use std::{
     io,
     net::Ipv4Addr,
@@ -19,22 +21,19 @@ use rustix::{
     io::{Errno, read, retry_on_intr, write},
 };
 
+use self::speech::{SPEAK_EVERY, Speech};
 use super::{
     sys::{self, BATCH},
     watch::Watch,
 };
 use crate::switch::{
-    ClassId, Contested, Count, Frame, Mac, Saying, Side, Switch, UplinkId, VNET_LEN, Verdict,
+    ClassId, Contested, Count, Frame, Mac, Side, Switch, UplinkId, VNET_LEN, Verdict,
 };
 
 /// Orders that wait; when there are more, who gives them waits.
 const ORDERS: usize = 64;
 /// How long the thread rests when nothing happens.
 const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-/// How long it looks for more after a frame before it rests: a core that sleeps takes longer to
-/// wake than the answer to a frame takes to come.
-const LINGER: Duration = Duration::from_micros(50);
 /// Bytes of one batch, where frames are long: what a core's cache holds.
 const BATCH_BYTES: usize = 256 << 10;
 /// The bell, among the links.
@@ -43,12 +42,6 @@ const BELL: u64 = u64::MAX;
 const TICK: u64 = 10;
 /// Between two tries to open a link that broke.
 const MEND_EVERY: u64 = 200;
-/// Between two looks at what is to be said unasked.
-const SPEAK_EVERY: u64 = 100;
-/// How often addresses are announced, and how long after each other in milliseconds (RFC 5227).
-const ANNOUNCEMENTS: (u8, u64) = (2, 2000);
-/// The same for the questions about what stands on an uplink that came back.
-const QUESTIONS: (u8, u64) = (3, 300);
 /// Longest that an order may take; the thread has died when it takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -213,16 +206,6 @@ struct Mending {
     next_try: Option<u64>,
 }
 
-/// What is said on an uplink more than once.
-struct Speech {
-    uplink: UplinkId,
-    saying: Saying,
-    about: Vec<Ipv4Addr>,
-    left: u8,
-    every: u64,
-    next: u64,
-}
-
 struct Pump<'a> {
     failed: &'a TellFailure,
     wake: OwnedFd,
@@ -271,15 +254,8 @@ impl<'a> Pump<'a> {
 
     fn run(&mut self, mut switch: Box<Switch>) {
         let mut ready = Vec::new();
-        let mut moved = self.began;
         loop {
-            let is_lively = moved.elapsed() < LINGER;
-            self.watch.wait(if is_lively { NO_TIME } else { REST }, &mut ready);
-            if ready.is_empty() && is_lively {
-                // Whoever has something to do goes first: the visitor, or the one who answers.
-                std::thread::yield_now();
-                continue;
-            }
+            self.watch.wait(REST, &mut ready);
             if ready.contains(&BELL) {
                 match self.obey(switch) {
                     Some(obeyed) => switch = obeyed,
@@ -290,7 +266,6 @@ impl<'a> Pump<'a> {
             let now = begun.duration_since(self.began).as_millis() as u64;
             for link in ready.drain(..).filter(|number| *number != BELL) {
                 self.pump(&mut switch, link as usize, now);
-                moved = begun;
             }
             if now >= self.ticked + TICK {
                 self.ticked = now;
@@ -357,61 +332,6 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    fn probe(&mut self, switch: &mut Switch, uplink: UplinkId, asked: &[(Mac, Ipv4Addr)]) -> bool {
-        let Some(link) = self.link_of(Side::Uplink(uplink)) else { return false };
-        let failed = switch.counters().get(Count::SendFailed);
-        for chunk in asked.chunks(BATCH) {
-            for (index, (mac, address)) in chunk.iter().enumerate() {
-                switch.ask(uplink, *address);
-                Switch::probe(&mut self.frames[index], *mac, *address);
-                self.send(switch, link, index);
-            }
-            self.flush(switch);
-        }
-        switch.counters().get(Count::SendFailed) == failed
-    }
-
-    fn announce(&mut self, uplink: UplinkId, about: Vec<Ipv4Addr>) {
-        let (saying, (left, every)) = (Saying::Announcement, ANNOUNCEMENTS);
-        self.speeches.push(Speech { uplink, saying, about, left, every, next: 0 });
-    }
-
-    /// Says what is due, and tells who came to addresses of deckies.
-    fn speak(&mut self, switch: &mut Switch, now: u64) {
-        for (uplink, address) in switch.due_questions() {
-            self.say(switch, Saying::Question, uplink, &[address]);
-        }
-        let news = switch.take_contested();
-        if !news.is_empty() {
-            (self.contested)(&news);
-        }
-        for free in news.iter().filter(|news| news.is_over) {
-            self.announce(free.uplink, vec![free.address]);
-        }
-        let mut speeches = std::mem::take(&mut self.speeches);
-        for speech in speeches.iter_mut().filter(|speech| speech.next <= now) {
-            self.say(switch, speech.saying, speech.uplink, &speech.about);
-            speech.left -= 1;
-            speech.next = now + speech.every;
-        }
-        speeches.retain(|speech| speech.left > 0);
-        self.speeches = speeches;
-    }
-
-    fn say(&mut self, switch: &mut Switch, saying: Saying, uplink: UplinkId, about: &[Ipv4Addr]) {
-        let Some(link) = self.link_of(Side::Uplink(uplink)) else { return };
-        for chunk in about.chunks(BATCH) {
-            for (index, address) in chunk.iter().enumerate() {
-                if switch.say(saying, &mut self.frames[index], uplink, *address) {
-                    self.send(switch, link, index);
-                    let is_announced = saying == Saying::Announcement;
-                    switch.count(Count::Announcements, is_announced.into());
-                }
-            }
-            self.flush(switch);
-        }
-    }
-
     /// One batch from a link through the switch.
     fn pump(&mut self, switch: &mut Switch, link: usize, now: u64) {
         let Some((side, source)) = self.links.get(link) else { return };
@@ -465,10 +385,7 @@ impl<'a> Pump<'a> {
                     mending.next_try = None;
                     (mending.mend.tell)(true);
                     if let Side::Uplink(uplink) = self.links[mending.at].0 {
-                        let (about, (left, every)) = (switch.standing(uplink), QUESTIONS);
-                        let saying = Saying::Question;
-                        let speech = Speech { uplink, saying, about, left, every, next: now };
-                        self.speeches.push(speech);
+                        self.speeches.push(Speech::questions(switch, uplink, now));
                     }
                 }
                 // Its interface is not there yet.
