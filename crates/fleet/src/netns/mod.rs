@@ -24,14 +24,14 @@ mod watch;
 mod works;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use maze::{Observed, ObservedDecky, ObservedLan, Step};
+use maze::{Observed, Step};
 use model::{
     Decky, DeckyId, Edge, InstallationSecret, LanId, Persona, ServiceConfig, Timestamp, TopologyId,
     TypedId as _,
@@ -222,19 +222,11 @@ impl Netns {
 
 impl Driver for Netns {
     fn observe(&self, topology: TopologyId) -> Observed {
-        let rows = self.rows();
-        let mut observed = Observed::empty(topology);
-        if let Some(site) = rows.site(topology) {
-            observed.lans =
-                site.lans.iter().map(|(id, (lan, _))| (*id, ObservedLan::clone(lan))).collect();
-            let seen = |machine: &Machine| {
-                let mut seen = ObservedDecky::without_services(&machine.decky);
-                seen.services = machine.open.iter().copied().collect();
-                seen
-            };
-            observed.deckies = site.deckies.iter().map(|(id, m)| (*id, seen(m))).collect();
-        }
-        observed
+        self.rows().observed(topology, None)
+    }
+
+    fn observe_some(&self, topology: TopologyId, deckies: &BTreeSet<DeckyId>) -> Observed {
+        self.rows().observed(topology, Some(deckies))
     }
 
     fn execute(&self, step: &Step) -> Result<(), StepError> {

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use maze::{ObservedDecky, ObservedLan};
+use maze::{Observed, ObservedDecky, ObservedLan};
 use model::{Decky, DeckyId, Edge, Lan, LanId, ServiceConfig, TopologyId, Transport};
 
 use crate::{
@@ -33,6 +33,8 @@ pub(super) struct Rows {
     slots: Numbers,
     macs: BTreeSet<Mac>,
     gates: BTreeMap<GateId, usize>,
+    /// How many services of a class have second connections.
+    data: BTreeMap<ClassId, usize>,
 }
 
 /// A gate: whose, and of which port.
@@ -42,7 +44,7 @@ pub(super) type GateId = (ClassId, Transport, u16);
 #[derive(Default)]
 pub(super) struct Site {
     pub(super) lans: BTreeMap<LanId, (ObservedLan, Segment)>,
-    pub(super) deckies: BTreeMap<DeckyId, Machine>,
+    pub(super) deckies: BTreeMap<DeckyId, Arc<Machine>>,
 }
 
 /// One decky.
@@ -91,6 +93,11 @@ impl Machine {
         }
     }
 
+    fn seen(&self) -> ObservedDecky {
+        let services = self.open.iter().copied().collect();
+        ObservedDecky { services, ..ObservedDecky::without_services(&self.decky) }
+    }
+
     /// The interfaces as the switch has them.
     pub(super) fn switch_interfaces(&self) -> Vec<Interface> {
         self.interfaces.iter().map(|(_, interface)| *interface).collect()
@@ -136,6 +143,25 @@ impl Rows {
         self.sites.get(&topology)
     }
 
+    /// What there is of the topology; of all deckies, or `only` of these.
+    pub(super) fn observed(
+        &self,
+        topology: TopologyId,
+        only: Option<&BTreeSet<DeckyId>>,
+    ) -> Observed {
+        let mut observed = Observed::empty(topology);
+        if let Some(site) = self.sites.get(&topology) {
+            observed.lans =
+                site.lans.iter().map(|(id, (lan, _))| (*id, ObservedLan::clone(lan))).collect();
+            let there = |id: &DeckyId| Some((*id, site.deckies.get(id)?.seen()));
+            observed.deckies = match only {
+                Some(only) => only.iter().filter_map(there).collect(),
+                None => site.deckies.keys().filter_map(there).collect(),
+            };
+        }
+        observed
+    }
+
     pub(super) fn topologies(&self) -> Vec<TopologyId> {
         self.sites.keys().copied().collect()
     }
@@ -166,7 +192,7 @@ impl Rows {
         lan: LanId,
     ) -> Result<Option<Segment>, StepError> {
         let Some(site) = self.sites.get(&topology) else { return Ok(None) };
-        let is_on = |m: &&Machine| m.decky.edges.iter().any(|edge| edge.lan == lan);
+        let is_on = |m: &&Arc<Machine>| m.decky.edges.iter().any(|edge| edge.lan == lan);
         match site.deckies.values().find(is_on) {
             Some(machine) => Err(StepError::LanInUse { lan, decky: machine.decky.id }),
             None => Ok(site.lans.get(&lan).map(|(_, segment)| *segment)),
@@ -273,7 +299,7 @@ impl Rows {
     /// Takes note of a machine, in place of the one of its id.
     pub(super) fn put_machine(&mut self, topology: TopologyId, machine: Machine) {
         let site = self.sites.entry(topology).or_default();
-        site.deckies.insert(machine.decky.id, machine);
+        site.deckies.insert(machine.decky.id, Arc::new(machine));
     }
 
     pub(super) fn remove_machine(&mut self, topology: TopologyId, decky: DeckyId) {
@@ -284,12 +310,12 @@ impl Rows {
         self.forget_empty(topology);
     }
 
-    pub(super) fn machine(&self, topology: TopologyId, decky: DeckyId) -> Option<Machine> {
+    pub(super) fn machine(&self, topology: TopologyId, decky: DeckyId) -> Option<Arc<Machine>> {
         self.sites.get(&topology)?.deckies.get(&decky).cloned()
     }
 
     pub(super) fn find(&self, decky: DeckyId) -> Option<&Machine> {
-        self.sites.values().find_map(|site| site.deckies.get(&decky))
+        self.sites.values().find_map(|site| site.deckies.get(&decky)).map(|machine| &**machine)
     }
 
     pub(super) fn opened(&mut self, topology: TopologyId, id: DeckyId, service: ServiceConfig) {
@@ -305,22 +331,24 @@ impl Rows {
         }
     }
 
-    /// One more decky uses the gate; whether it is the first.
+    /// One more uses the gate; whether it is the first.
     pub(super) fn enter_gate(&mut self, gate: GateId) -> bool {
-        let users = self.gates.entry(gate).or_default();
-        *users += 1;
-        *users == 1
+        enter(&mut self.gates, gate)
     }
 
-    /// One decky fewer uses the gate; whether it was the last.
+    /// One fewer uses the gate; whether it was the last.
     pub(super) fn leave_gate(&mut self, gate: GateId) -> bool {
-        let Some(users) = self.gates.get_mut(&gate) else { return false };
-        *users -= 1;
-        let is_last = *users == 0;
-        if is_last {
-            self.gates.remove(&gate);
-        }
-        is_last
+        leave(&mut self.gates, gate)
+    }
+
+    /// One more service of the class has second connections; whether it is the first.
+    pub(super) fn enter_data(&mut self, class: ClassId) -> bool {
+        enter(&mut self.data, class)
+    }
+
+    /// One service fewer of the class has them; whether it was the last.
+    pub(super) fn leave_data(&mut self, class: ClassId) -> bool {
+        leave(&mut self.data, class)
     }
 
     /// Every gate that is open.
@@ -330,11 +358,11 @@ impl Rows {
 
     /// Every machine there is.
     pub(super) fn machines(&self) -> impl Iterator<Item = &Machine> {
-        self.sites.values().flat_map(|site| site.deckies.values())
+        self.sites.values().flat_map(|site| site.deckies.values()).map(|machine| &**machine)
     }
 
     fn machine_mut(&mut self, topology: TopologyId, id: DeckyId) -> Option<&mut Machine> {
-        self.sites.get_mut(&topology)?.deckies.get_mut(&id)
+        self.sites.get_mut(&topology)?.deckies.get_mut(&id).map(Arc::make_mut)
     }
 
     fn forget_empty(&mut self, topology: TopologyId) {
@@ -343,4 +371,22 @@ impl Rows {
             self.sites.remove(&topology);
         }
     }
+}
+
+/// Counts one user more; whether it is the first.
+fn enter<K: Ord + Copy>(users: &mut BTreeMap<K, usize>, what: K) -> bool {
+    let count = users.entry(what).or_default();
+    *count += 1;
+    *count == 1
+}
+
+/// Counts one user fewer; whether it was the last.
+fn leave<K: Ord + Copy>(users: &mut BTreeMap<K, usize>, what: K) -> bool {
+    let Some(count) = users.get_mut(&what) else { return false };
+    *count -= 1;
+    let is_last = *count == 0;
+    if is_last {
+        users.remove(&what);
+    }
+    is_last
 }

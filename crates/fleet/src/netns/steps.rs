@@ -2,7 +2,7 @@
 //! visitor meets something half done.
 
 use std::{
-    io, iter,
+    io,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
@@ -167,7 +167,7 @@ impl Netns {
         Ok(())
     }
 
-    fn machine(&self, topology: TopologyId, decky: DeckyId) -> Result<Machine, StepError> {
+    fn machine(&self, topology: TopologyId, decky: DeckyId) -> Result<Arc<Machine>, StepError> {
         self.rows().machine(topology, decky).ok_or(StepError::MachineMissing { decky })
     }
 
@@ -215,6 +215,8 @@ impl Netns {
             self.leave_gates(works, machine.class, service);
             return Err(error);
         }
+        // The last to hold it but the row.
+        drop(machine);
         self.rows().opened(topology, decky, service);
         Ok(())
     }
@@ -233,8 +235,11 @@ impl Netns {
         let ports = ports(machine.open.iter().filter(|open| **open != service));
         works.apply(Update::SetPorts { machine: machine.id, ports })?;
         self.unbind(&machine, service);
+        let class = machine.class;
+        // The last to hold it but the row.
+        drop(machine);
         self.rows().closed(topology, decky, service);
-        self.leave_gates(works, machine.class, service);
+        self.leave_gates(works, class, service);
         Ok(())
     }
 
@@ -276,34 +281,45 @@ impl Netns {
         }
     }
 
-    /// The gates that a service needs: at its own port, and for its second connections.
-    fn gates(
-        &self,
-        class: ClassId,
-        service: ServiceConfig,
-    ) -> impl Iterator<Item = GateId> + use<> {
-        let has_data = service.service == Service::Ftp;
-        let data = has_data.then(|| self.data_ports.range()).into_iter().flatten();
-        let own = (class, service.service.transport(), service.port);
-        iter::once(own).chain(data.map(move |port| (class, Transport::Tcp, port)))
-    }
-
-    /// Opens those gates of a service that nobody else in the class has; all of them, or none.
+    /// Opens those gates of a service that nobody else in the class has: at its own port, and for
+    /// its second connections. All of them, or none.
     fn enter_gates(
         &self,
         works: &mut Works,
         machine: &Machine,
         service: ServiceConfig,
     ) -> Result<(), StepError> {
-        let class = machine.class;
-        if service.service == Service::Ftp {
-            self.host.data_ports(gate_tag(class), self.data_ports.clone());
+        let own = gate(machine.class, service);
+        self.enter_gate(works, machine, service, own)?;
+        let done = match service.service {
+            Service::Ftp => self.enter_data_gates(works, machine, service),
+            _ => Ok(()),
+        };
+        if done.is_err() {
+            self.leave_gate(works, own);
         }
-        for (entered, gate) in self.gates(class, service).enumerate() {
-            let of = ServiceConfig { port: gate.2, ..service };
-            if let Err(error) = self.enter_gate(works, machine, of, gate) {
-                let gates = self.gates(class, service).take(entered);
-                gates.for_each(|gate| self.leave_gate(works, gate));
+        done
+    }
+
+    /// The services with second connections in a class have the gates for them in common.
+    fn enter_data_gates(
+        &self,
+        works: &mut Works,
+        machine: &Machine,
+        service: ServiceConfig,
+    ) -> Result<(), StepError> {
+        let class = machine.class;
+        let is_first = self.rows().enter_data(class);
+        if !is_first {
+            return Ok(());
+        }
+        self.host.data_ports(gate_tag(class), self.data_ports.clone());
+        for (entered, port) in self.data_ports.range().enumerate() {
+            let of = ServiceConfig { port, ..service };
+            if let Err(error) = self.enter_gate(works, machine, of, gate(class, of)) {
+                let ports = self.data_ports.range().take(entered);
+                ports.for_each(|port| self.leave_gate(works, (class, Transport::Tcp, port)));
+                self.rows().leave_data(class);
                 return Err(error);
             }
         }
@@ -344,7 +360,11 @@ impl Netns {
     }
 
     fn leave_gates(&self, works: &mut Works, class: ClassId, service: ServiceConfig) {
-        self.gates(class, service).for_each(|gate| self.leave_gate(works, gate));
+        self.leave_gate(works, gate(class, service));
+        if service.service == Service::Ftp && self.rows().leave_data(class) {
+            let ports = self.data_ports.range();
+            ports.for_each(|port| self.leave_gate(works, (class, Transport::Tcp, port)));
+        }
     }
 
     fn leave_gate(&self, works: &mut Works, gate: GateId) {
@@ -355,6 +375,11 @@ impl Netns {
             self.host.close_gate(gate_tag(class), transport, port);
         }
     }
+}
+
+/// The gate at a service's port.
+fn gate(class: ClassId, service: ServiceConfig) -> GateId {
+    (class, service.service.transport(), service.port)
 }
 
 /// Which ports the switch lets visitors through to.

@@ -311,7 +311,10 @@ impl Switch {
         let direct = target.and_then(|target| self.table.at_address(wire, target));
         let has_mac = |slot: &Slot| self.table.port(*slot).is_some_and(|port| port.mac == to);
         let direct = direct.filter(has_mac);
-        let routers = self.table.routers(wire, to);
+        let routers = match direct {
+            Some(_) => &[],
+            None => self.table.routers(wire, to),
+        };
         if direct.is_none() && routers.is_empty() {
             return Err(Count::Ignored);
         }
