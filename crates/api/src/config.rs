@@ -95,14 +95,23 @@ pub struct Handles {
     pub workers: Arc<dyn WorkersView>,
     /// Takes everything off the network.
     pub panic: Arc<dyn PanicSwitch>,
-    /// Called after something was queued or a status changed: the mutator looks at once.
-    pub wake_mutator: Arc<dyn Fn() + Send + Sync>,
+    /// Is told what there is to do.
+    pub mutator: Arc<dyn MutatorView>,
 }
 
 /// Where deckies really answer: the fleet, as the control surface sees it.
 pub trait NetworkView: Send + Sync {
     /// The open services of a decky; empty where it is not deployed. Quick.
     fn endpoints(&self, decky: DeckyId) -> Vec<EndpointView>;
+}
+
+/// The mutator, as the control surface sees it. Quick; told twice, it looks at least once.
+pub trait MutatorView: Send + Sync {
+    /// A change was queued.
+    fn look_at_queue(&self);
+
+    /// The status of a topology changed.
+    fn look_at_everything(&self);
 }
 
 /// The kill switch, as the control surface sees it.

@@ -45,8 +45,8 @@ use model::Ambient;
 use store::{SetupError, Store};
 
 pub use config::{
-    ApiConfig, EndpointView, Handles, Limits, NetworkView, PanicError, PanicSwitch, Panicked,
-    RelayView, SinkState, SinkStatus, WorkerState, WorkerStatus, WorkersView,
+    ApiConfig, EndpointView, Handles, Limits, MutatorView, NetworkView, PanicError, PanicSwitch,
+    Panicked, RelayView, SinkState, SinkStatus, WorkerState, WorkerStatus, WorkersView,
 };
 pub use openapi::openapi_json;
 pub use server::{BindError, Bound, Server};

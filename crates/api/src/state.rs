@@ -11,7 +11,7 @@ use store::{AuditRecord, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ApiConfig, Handles, NetworkView, PanicSwitch, RelayView, WorkersView,
+    ApiConfig, Handles, MutatorView, NetworkView, PanicSwitch, RelayView, WorkersView,
     auth::{Hosts, Passwords, Principal, Throttle, Tickets},
     live::Hub,
     peer::Peer,
@@ -31,7 +31,7 @@ pub(crate) struct App {
     pub(crate) relay: Arc<dyn RelayView>,
     pub(crate) workers: Arc<dyn WorkersView>,
     pub(crate) panic: Arc<dyn PanicSwitch>,
-    pub(crate) wake_mutator: Arc<dyn Fn() + Send + Sync>,
+    pub(crate) mutator: Arc<dyn MutatorView>,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) tickets: Tickets,
@@ -45,7 +45,7 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(config: ApiConfig, hosts: Hosts, handles: Handles, hub: Arc<Hub>) -> Self {
-        let Handles { store, bus, ambient, network, relay, workers, panic, wake_mutator } = handles;
+        let Handles { store, bus, ambient, network, relay, workers, panic, mutator } = handles;
         Self {
             passwords: Passwords::new(ambient.clone()),
             throttle: Throttle::new(ambient.clone()),
@@ -63,7 +63,7 @@ impl App {
             relay,
             workers,
             panic,
-            wake_mutator,
+            mutator,
             hub,
         }
     }
@@ -81,11 +81,6 @@ impl App {
     /// Browsers keep a `__Host-` cookie to this very host, and only over TLS.
     pub(crate) fn cookie_name(&self) -> &'static str {
         if self.hosts.secure { "__Host-morgana_session" } else { "morgana_session" }
-    }
-
-    /// Tells the mutator to look at once.
-    pub(crate) fn wake(&self) {
-        (self.wake_mutator)();
     }
 
     /// Writes down what somebody did. The request has had its effect, so a failure is logged,

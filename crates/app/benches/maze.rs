@@ -24,6 +24,8 @@ use testkit::{
 const OF_ONE: usize = 16_000;
 /// The port that closes and opens: that of FTP.
 const PORT: u16 = 21;
+/// By then what a deployment needed in passing is given back.
+const HEARTBEAT: Duration = Duration::from_secs(32);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::main]
@@ -70,12 +72,16 @@ async fn deploy(segment: &Arc<Segment>, count: usize, changes: usize) {
     until_all(&mut states, "active", mazes.len()).await;
     let took = millis(began.elapsed());
     let after = Footprint::of(&service);
+    tokio::time::sleep(HEARTBEAT).await;
+    let at_rest = Footprint::of(&service);
     let each = |after: f64, before: f64| (after - before) / count as f64;
     println!(
         "{count} deckies of 3 services: deployed in {took:.0} ms; each has {:.2} KiB of the \
-         process and {:.2} KiB of the kernel's slab; {} descriptors more",
+         process, {:.2} KiB after a heartbeat, and {:.2} KiB of the kernel's slab; {} \
+         descriptors more",
         each(after.resident, before.resident),
-        each(after.slab, before.slab),
+        each(at_rest.resident, before.resident),
+        each(at_rest.slab, before.slab),
         after.descriptors - before.descriptors
     );
     let last = address(count - 1);

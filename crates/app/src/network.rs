@@ -6,19 +6,25 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
 use api::{EndpointView, NetworkView};
 use fleet::{Driver, FailedStep, StepError};
-use maze::{Observed, Step};
+use maze::{Change, Observed, Step};
 use model::{DeckyId, LanId, Topology, TopologyId};
 use tracing::debug;
 
 /// Most steps that the driver is given at once; between them it lets others in, and the kill
 /// switch takes effect.
 const AT_ONCE: usize = 512;
+
+/// From so many steps on, what planning and doing them needed is given back to the machine.
+const MANY: usize = 1000;
 
 /// A step that failed.
 #[derive(Debug)]
@@ -31,7 +37,7 @@ pub struct Failure {
 
 /// What to do when a step fails.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum OnFailure {
+enum OnFailure {
     /// Leave the rest undone: a candidate is restored anyway.
     Stop,
     /// Go on with what does not need the failed step: a degraded network is better than none.
@@ -55,6 +61,8 @@ pub struct Network {
     switch: Arc<Mutex<Switch>>,
     /// Read while steps are done, written by the kill switch: it waits for one batch at most.
     steps: Arc<RwLock<()>>,
+    /// Whether many steps were done since the last rest.
+    is_bloated: Arc<AtomicBool>,
 }
 
 /// The kill switch.
@@ -79,7 +87,8 @@ impl Switch {
 impl Network {
     /// Over this driver.
     pub fn new(driver: Arc<dyn Driver>) -> Self {
-        Self { driver, switch: Arc::default(), steps: Arc::default() }
+        let (switch, steps, is_bloated) = Default::default();
+        Self { driver, switch, steps, is_bloated }
     }
 
     /// What exists of a topology.
@@ -96,6 +105,14 @@ impl Network {
     pub async fn figures(&self) -> Vec<(String, u64)> {
         let driver = self.driver.clone();
         blocking(move || driver.figures()).await
+    }
+
+    /// Gives memory back that a large deployment or teardown needed; quick where there was none.
+    /// To be called when nobody waits.
+    pub async fn rest(&self) {
+        if self.is_bloated.swap(false, Ordering::Relaxed) {
+            blocking(fleet::host::give_memory_back).await;
+        }
     }
 
     /// The topologies of which anything exists.
@@ -126,18 +143,39 @@ impl Network {
         order: Order,
         id: TopologyId,
         desired: Topology,
-        on_failure: OnFailure,
     ) -> Result<Vec<Failure>, Void> {
         let network = self.clone();
-        blocking(move || network.bring(Some(order), id, Some(&desired), on_failure)).await
+        blocking(move || {
+            let plan = || maze::plan(Some(&desired), &network.driver.observe(id));
+            network.bring(Some(order), id, plan, OnFailure::GoOn)
+        })
+        .await
+    }
+
+    /// Makes of the network what a change desires; what the change does not touch is not looked
+    /// at. Answers the step that failed: nothing there means that it is really so.
+    ///
+    /// # Errors
+    /// Where the kill switch was thrown since the order; then nothing more is done.
+    pub async fn change_to(&self, order: Order, change: Change) -> Result<Vec<Failure>, Void> {
+        let network = self.clone();
+        blocking(move || {
+            let id = change.topology();
+            let there = || network.driver.observe_some(id, change.deckies());
+            network.bring(Some(order), id, || change.plan(there()), OnFailure::Stop)
+        })
+        .await
     }
 
     /// Takes down all that there is of `id`. Answers the steps that failed.
     pub async fn take_down(&self, id: TopologyId) -> Vec<Failure> {
         let network = self.clone();
-        let down = blocking(move || network.bring(None, id, None, OnFailure::GoOn)).await;
+        let down = blocking(move || {
+            let plan = || maze::plan(None, &network.driver.observe(id));
+            network.bring(None, id, plan, OnFailure::GoOn)
+        });
         // Going away needs no order, so that none can be void.
-        down.unwrap_or_default()
+        down.await.unwrap_or_default()
     }
 
     /// Throws the kill switch: every order is void, and nothing is on the network when this
@@ -166,11 +204,11 @@ impl Network {
         &self,
         order: Option<Order>,
         id: TopologyId,
-        desired: Option<&Topology>,
+        plan: impl FnOnce() -> Vec<Step>,
         on_failure: OnFailure,
     ) -> Result<Vec<Failure>, Void> {
         let began = Instant::now();
-        let steps = maze::plan(desired, &self.driver.observe(id));
+        let steps = plan();
         let planned = began.elapsed();
         order.map_or(Ok(()), |order| self.check(order))?;
         if !steps.is_empty() {
@@ -198,6 +236,7 @@ impl Network {
                 break;
             }
         }
+        self.is_bloated.fetch_or(steps.len() >= MANY, Ordering::Relaxed);
         let (all, done_in) = (steps.len(), began.elapsed() - planned);
         debug!(topology.id = %id, steps = all, failed = failures.len(), ?planned, ?done_in, "steps done");
         // What was done until the switch was thrown is gone again, or will be.

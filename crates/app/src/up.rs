@@ -20,7 +20,7 @@ use ipnet::Ipv4Net;
 use model::{Ambient, InstallationSecret};
 use store::{OpenError, Store, StoreError};
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ use crate::{
     bus_host::{BusError, BusHost},
     config::{Config, DriverChoice},
     flow::{
-        mutate::Mutator,
+        mutate::{Mutator, Wake},
         observe::{CatchUpError, Ending, Ingest, Observer, QUEUE, Sessions},
         panic::KillSwitch,
         relay::{BusSink, Lifecycle, Relay, RelayHandle},
@@ -110,7 +110,7 @@ pub struct Morgana {
     host: BusHost,
     nats_url: watch::Sender<Option<String>>,
     relay: RelayHandle,
-    wake: Arc<Notify>,
+    wake: Arc<Wake>,
     outside: Crew,
     inside: Crew,
     network_failed: CancellationToken,
@@ -138,7 +138,7 @@ impl Morgana {
         let store = open_store(&config.data_dir, &ambient).await?;
         let mut host = BusHost::start(config, &ambient).await?;
         let bus = host.bus.clone();
-        let wake = Arc::new(Notify::new());
+        let wake = Arc::new(Wake::default());
         let roster = Roster::default();
         let (mut outside, mut inside) = (Crew::new(roster.clone()), Crew::new(roster.clone()));
         let pulse = |worker| Pulse::new(worker, bus.clone(), ambient.clone());
@@ -180,10 +180,7 @@ impl Morgana {
             relay: Arc::new(sinks.clone()),
             workers,
             panic: Arc::new(KillSwitch::new(store.clone(), network.clone())),
-            wake_mutator: {
-                let wake = wake.clone();
-                Arc::new(move || wake.notify_one())
-            },
+            mutator: wake.clone(),
         };
         let api = api::Server::new(api_config(config), handles).bind().await?;
         let url = api.addr().map(|addr| format!("http://{addr}")).unwrap_or_default();
@@ -269,7 +266,7 @@ impl Morgana {
 
     /// Has the mutator look at everything now.
     pub fn wake_mutator(&self) {
-        self.wake.notify_one();
+        api::MutatorView::look_at_everything(&*self.wake);
     }
 
     /// Ends when a component does that should not; never, while all is well.

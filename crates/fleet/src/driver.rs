@@ -1,6 +1,7 @@
 //! The seam between the mutator and a network.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     sync::Arc,
@@ -15,6 +16,14 @@ use crate::{DataPorts, FailedStep, StepError, switch::Mac};
 pub trait Driver: Send + Sync {
     /// What exists of the topology.
     fn observe(&self, topology: TopologyId) -> Observed;
+
+    /// What exists of the topology's LANs and of these deckies; those that do not exist are left
+    /// out.
+    fn observe_some(&self, topology: TopologyId, deckies: &BTreeSet<DeckyId>) -> Observed {
+        let mut observed = self.observe(topology);
+        observed.deckies.retain(|id, _| deckies.contains(id));
+        observed
+    }
 
     /// Is told what will be executed next, in parts or all at once: what takes time is done for
     /// all of it at once, and parts do not wait for it again. They do not rely on it.

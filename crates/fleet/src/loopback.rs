@@ -6,13 +6,14 @@
 //! plans it anew. LANs are rows here, no segments: everybody on the machine reaches every decky.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
-use maze::{Observed, ObservedDecky, ObservedLan, Step};
+use maze::{Observed, ObservedLan, Step};
 use model::{Decky, DeckyId, Lan, LanId, Service, ServiceConfig, TopologyId, Transport};
 
 use self::network::{Machine, Network, Opening};
@@ -280,14 +281,11 @@ impl Loopback {
 
 impl Driver for Loopback {
     fn observe(&self, topology: TopologyId) -> Observed {
-        let network = self.network();
-        let mut observed = Observed::empty(topology);
-        if let Some(site) = network.sites.get(&topology) {
-            observed.lans.clone_from(&site.lans);
-            let machines = site.deckies.iter();
-            observed.deckies = machines.map(|(id, machine)| (*id, seen(machine))).collect();
-        }
-        observed
+        self.network().observed(topology, None)
+    }
+
+    fn observe_some(&self, topology: TopologyId, deckies: &BTreeSet<DeckyId>) -> Observed {
+        self.network().observed(topology, Some(deckies))
     }
 
     fn execute(&self, step: &Step) -> Result<(), StepError> {
@@ -355,12 +353,6 @@ impl Driver for Loopback {
         self.network().sites.clear();
         Vec::new()
     }
-}
-
-fn seen(machine: &Machine) -> ObservedDecky {
-    let mut seen = ObservedDecky::without_services(&machine.row);
-    seen.services = machine.open.keys().copied().collect();
-    seen
 }
 
 /// Binds, and listens for connections; the standard library sets SO_REUSEADDR then, so that a

@@ -4,11 +4,13 @@
 //! topology and the ops that undo it, or into everything that is wrong with it; [`validate()`]
 //! judges a whole topology and [`deployable()`] whether it can face visitors; [`generate()`] makes
 //! one from a seed, [`Document`] is one on paper; [`preview()`] says what an op would do and
-//! [`plan()`] which steps lead from what a driver observes to what is desired. It must not know sockets, databases, clocks or async: time, ids and random picks
-//! come in through [`model::Ambient`].
+//! [`plan()`] which steps lead from what a driver observes to what is desired; a [`Change`] is the
+//! part of a topology that has to be planned anew. It must not know sockets, databases, clocks or
+//! async: time, ids and random picks come in through [`model::Ambient`].
 
 mod allocate;
 mod apply;
+mod change;
 mod demo;
 mod document;
 mod generate;
@@ -21,6 +23,7 @@ mod validate;
 mod violation;
 
 pub use apply::{Applied, MAX_BATCH, MAX_EDGES, Stage, apply, apply_on};
+pub use change::Change;
 pub use demo::demo;
 pub use document::{
     DeckyDocument, Document, FORMAT, InterfaceDocument, LanDocument, ServiceDocument,

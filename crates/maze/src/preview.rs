@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use model::{Ambient, Op, Topology};
 
-use crate::{Applied, Observed, Stage, Step, Violation, apply_on, plan};
+use crate::{Applied, Change, Observed, Stage, Step, Violation, apply_on};
 
 /// What an op would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,10 @@ pub fn preview(
 ) -> Result<Preview, Vec<Violation>> {
     let applied = apply_on(stage, topology, op, ambient)?;
     let steps = match stage {
-        Stage::Live => plan(Some(&applied.topology), &Observed::of(topology)),
+        Stage::Live => {
+            let change = Change::between(topology, &applied.topology);
+            change.plan(Observed::of(&change.part_of(topology)))
+        }
         Stage::Drawn => Vec::new(),
     };
     Ok(Preview { changes: changes(topology, &applied.topology), applied, steps })

@@ -131,12 +131,9 @@ impl Topology {
 
     /// The rows that differ between `before` and this one.
     pub fn delta_from(&self, before: &Topology) -> TopologyDelta {
-        TopologyDelta {
-            lans_put: changed(&before.lans, &self.lans),
-            lans_removed: missing(&before.lans, &self.lans),
-            deckies_put: changed(&before.deckies, &self.deckies),
-            deckies_removed: missing(&before.deckies, &self.deckies),
-        }
+        let (lans_put, lans_removed) = differences(&before.lans, &self.lans);
+        let (deckies_put, deckies_removed) = differences(&before.deckies, &self.deckies);
+        TopologyDelta { lans_put, lans_removed, deckies_put, deckies_removed }
     }
 }
 
@@ -192,15 +189,23 @@ pub struct TopologyDelta {
     pub deckies_removed: Vec<DeckyId>,
 }
 
-fn changed<K: Ord, V: PartialEq>(
+/// The rows of `after` that are new or different, and the keys that are in `before` only. Goes
+/// through both once, in the order of the keys.
+fn differences<K: Ord + Copy, V: PartialEq>(
     before: &BTreeMap<K, Arc<V>>,
     after: &BTreeMap<K, Arc<V>>,
-) -> Vec<Arc<V>> {
-    let same = |old: &Arc<V>, new: &Arc<V>| Arc::ptr_eq(old, new) || old == new;
-    let is_new = |(key, row): &(&K, &Arc<V>)| !before.get(key).is_some_and(|old| same(old, row));
-    after.iter().filter(is_new).map(|(_, row)| row.clone()).collect()
-}
-
-fn missing<K: Ord + Copy, V>(before: &BTreeMap<K, V>, after: &BTreeMap<K, V>) -> Vec<K> {
-    before.keys().filter(|key| !after.contains_key(key)).copied().collect()
+) -> (Vec<Arc<V>>, Vec<K>) {
+    let (mut put, mut removed) = (Vec::new(), Vec::new());
+    let mut old = before.iter().peekable();
+    for (key, row) in after {
+        while let Some((gone, _)) = old.next_if(|(known, _)| *known < key) {
+            removed.push(*gone);
+        }
+        let known = old.next_if(|(known, _)| *known == key);
+        if !known.is_some_and(|(_, known)| Arc::ptr_eq(known, row) || known == row) {
+            put.push(row.clone());
+        }
+    }
+    removed.extend(old.map(|(key, _)| *key));
+    (put, removed)
 }

@@ -167,7 +167,7 @@ pub(crate) async fn queue(
     let word = wanted.op.word();
     let queued = app.store.enqueue(new_mutation(topology_id, caller, wanted)).await;
     let queued = queued.map_err(enqueue_problem)?;
-    app.wake();
+    app.mutator.look_at_queue();
     if !queued.replayed {
         let action = format!("mutation.{word}");
         app.audit_ok(caller, Some(peer), &action, object(topology_id)).await;

@@ -237,7 +237,7 @@ async fn begin(
         }
         TransitionError::Store(error) => error.into(),
     })?;
-    app.wake();
+    app.mutator.look_at_everything();
     app.audit_ok(caller, Some(peer), change.action, object(id)).await;
     let body = axum::Json(Accepted { topology_id: id, status: to, position });
     Ok((StatusCode::ACCEPTED, body).into_response())

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 use bus::Bus;
 use model::{Ambient, DeckyId};
 use morgana_api::{
-    ApiConfig, EndpointView, Handles, Limits, NetworkView, PanicError, PanicSwitch, Panicked,
-    RelayView, Server, SinkState, SinkStatus, WorkerState, WorkerStatus, WorkersView,
+    ApiConfig, EndpointView, Handles, Limits, MutatorView, NetworkView, PanicError, PanicSwitch,
+    Panicked, RelayView, Server, SinkState, SinkStatus, WorkerState, WorkerStatus, WorkersView,
 };
 use serde_json::Value;
 use store::Store;
@@ -28,6 +28,14 @@ impl NetworkView for NoNetwork {
     fn endpoints(&self, _: DeckyId) -> Vec<EndpointView> {
         Vec::new()
     }
+}
+
+struct NoMutator;
+
+impl MutatorView for NoMutator {
+    fn look_at_queue(&self) {}
+
+    fn look_at_everything(&self) {}
 }
 
 /// One sink, `siem`, that never does anything.
@@ -120,7 +128,7 @@ impl Service {
             relay: Arc::new(OneSink),
             workers: Arc::new(ThreeWorkers),
             panic: Arc::new(DatabaseOnly(store.clone())),
-            wake_mutator: Arc::new(|| {}),
+            mutator: Arc::new(NoMutator),
         };
         let bound = Server::new(config, handles).bind().await.unwrap();
         let addr = bound.addr().unwrap();

@@ -16,9 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use api::MutatorView;
 use bus::{Bus, BusState, Delivery, OnLag, Subscription};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use maze::Stage;
+use maze::{Change, Stage};
 use model::{Ambient, DeckyId, MutationId, Op, Timestamp, Topology, TopologyId, Trigger};
 use store::{
     Claim, EnqueueError, FinishError, MutationRecord, NewMutation, Store, StoreError,
@@ -32,7 +33,7 @@ use self::requests::Requests;
 use crate::{
     crash_point,
     flow::{outcomes::outcomes, reconcile},
-    network::{Failure, Network, OnFailure, Order, Void},
+    network::{Failure, Network, Order, Void},
     workers::Pulse,
 };
 
@@ -55,6 +56,23 @@ pub trait Occupancy: Send + Sync {
     fn live_sessions(&self, decky: DeckyId) -> usize;
 }
 
+/// Wakes the mutator.
+#[derive(Debug, Default)]
+pub struct Wake {
+    queue: Notify,
+    everything: Notify,
+}
+
+impl MutatorView for Wake {
+    fn look_at_queue(&self) {
+        self.queue.notify_one();
+    }
+
+    fn look_at_everything(&self) {
+        self.everything.notify_one();
+    }
+}
+
 /// What the mutator works with.
 pub struct Mutator {
     /// The truth, with the queue.
@@ -70,7 +88,7 @@ pub struct Mutator {
     /// Who must not be disturbed.
     pub occupancy: Arc<dyn Occupancy>,
     /// A direct nudge, for when the bus is off.
-    pub wake: Arc<Notify>,
+    pub wake: Arc<Wake>,
     /// Longest sleep.
     pub poll: Duration,
     /// How long a claim lasts.
@@ -106,18 +124,12 @@ impl Mutator {
     /// Works until `stop`; a change that is being applied is finished first.
     pub async fn run(mut self, stop: CancellationToken) {
         let ready = self.ready.take();
-        let queued = Notify::new();
-        let requests = Requests { store: &self.store, queued: &queued };
+        let requests = Requests { store: &self.store, wake: &self.wake };
         let asked = self.listen(requests::FILTER, requests::MOST_WAITING).await;
-        tokio::join!(self.work_off(ready, &queued, &stop), requests.run(asked, &stop));
+        tokio::join!(self.work_off(ready, &stop), requests.run(asked, &stop));
     }
 
-    async fn work_off(
-        &self,
-        mut ready: Option<oneshot::Sender<()>>,
-        requested: &Notify,
-        stop: &CancellationToken,
-    ) {
+    async fn work_off(&self, mut ready: Option<oneshot::Sender<()>>, stop: &CancellationToken) {
         let mut memory = Memory::default();
         self.take_over().await;
         let mut wake_ups = self.subscribe().await;
@@ -135,8 +147,8 @@ impl Mutator {
             // Cancel-safe: notifications, subscriptions, timers and tokens keep what is not taken.
             look = tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.wake.notified() => Look::Everything,
-                () = requested.notified() => Look::Queue,
+                () = self.wake.everything.notified() => Look::Everything,
+                () = self.wake.queue.notified() => Look::Queue,
                 got = wake_ups.enqueued.next(), if self.has_bus() => look_for(got.as_ref()),
                 _ = wake_ups.status.next(), if self.has_bus() => Look::Everything,
                 _ = heartbeat.tick() => { self.beat(&memory).await; Look::Queue }
@@ -257,7 +269,7 @@ impl Mutator {
     /// several topologies at once. One that takes its time holds up no other.
     async fn drain(&self, memory: &mut Memory) -> Result<(), StoreError> {
         let mut running = FuturesUnordered::new();
-        let (mut was_woken, mut broken) = (false, None);
+        let (mut is_asked_for_more, mut broken) = (false, None);
         loop {
             while running.len() < AT_ONCE && broken.is_none() {
                 let order = self.network.order();
@@ -274,12 +286,13 @@ impl Mutator {
                     Some((id, outcome)) => memory.note_outcome(id, outcome),
                     None => break,
                 },
-                () = self.wake.notified() => was_woken = true,
+                () = self.wake.queue.notified() => {}
+                () = self.wake.everything.notified() => is_asked_for_more = true,
                 () = tokio::time::sleep(FLOOR) => {}
             }
         }
-        if was_woken {
-            self.wake.notify_one();
+        if is_asked_for_more {
+            self.wake.look_at_everything();
         }
         broken.map_or(Ok(()), Err)
     }
@@ -301,7 +314,8 @@ impl Mutator {
             }
         };
         if record.status.is_deployed()
-            && let Err(reason) = self.realise(order, &mutation, &applied.topology).await
+            && let Err(reason) =
+                self.realise(order, &mutation, (&record.topology, &applied.topology)).await
         {
             self.restore(order, &record).await;
             return self.fail(&mutation, reason).await;
@@ -357,17 +371,18 @@ impl Mutator {
         Ok(())
     }
 
-    /// Brings the network to the candidate. What fails for a reason that may pass is tried again.
+    /// Brings what the candidate changes to the network. What fails for a reason that may pass is tried again.
     /// Where it fails for good, answers the reason.
     async fn realise(
         &self,
         order: Order,
         mutation: &MutationRecord,
-        after: &Topology,
+        (before, after): (&Topology, &Topology),
     ) -> Result<(), String> {
+        let change = Change::between(before, after);
         let mut pause = FIRST_PAUSE;
         for tries_left in (0..TRIES).rev() {
-            let work = self.network.bring_to(order, after.id, after.clone(), OnFailure::Stop);
+            let work = self.network.change_to(order, change.clone());
             let failures = self.holding_lease(mutation, work).await;
             let failures = failures.map_err(|void: Void| void.to_string())?;
             let Some(failure) = failures.into_iter().next() else { return Ok(()) };
@@ -425,6 +440,7 @@ impl Mutator {
             ("failed_total", memory.failed),
             ("rotating_topologies", memory.next_rotation.len() as u64),
         ];
+        self.network.rest().await;
         let network = self.network.figures().await;
         self.pulse
             .beat(own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(network));

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::{
     crash_point,
-    network::{Failure, Network, OnFailure, Order, Void},
+    network::{Failure, Network, Order, Void},
 };
 
 /// Brings the network to what the record says and keeps what came of it. Answers the record as
@@ -46,7 +46,7 @@ async fn build(
     record: TopologyRecord,
 ) -> Result<TopologyRecord, Void> {
     let id = record.topology.id;
-    let failures = network.bring_to(order, id, record.topology.clone(), OnFailure::GoOn).await?;
+    let failures = network.bring_to(order, id, record.topology.clone()).await?;
     crash_point("built");
     let troubles = network.troubles(id).into_iter().collect();
     let truth = Truth::of(&record.topology, &network.observe(id), &failures, &troubles);

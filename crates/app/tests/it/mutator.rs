@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use api::PanicSwitch;
+use api::{MutatorView as _, PanicSwitch};
 use bus::{Bus, Delivery, OnLag};
 use fleet::{Driver, Failure, Fake};
 use maze::StepKind;
@@ -18,14 +18,14 @@ use model::{
 };
 use morgana::{
     flow::{
-        mutate::{Mutator, Occupancy},
+        mutate::{Mutator, Occupancy, Wake},
         panic::KillSwitch,
     },
-    network::{Network, OnFailure},
+    network::Network,
     workers::Pulse,
 };
 use store::{MutationRecord, NewMutation, Store};
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Longest wait for what must happen.
@@ -38,7 +38,7 @@ struct Bench {
     ambient: Ambient,
     fake: Arc<Fake>,
     network: Network,
-    wake: Arc<Notify>,
+    wake: Arc<Wake>,
     topology: Topology,
     stop: CancellationToken,
     running: JoinHandle<()>,
@@ -81,7 +81,7 @@ impl Bench {
         let (pending, deploying) = (TopologyStatus::Pending, TopologyStatus::Deploying);
         store.set_status(topology.id, pending, deploying, None, Vec::new()).await.unwrap();
         let (bus, wake, stop) =
-            (Bus::embedded("test"), Arc::new(Notify::new()), CancellationToken::new());
+            (Bus::embedded("test"), Arc::new(Wake::default()), CancellationToken::new());
         let network = Network::new(driver);
         let mutator = Mutator {
             store: store.clone(),
@@ -117,7 +117,7 @@ impl Bench {
             dedupe_event: None,
         };
         let queued = self.store.enqueue(mutation).await.unwrap();
-        self.wake.notify_one();
+        self.wake.look_at_everything();
         queued.mutation
     }
 
@@ -373,16 +373,16 @@ async fn the_kill_switch_waits_for_what_is_under_way_and_voids_what_was_ordered(
         assert!(ended.reason.unwrap().contains("switched off"));
     }
     // A look at everything, and what was read before the switch was thrown, bring nothing back.
-    bench.wake.notify_one();
+    bench.wake.look_at_everything();
     bench.ended(&bench.enqueue(lan("drawn")).await).await;
     let stale = bench.topology.clone();
-    let void = bench.network.bring_to(order, id, stale, OnFailure::GoOn).await;
+    let void = bench.network.bring_to(order, id, stale).await;
     assert!(void.is_err());
     assert_eq!(gated.topologies(), []);
 
     let (pending, deploying) = (TopologyStatus::Pending, TopologyStatus::Deploying);
     bench.store.set_status(id, pending, deploying, None, Vec::new()).await.unwrap();
-    bench.wake.notify_one();
+    bench.wake.look_at_everything();
     bench.until_status(TopologyStatus::Active).await;
     assert_eq!(gated.topologies(), [id]);
     bench.end().await;
@@ -400,7 +400,7 @@ async fn a_stopped_decky_is_off_the_network_until_it_is_started() {
     assert_eq!(state().await, DeckyState::Stopped);
     assert!(!bench.fake.observe(bench.topology.id).deckies.contains_key(&decky));
     // A look at everything finds it where it is wanted.
-    bench.wake.notify_one();
+    bench.wake.look_at_everything();
     bench.ended(&bench.enqueue(add_decky()).await).await;
     assert_eq!(state().await, DeckyState::Stopped);
     bench.ended(&bench.enqueue(Op::StartDecky { decky: name("db-01") }).await).await;
@@ -414,14 +414,14 @@ async fn a_network_that_somebody_changed_heals() {
     let network = bench.fake.network();
     network.overwrite(maze::Observed::empty(bench.topology.id));
     bench.fake.fail_kind(StepKind::AddDecky, 2, Failure::Transient);
-    bench.wake.notify_one();
+    bench.wake.look_at_everything();
     bench.until_status(TopologyStatus::Degraded).await;
     let record = bench.store.topology(bench.topology.id).await.unwrap().unwrap();
     let failed = record.decky_states.values().filter(|state| **state == DeckyState::Failed);
     assert_eq!(failed.count(), 2);
     assert!(record.reason.unwrap().contains("could not add decky"));
 
-    bench.wake.notify_one();
+    bench.wake.look_at_everything();
     bench.until_status(TopologyStatus::Active).await;
     assert!(bench.is_as_desired().await);
     bench.end().await;
@@ -434,7 +434,7 @@ async fn a_decky_in_trouble_is_degraded_with_the_reason_until_it_is_over() {
     assert_eq!(bench.fake.prepared(), [steps], "all steps of a plan are said at once");
     let decky = *bench.topology.deckies.keys().next().unwrap();
     bench.fake.trouble(decky, Some("a real host has its address"));
-    bench.wake.notify_one();
+    bench.wake.look_at_everything();
     bench.until_status(TopologyStatus::Degraded).await;
     let record = bench.store.topology(bench.topology.id).await.unwrap().unwrap();
     let troubled = record.decky_states.iter().filter(|(_, s)| **s == DeckyState::Degraded);
@@ -443,7 +443,7 @@ async fn a_decky_in_trouble_is_degraded_with_the_reason_until_it_is_over() {
     assert_eq!(bench.fake.steps().len(), steps, "nothing that a step could mend");
 
     bench.fake.trouble(decky, None);
-    bench.wake.notify_one();
+    bench.wake.look_at_everything();
     bench.until_status(TopologyStatus::Active).await;
     bench.end().await;
 }
@@ -465,7 +465,7 @@ async fn deckies_rotate_when_their_interval_is_over_and_nobody_visits() {
         bench.ended(&bench.enqueue(rotate_every).await).await;
         bench.ambient.advance(Duration::from_secs(61));
         // A change after the rotation was due: once it has ended, so has the look before it.
-        bench.wake.notify_one();
+        bench.wake.look_at_everything();
         let later = Op::AddLan { name: name("lab"), subnet: None, is_dmz: false, position: None };
         bench.ended(&bench.enqueue(later).await).await;
         if rotates {
@@ -556,7 +556,7 @@ async fn it_says_every_thirty_seconds_that_it_is_well() {
         pulse: Pulse::new("mutator", bus.clone(), ambient.clone()),
         ambient,
         occupancy: Arc::new(Nobody),
-        wake: Arc::new(Notify::new()),
+        wake: Arc::new(Wake::default()),
         poll: Duration::from_secs(10),
         lease: Duration::from_secs(30),
         ready: None,

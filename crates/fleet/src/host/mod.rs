@@ -16,4 +16,4 @@ pub use facts::{
 };
 pub use interfaces::{Interface, Listener, listeners};
 pub use probe::{Reach, mac_probe};
-pub use process::{KillError, kill_holder};
+pub use process::{KillError, give_memory_back, kill_holder};

@@ -1,4 +1,5 @@
-//! Ending the process that holds a lock: only if it really does, and never another one.
+//! Processes: memory of this one, and ending the one that holds a lock: only if it really does,
+//! and never another one.
 
 use std::{
     ffi::OsStr,
@@ -12,6 +13,12 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
+
+/// Gives the kernel back the memory that this process has freed and kept for later, where the
+/// allocator can (glibc). Takes some milliseconds where that is much.
+pub fn give_memory_back() {
+    super::sys::trim_memory();
+}
 
 /// Why a process was not ended.
 #[derive(Debug, thiserror::Error)]

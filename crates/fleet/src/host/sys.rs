@@ -21,6 +21,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::Interface;
 use crate::raw::{self, done, packet_socket, set};
 
+/// Gives the kernel back what this process has freed and keeps for later. Takes some milliseconds
+/// where that is much.
+pub(super) fn trim_memory() {
+    // SAFETY: takes a number; the allocator keeps its own locks.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Whether TAPs can carry virtio headers.
 pub(super) fn tun_has_headers() -> io::Result<bool> {
     /// `_IOR('T', 207, unsigned int)`.

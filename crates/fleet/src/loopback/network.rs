@@ -2,13 +2,13 @@
 //! Rows only; sockets are opened and closed elsewhere.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
-use maze::{ObservedDecky, ObservedLan};
+use maze::{Observed, ObservedDecky, ObservedLan};
 use model::{Decky, DeckyId, Edge, LanId, ServiceConfig, TopologyId, Transport};
 
 use crate::{
@@ -50,6 +50,13 @@ pub(super) struct Opening {
     pub(super) at: SocketAddr,
 }
 
+impl Machine {
+    fn seen(&self) -> ObservedDecky {
+        let services = self.open.keys().copied().collect();
+        ObservedDecky { services, ..ObservedDecky::without_services(&self.row) }
+    }
+}
+
 impl Network {
     pub(super) fn new(prefix: [u8; 2]) -> Self {
         Self { prefix, sites: BTreeMap::new(), taken: BTreeMap::new() }
@@ -61,6 +68,24 @@ impl Network {
             site.deckies.keys().map(|decky| (*topology, *decky)).collect::<Vec<_>>()
         };
         self.sites.iter().flat_map(of).collect()
+    }
+
+    /// What there is of the topology; of all deckies, or `only` of these.
+    pub(super) fn observed(
+        &self,
+        topology: TopologyId,
+        only: Option<&BTreeSet<DeckyId>>,
+    ) -> Observed {
+        let mut observed = Observed::empty(topology);
+        if let Some(site) = self.sites.get(&topology) {
+            observed.lans.clone_from(&site.lans);
+            let there = |id: &DeckyId| Some((*id, site.deckies.get(id)?.seen()));
+            observed.deckies = match only {
+                Some(only) => only.iter().filter_map(there).collect(),
+                None => site.deckies.keys().filter_map(there).collect(),
+            };
+        }
+        observed
     }
 
     pub(super) fn machine(&self, topology: TopologyId, decky: DeckyId) -> Option<&Machine> {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
 
 use ipnet::Ipv4Net;
-use maze::{Observed, Stage, Step, StepKind, apply, plan, validate};
+use maze::{Change, Observed, Stage, Step, StepKind, apply, plan, validate};
 use model::{
     Ambient, Archetype, DeckyPatch, LanPatch, Name, Op, Position, Service, ServiceConfig, Topology,
 };
@@ -213,6 +213,35 @@ proptest! {
                 undone = apply(&undone, undo, &ambient).expect("an undo applies").topology;
             }
             prop_assert_eq!(lasting(&undone), lasting(&before), "{:?}", applied.inverse);
+        }
+    }
+
+    #[test]
+    fn a_change_is_planned_as_all_of_it_would_be(ops in vec(op(), 0..20), last in vec(op(), 1..10)) {
+        let (before, ambient) = run_with(&ops);
+        for op in last {
+            let Ok(applied) = apply(&before, &op, &ambient) else { continue };
+            let change = Change::between(&before, &applied.topology);
+            let observed = Observed::of(&before);
+            let whole = plan(Some(&applied.topology), &observed);
+            prop_assert_eq!(&change.plan(observed), &whole);
+            prop_assert_eq!(change.plan(Observed::of(&change.part_of(&before))), whole);
+        }
+    }
+
+    #[test]
+    fn a_change_leaves_others_alone(
+        ops in vec(op(), 0..20),
+        last in vec(op(), 1..10),
+        dice in vec(any::<u8>(), 30..60),
+    ) {
+        let (before, ambient) = run_with(&ops);
+        for op in last {
+            let Ok(applied) = apply(&before, &op, &ambient) else { continue };
+            let change = Change::between(&before, &applied.topology);
+            let steps = change.plan(damaged(&before, &dice));
+            let is_touched = |id| change.deckies().contains(&id);
+            prop_assert!(steps.iter().filter_map(Step::decky).all(is_touched), "{steps:?}");
         }
     }
 

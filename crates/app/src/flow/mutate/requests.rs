@@ -7,14 +7,14 @@
 
 use std::sync::Arc;
 
+use api::MutatorView as _;
 use bus::{Delivery, Subscription};
 use model::{DeckyId, EventId, JournalEntry, MutateRequest, Name, Op, Topology, Trigger};
 use store::{NewMutation, Store};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::log_refusal;
+use super::{Wake, log_refusal};
 
 /// What the mutator asks the bus for.
 pub(super) const FILTER: &str = "decky.*.mutate_request";
@@ -25,7 +25,7 @@ pub(super) const MOST_WAITING: usize = 1024;
 pub(super) struct Requests<'a> {
     pub(super) store: &'a Store,
     /// Told when there is something in the queue.
-    pub(super) queued: &'a Notify,
+    pub(super) wake: &'a Wake,
 }
 
 impl Requests<'_> {
@@ -87,7 +87,7 @@ impl Requests<'_> {
             dedupe_event: Some(event),
         };
         match self.store.enqueue(rotation).await {
-            Ok(_) => self.queued.notify_one(),
+            Ok(_) => self.wake.look_at_queue(),
             Err(error) => log_refusal(&error, request.decky_id),
         }
     }
