@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Archetype, DeckyId, LanId, Name, Position, Service, Timestamp, TopologyId, TypedId as _,
+    Archetype, DeckyId, LanId, Name, Position, Service, Shared, Timestamp, TopologyId, TypedId as _,
 };
 
 /// A maze of LANs: what is wanted. Rows are shared, so that a changed copy is cheap.
@@ -24,7 +24,7 @@ pub struct Topology {
     /// Its LANs.
     pub lans: BTreeMap<LanId, Arc<Lan>>,
     /// Its deckies.
-    pub deckies: BTreeMap<DeckyId, Arc<Decky>>,
+    pub deckies: Shared<BTreeMap<DeckyId, Arc<Decky>>>,
 }
 
 /// A layer-2 segment with one IPv4 subnet.
@@ -105,7 +105,7 @@ impl Topology {
             version: 1,
             rotate_every: None,
             lans: BTreeMap::new(),
-            deckies: BTreeMap::new(),
+            deckies: Shared::default(),
         }
     }
 

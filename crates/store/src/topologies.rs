@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use model::{
     Decky, DeckyId, DeckyMutation, DeckyState, DeckyStateChanged, MutationState, Name, Payload,
-    StatusChanged, Timestamp, Topology, TopologyId, TopologyStatus, Trigger,
+    Shared, StatusChanged, Timestamp, Topology, TopologyId, TopologyStatus, Trigger,
 };
 
 use crate::{
@@ -39,7 +39,7 @@ pub struct TopologyRecord {
     /// Why it has this status, where there is something to say.
     pub reason: Option<String>,
     /// State of each of its deckies.
-    pub decky_states: BTreeMap<DeckyId, DeckyState>,
+    pub decky_states: Shared<BTreeMap<DeckyId, DeckyState>>,
 }
 
 /// A topology, its unfinished mutations and the journal position at which both were true: from

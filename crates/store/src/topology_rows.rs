@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::{
-    Decky, DeckyId, DeckyState, Lan, LanId, Name, Topology, TopologyDelta, TopologyId,
+    Decky, DeckyId, DeckyState, Lan, LanId, Name, Shared, Topology, TopologyDelta, TopologyId,
     TopologyStatus,
 };
 use rusqlite::{Connection, Params, Row};
@@ -78,7 +78,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<TopologyRecord> {
         created_by: columns.string()?,
         status_changed_at: columns.moment()?,
         reason: columns.maybe(Columns::string)?,
-        decky_states: BTreeMap::new(),
+        decky_states: Shared::default(),
     };
     record.topology.rotate_every = columns.maybe(Columns::number)?.map(Duration::from_micros);
     Ok(record)

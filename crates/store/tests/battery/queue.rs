@@ -294,7 +294,7 @@ pub(crate) async fn applied_mutation_writes_state_and_events(bench: Bench) {
     assert_eq!(told, ["topology.mutation.applied", state, change, state, change]);
     let kept = store.topology(id).await.unwrap().unwrap();
     assert_eq!(kept.topology, after);
-    assert_eq!(kept.decky_states.into_iter().collect::<Vec<_>>(), [(new, S::Running)]);
+    assert_eq!(kept.decky_states.iter().collect::<Vec<_>>(), [(&new, &S::Running)]);
     let kept = store.mutation(mutation).await.unwrap().unwrap();
     assert_eq!((kept.version, kept.inverse), (2, inverse.to_vec()));
 }
