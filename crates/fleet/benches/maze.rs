@@ -226,6 +226,12 @@ fn deploy(segment: &Segment, count: usize) {
         descriptors() - open
     );
     change(segment, &driver, &topology, count);
+    let other = topology.deckies.values().next().unwrap().id;
+    let service = Service::Redis.into();
+    let first = maze::Step::OpenService { topology: topology.id, decky: other, service };
+    driver.execute(&first).unwrap();
+    print!("  where another decky has it:");
+    change(segment, &driver, &topology, count);
     let began = Instant::now();
     let down = maze::plan(None, &driver.observe(topology.id));
     down.chunks(4096).for_each(|some| driver.execute_all(some).unwrap());

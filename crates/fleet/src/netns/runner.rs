@@ -34,6 +34,7 @@ use crate::switch::{
 const ORDERS: usize = 64;
 /// How long the thread rests when nothing happens.
 const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// Bytes of one batch, where frames are long: what a core's cache holds.
 const BATCH_BYTES: usize = 256 << 10;
 /// The bell, among the links.
@@ -255,7 +256,8 @@ impl<'a> Pump<'a> {
     fn run(&mut self, mut switch: Box<Switch>) {
         let mut ready = Vec::new();
         loop {
-            self.watch.wait(REST, &mut ready);
+            let rest = if self.is_speaking() { NO_TIME } else { REST };
+            self.watch.wait(rest, &mut ready);
             if ready.contains(&BELL) {
                 match self.obey(switch) {
                     Some(obeyed) => switch = obeyed,
@@ -272,7 +274,7 @@ impl<'a> Pump<'a> {
                 switch.tick(now);
                 self.mend(&switch, now);
             }
-            if now >= self.spoke + SPEAK_EVERY {
+            if now >= self.spoke + SPEAK_EVERY || self.is_speaking() {
                 self.spoke = now;
                 self.speak(&mut switch, now);
             }

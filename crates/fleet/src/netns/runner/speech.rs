@@ -13,11 +13,16 @@ const ANNOUNCEMENTS: (u8, u64) = (2, 2000);
 /// The same for the questions about what stands on an uplink that came back.
 const QUESTIONS: (u8, u64) = (3, 300);
 
+/// Of so many addresses something is said in one go; between two, frames have their turn.
+const AT_ONCE: usize = 4 * BATCH;
+
 /// What is said on an uplink more than once.
 pub(super) struct Speech {
     uplink: UplinkId,
     saying: Saying,
     about: Vec<Ipv4Addr>,
+    /// How many of them it was said of in this turn.
+    said: usize,
     left: u8,
     every: u64,
     next: u64,
@@ -26,13 +31,13 @@ pub(super) struct Speech {
 impl Speech {
     fn announcements(uplink: UplinkId, about: Vec<Ipv4Addr>) -> Self {
         let (saying, (left, every)) = (Saying::Announcement, ANNOUNCEMENTS);
-        Self { uplink, saying, about, left, every, next: 0 }
+        Self { uplink, saying, about, said: 0, left, every, next: 0 }
     }
 
     /// Whether another has the address of any decky that stands there.
     pub(super) fn questions(switch: &Switch, uplink: UplinkId, now: u64) -> Self {
         let (about, (left, every)) = (switch.standing(uplink), QUESTIONS);
-        Self { uplink, saying: Saying::Question, about, left, every, next: now }
+        Self { uplink, saying: Saying::Question, about, said: 0, left, every, next: now }
     }
 }
 
@@ -74,12 +79,22 @@ impl Pump<'_> {
         }
         let mut speeches = std::mem::take(&mut self.speeches);
         for speech in speeches.iter_mut().filter(|speech| speech.next <= now) {
-            self.say(switch, speech.saying, speech.uplink, &speech.about);
-            speech.left -= 1;
-            speech.next = now + speech.every;
+            let rest = &speech.about[speech.said..];
+            let some = &rest[..rest.len().min(AT_ONCE)];
+            self.say(switch, speech.saying, speech.uplink, some);
+            speech.said += some.len();
+            if speech.said == speech.about.len() {
+                (speech.said, speech.left) = (0, speech.left - 1);
+                speech.next = now + speech.every;
+            }
         }
         speeches.retain(|speech| speech.left > 0);
         self.speeches = speeches;
+    }
+
+    /// Whether something is half said.
+    pub(super) fn is_speaking(&self) -> bool {
+        self.speeches.iter().any(|speech| speech.said > 0)
     }
 
     fn say(&mut self, switch: &mut Switch, saying: Saying, uplink: UplinkId, about: &[Ipv4Addr]) {
