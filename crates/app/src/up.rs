@@ -125,8 +125,9 @@ impl Morgana {
         Self::start_with(config, ambient, None).await
     }
 
-    /// Boots everything in this process, but for what a root helper does. Answers once the network is rebuilt from desired state
-    /// and the control surface answers, so that what it says of deckies is true from the start.
+    /// Boots everything in this process, but for what a root helper does. Answers once the
+    /// network is rebuilt from desired state and the control surface answers, so that what it says
+    /// of deckies is true from the start.
     ///
     /// # Errors
     /// Where the data directory, the database, the driver or a listener cannot be had.

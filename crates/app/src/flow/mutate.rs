@@ -371,8 +371,8 @@ impl Mutator {
         Ok(())
     }
 
-    /// Brings what the candidate changes to the network. What fails for a reason that may pass is tried again.
-    /// Where it fails for good, answers the reason.
+    /// Brings what the candidate changes to the network. What fails for a reason that may pass is
+    /// tried again. Where it fails for good, answers the reason.
     async fn realise(
         &self,
         order: Order,

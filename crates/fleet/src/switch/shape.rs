@@ -1,5 +1,5 @@
-//! TCP and UDP on their way through: addresses, sequence numbers, clocks and options, with every checksum
-//! kept right. In place, and the length never changes.
+//! TCP and UDP on their way through: addresses, sequence numbers, clocks and options, with every
+//! checksum kept right. In place, and the length never changes.
 
 use std::net::Ipv4Addr;
 
