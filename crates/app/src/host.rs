@@ -155,6 +155,7 @@ impl DecoyHost for Host {
     }
 
     fn unbind(&self, tag: LanId, transport: Transport, at: SocketAddr) {
+        self.forget_last();
         self.decoys.unbind(Place { lan: tag, transport, at });
     }
 
@@ -170,6 +171,7 @@ impl DecoyHost for Host {
     }
 
     fn close(&self, _decky: DeckyId, lan: LanId, transport: Transport, at: SocketAddr) {
+        self.forget_last();
         self.runtime.block_on(self.decoys.unlisten(lan, transport, at));
         self.decoys.unbind(Place { lan, transport, at });
     }

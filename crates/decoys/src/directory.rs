@@ -63,7 +63,8 @@ impl Entry {
         Arc::clone(&self.interface.persona)
     }
 
-    /// Whether this is the other one itself, and not one that came into its place.
+    /// Whether this is the same service of the same interface, and not of a machine that came into
+    /// its place.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.interface, &other.interface)
             && (self.service, self.port) == (other.service, other.port)

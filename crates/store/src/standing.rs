@@ -1,7 +1,8 @@
 //! Topologies as the last commit left them, in memory.
 //!
-//! The writer puts them here after each commit and before anybody is answered, so that whoever
-//! knows of a change finds it. Not all are here: the database has the others.
+//! The writer puts them here after each commit, before the head moves and anybody is answered, so
+//! that whoever was answered, or saw the head, finds the change. A reader of the database can be
+//! earlier by a moment. Not all are here: the database has the others.
 
 use std::{
     collections::HashMap,

@@ -133,12 +133,13 @@ impl Store {
         self.write("create a topology", move |tx| create(tx, topology, requested_by)).await
     }
 
-    /// All topologies, newest first, those torn down included.
+    /// All topologies, newest first, those torn down included. Each is as of a commit, at least as
+    /// new as what the caller was answered; not all need be of the same one.
     ///
     /// # Errors
     /// Where the database cannot be read.
     pub async fn topologies(&self) -> Result<Vec<TopologyRecord>, StoreError> {
-        // First, so that none is older than what the database says of the others.
+        // First, so that the database knows the ids of all that are known here.
         let known = self.standing().all();
         self.read("list topologies", move |connection| {
             let record = |id| match known.get(&id) {

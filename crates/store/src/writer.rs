@@ -195,7 +195,8 @@ impl Tx<'_> {
 impl Desk {
     fn remember(&mut self, record: Arc<TopologyRecord>) {
         self.is_other = true;
-        if self.topologies.len() >= CACHED {
+        let is_known = self.topologies.contains_key(&record.topology.id);
+        if !is_known && self.topologies.len() >= CACHED {
             self.topologies.clear();
         }
         self.topologies.insert(record.topology.id, record);
@@ -290,8 +291,6 @@ impl Writer {
         }
         let before = self.desk.head;
         let verdict = self.transact(&mut group);
-        let is_large = self.desk.unwritten.len() >= LARGE;
-        self.desk.unwritten.clear();
         if let Err(cause) = &verdict {
             tracing::error!(
                 error = cause.as_ref() as &dyn Error,
@@ -316,6 +315,8 @@ impl Writer {
         for job in group {
             job.settle(verdict.as_ref().err());
         }
+        let is_large = self.desk.unwritten.len() >= LARGE;
+        self.desk.unwritten.clear();
         if is_large {
             self.shrink();
         }

@@ -20,7 +20,9 @@ use api::MutatorView;
 use bus::{Bus, BusState, Delivery, OnLag, Subscription};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use maze::{Change, Stage};
-use model::{Ambient, DeckyId, MutationId, Op, Timestamp, Topology, TopologyId, Trigger};
+use model::{
+    Ambient, DeckyId, MutationId, Op, Timestamp, Topology, TopologyId, TopologyStatus, Trigger,
+};
 use store::{
     Claim, EnqueueError, FinishError, MutationRecord, NewMutation, Store, StoreError,
     TopologyRecord,
@@ -207,10 +209,11 @@ impl Mutator {
     /// network that stands; later the queue comes first, because somebody waits for it.
     async fn mutate_all(&self, look: Look, memory: &mut Memory) {
         let done = async {
-            if memory.is_idle.is_some() {
+            let is_first = memory.is_idle.is_none();
+            if !is_first {
                 self.drain(memory).await?;
             }
-            if look == Look::Everything {
+            if look == Look::Everything || is_first {
                 self.look_at_topologies(memory).await?;
                 self.drain(memory).await?;
             }
@@ -286,7 +289,7 @@ impl Mutator {
                     Some((id, outcome)) => memory.note_outcome(id, outcome),
                     None => break,
                 },
-                () = self.wake.queue.notified() => {}
+                () = self.wake.queue.notified(), if broken.is_none() => {}
                 () = self.wake.everything.notified() => is_asked_for_more = true,
                 () = tokio::time::sleep(FLOOR) => {}
             }
@@ -332,6 +335,10 @@ impl Mutator {
         match finish.await {
             Ok(_) => {
                 crash_point("finished");
+                if record.status == TopologyStatus::Degraded {
+                    // It may be whole by that, or not what the change says: a full look tells.
+                    self.wake.look_at_everything();
+                }
                 Outcome::Applied(applied.topology)
             }
             Err(error) => {
