@@ -117,7 +117,7 @@ impl Bench {
             dedupe_event: None,
         };
         let queued = self.store.enqueue(mutation).await.unwrap();
-        self.wake.look_at_everything();
+        self.wake.look_at_queue();
         queued.mutation
     }
 
@@ -424,6 +424,21 @@ async fn a_network_that_somebody_changed_heals() {
     bench.wake.look_at_everything();
     bench.until_status(TopologyStatus::Active).await;
     assert!(bench.is_as_desired().await);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_change_of_a_degraded_maze_is_followed_by_a_look_at_all_of_it() {
+    let bench = Bench::deployed(Arc::new(Nobody)).await;
+    let decky = *bench.topology.deckies.keys().next().unwrap();
+    bench.fake.trouble(decky, Some("a real host has its address"));
+    bench.wake.look_at_everything();
+    bench.until_status(TopologyStatus::Degraded).await;
+    bench.fake.trouble(decky, None);
+    let rotate = Op::RotateDecky { decky: name("files-01"), services: None };
+    let change = bench.enqueue(rotate).await;
+    assert_eq!(bench.ended(&change).await.state, MutationState::Applied);
+    bench.until_status(TopologyStatus::Active).await;
     bench.end().await;
 }
 
